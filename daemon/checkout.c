@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checkout of one widget.
+ */
+#include "checkout.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "arena.h"
+#include "dispatch.h"
+#include "orders.h"
+
+#define PAYMENT_STATUS	"payment_status"
+#define PAYMENT_ID	"payment_id"
+#define ORDER_ID	"order_id"
+
+int checkout_payment_timeout_ms = 60 * 1000;
+
+static json_object *
+checkout(struct workflow *wf, json_object *input)
+{
+	const char *payment_status;
+	int64_t order_id;
+
+	(void)input;
+	order_id = create_order(wf);
+
+	/* Without inventory the order is over. */
+	if (!reserve_inventory(wf)) {
+		wf_log(wf, "no inventory for order %" PRId64, order_id);
+		update_order_status(wf, order_id, ORDER_CANCELLED);
+		wf_set_event(wf, PAYMENT_ID, NULL);
+		return NULL;
+	}
+
+	/* The checkout endpoint sends the customer to this payment. */
+	wf_set_event(wf, PAYMENT_ID, json_object_new_string(wf_id(wf)));
+
+	payment_status = wf_recv_string(wf, PAYMENT_STATUS,
+	    checkout_payment_timeout_ms);
+
+	if (payment_status != NULL && strcmp(payment_status, "paid") == 0) {
+		wf_log(wf, "payment for order %" PRId64, order_id);
+		update_order_status(wf, order_id, ORDER_PAID);
+		wf_start(wf, &dispatch_type, NULL,
+		    json_object_new_int64(order_id));
+	} else {
+		wf_log(wf, "no payment for order %" PRId64, order_id);
+		undo_reserve_inventory(wf);
+		update_order_status(wf, order_id, ORDER_CANCELLED);
+	}
+
+	/* The payment endpoint sends the customer to this order. */
+	wf_set_event(wf, ORDER_ID,
+	    json_object_new_string(wf_number(wf, order_id)));
+	return NULL;
+}
+
+const struct workflow_type checkout_type = {
+	.name = "checkout_workflow", .version = "1", .function = checkout
+};

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * widget-stored: the daemon that executes the store's workflows.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "checkout.h"
+#include "dispatch.h"
+#include "engine.h"
+#include "log.h"
+#include "options.h"
+#include "prefork.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+static const struct workflow_type *const types[] = {
+	&checkout_type,
+	&dispatch_type,
+	NULL
+};
+
+static const char *const queues[] = {
+	"checkout",
+	ENGINE_INTERNAL_QUEUE,
+	NULL
+};
+
+int
+main(int argc, char *argv[])
+{
+	static char host[256];
+	struct engine engine = {
+		.conninfo = "", .application = "widget-store",
+		.executor = host, .types = types, .queues = queues,
+		.turn_size = 64, .turn_limit_s = 30, .max_attempts = 10
+	};
+	bool allow_crash = false;
+	int workers = 2;
+	const struct option_def defs[] = {
+		{ "database", OPTION_TEXT, &engine.conninfo, 0, 0,
+		    "connection string; empty: the PG* environment" },
+		{ "workers", OPTION_NUMBER, &workers, 1, 64,
+		    "worker processes, a connection each" },
+		{ "turn-size", OPTION_NUMBER, &engine.turn_size, 1, 1000,
+		    "workflows that share a commit" },
+		{ "payment-timeout-ms", OPTION_NUMBER,
+		    &checkout_payment_timeout_ms, 1, 86400000,
+		    "how long a customer may take to pay" },
+		{ "executor-id", OPTION_TEXT, &engine.executor, 0, 0,
+		    "shown with the workflows; the host's name" },
+		{ "allow-crash", OPTION_YES_NO, &allow_crash, 0, 0,
+		    "die when the crash button is pressed" },
+		{ .name = NULL }
+	};
+
+	log_open("widget-stored");
+	if (gethostname(host, sizeof(host) - 1) != 0)
+		snprintf(host, sizeof(host), "local");
+	options_read(argc, argv, VERSION, defs);
+	if (allow_crash)
+		engine.crash_channel = "widget_store_crash";
+	return prefork_run(workers, engine_work, &engine);
+}

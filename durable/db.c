@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection to PostgreSQL in pipeline mode; the only file that knows
+ * libpq.
+ */
+#include "db.h"
+
+#include <libpq-fe.h>
+
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+
+/* Type oids, from PostgreSQL's pg_type.dat: they never change. */
+enum {
+	OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23,
+	OID_JSON = 114, OID_VOID = 2278, OID_JSONB = 3802
+};
+
+#define STATEMENTS_MAX	256	/* distinct statements; a power of two */
+
+enum prepared { UNPREPARED, PREPARING, PREPARED };
+
+struct statement {
+	const char	*sql;
+	enum prepared	 state;
+};
+
+/* What the server will answer next, in order. */
+enum expected_kind { EXPECT_PREPARE, EXPECT_RESULT, EXPECT_SYNC };
+
+struct expected {
+	enum expected_kind kind;
+	struct statement *statement;
+};
+
+struct db {
+	const char	*conninfo;
+	const char	*application_name;
+	PGconn		*conn;
+	struct db_error	 error;
+	struct statement statements[STATEMENTS_MAX];	/* open addressing */
+	struct expected	*expected;
+	size_t		 expected_count, expected_size;
+	PGnotify	*notified;
+	struct db_notification notification;
+};
+
+struct db_rows {
+	PGresult	*result;
+};
+
+/*
+ * The one place that tells circumstances from bugs and outcomes.  Without a
+ * SQLSTATE it is libpq that failed: the connection is gone.
+ */
+static enum db_outcome
+classify(const char *sqlstate)
+{
+	static const char *const lost[] = {
+	    "08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04",
+	    "25006", "53300", NULL
+	};
+	static const char *const retry[] = {
+	    "40", "53", "55P03", "57014", "58", NULL
+	};
+	const char *const *prefix;
+
+	if (sqlstate == NULL || *sqlstate == '\0')
+		return DB_LOST;
+	for (prefix = lost; *prefix != NULL; prefix++)
+		if (strncmp(sqlstate, *prefix, strlen(*prefix)) == 0)
+			return DB_LOST;
+	for (prefix = retry; *prefix != NULL; prefix++)
+		if (strncmp(sqlstate, *prefix, strlen(*prefix)) == 0)
+			return DB_RETRY;
+	return DB_REFUSED;
+}
+
+static void
+clear_error(struct db *db)
+{
+	db->error = (struct db_error){ .outcome = DB_DONE };
+}
+
+/* An error is kept until something is queued for the next round trip. */
+static void
+begin_trip(struct db *db)
+{
+	if (db->expected_count == 0)
+		clear_error(db);
+}
+
+/* Keeps the first error of a round trip: the later ones follow from it. */
+static void
+note_error(struct db *db, const char *sqlstate, const char *message)
+{
+	struct db_error *error = &db->error;
+
+	if (error->outcome != DB_DONE)
+		return;
+	error->outcome = classify(sqlstate);
+	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s",
+	    sqlstate == NULL ? "" : sqlstate);
+	snprintf(error->message, sizeof(error->message), "%s", message);
+	error->message[strcspn(error->message, "\n")] = '\0';
+}
+
+static void
+note_lost(struct db *db)
+{
+	const char *message = db->conn == NULL ? "no connection" :
+	    PQerrorMessage(db->conn);
+
+	note_error(db, NULL, *message == '\0' ? "connection lost" : message);
+}
+
+static void
+note_result_error(struct db *db, const PGresult *result)
+{
+	const char *primary = PQresultErrorField(result,
+	    PG_DIAG_MESSAGE_PRIMARY);
+
+	note_error(db, PQresultErrorField(result, PG_DIAG_SQLSTATE),
+	    primary == NULL ? PQresultErrorMessage(result) : primary);
+}
+
+const struct db_error *
+db_last_error(const struct db *db)
+{
+	return &db->error;
+}
+
+struct db *
+db_new(const char *conninfo, const char *application_name)
+{
+	struct db *db = calloc(1, sizeof(*db));
+
+	if (db == NULL)
+		abort();
+	db->conninfo = conninfo == NULL ? "" : conninfo;
+	db->application_name = application_name;
+	return db;
+}
+
+static void
+free_notification(struct db *db)
+{
+	if (db->notified != NULL)
+		PQfreemem(db->notified);
+	db->notified = NULL;
+}
+
+void
+db_disconnect(struct db *db)
+{
+	free_notification(db);
+	if (db->conn != NULL)
+		PQfinish(db->conn);
+	db->conn = NULL;
+	db->expected_count = 0;
+	memset(db->statements, 0, sizeof(db->statements));
+}
+
+void
+db_free(struct db *db)
+{
+	if (db == NULL)
+		return;
+	db_disconnect(db);
+	free(db->expected);
+	free(db);
+}
+
+/* Runs the setup; PQexec, because pipeline mode comes after it. */
+static bool
+run_setup(struct db *db, const char *setup)
+{
+	PGresult *result;
+	bool done;
+
+	if (setup == NULL)
+		return true;
+	result = PQexec(db->conn, setup);
+	done = PQresultStatus(result) == PGRES_COMMAND_OK ||
+	    PQresultStatus(result) == PGRES_TUPLES_OK;
+	if (!done)
+		note_result_error(db, result);
+	PQclear(result);
+	return done;
+}
+
+bool
+db_connect(struct db *db, const char *setup)
+{
+	/*
+	 * Of a keyword given twice libpq keeps the later: what conninfo says
+	 * (it is expanded in the place of dbname) wins over what is before it.
+	 */
+	const char *const keywords[] = {
+	    "connect_timeout", "keepalives_idle", "keepalives_interval",
+	    "keepalives_count", "tcp_user_timeout", "dbname",
+	    "application_name", "client_encoding", NULL
+	};
+	const char *const values[] = {
+	    "5", "10", "5", "3", "10000", db->conninfo,
+	    db->application_name, "UTF8", NULL
+	};
+
+	db_disconnect(db);
+	clear_error(db);
+	db->conn = PQconnectdbParams(keywords, values, 1);
+	if (db->conn == NULL)
+		abort();
+	if (PQstatus(db->conn) != CONNECTION_OK) {
+		note_lost(db);
+	} else if (run_setup(db, setup)) {
+		if (PQenterPipelineMode(db->conn) == 1 &&
+		    PQsetnonblocking(db->conn, 1) == 0)
+			return true;
+		note_lost(db);
+	}
+	db_disconnect(db);
+	return false;
+}
+
+bool
+db_connected(const struct db *db)
+{
+	return db->conn != NULL && PQstatus(db->conn) == CONNECTION_OK;
+}
+
+int
+db_fd(const struct db *db)
+{
+	return db->conn == NULL ? -1 : PQsocket(db->conn);
+}
+
+static void
+expect(struct db *db, enum expected_kind kind, struct statement *statement)
+{
+	if (db->expected_count == db->expected_size) {
+		db->expected_size = db->expected_size * 2 + 64;
+		db->expected = reallocarray(db->expected, db->expected_size,
+		    sizeof(*db->expected));
+		if (db->expected == NULL)
+			abort();
+	}
+	db->expected[db->expected_count++] = (struct expected){
+		.kind = kind, .statement = statement
+	};
+}
+
+/* Finds the statement's place in the table, by its address. */
+static struct statement *
+find_statement(struct db *db, const char *sql)
+{
+	size_t at = ((uintptr_t)sql >> 3) % STATEMENTS_MAX, tried;
+
+	for (tried = 0; tried < STATEMENTS_MAX; tried++) {
+		struct statement *statement =
+		    &db->statements[(at + tried) % STATEMENTS_MAX];
+
+		if (statement->sql == NULL)
+			statement->sql = sql;
+		if (statement->sql == sql)
+			return statement;
+	}
+	/* A program has a fixed set of statements; this one has too many. */
+	abort();
+}
+
+void
+db_queue(struct db *db, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	struct statement *statement;
+	char name[16];
+
+	begin_trip(db);
+	if (!db_connected(db)) {
+		note_lost(db);
+		return;
+	}
+	statement = find_statement(db, sql);
+	snprintf(name, sizeof(name), "s%d",
+	    (int)(statement - db->statements));
+	if (statement->state == UNPREPARED) {
+		if (!PQsendPrepare(db->conn, name, sql, 0, NULL)) {
+			note_lost(db);
+			return;
+		}
+		statement->state = PREPARING;
+		expect(db, EXPECT_PREPARE, statement);
+	}
+	if (!PQsendQueryPrepared(db->conn, name, (int)nparams, params, NULL,
+	    NULL, 0)) {
+		note_lost(db);
+		return;
+	}
+	expect(db, EXPECT_RESULT, NULL);
+}
+
+void
+db_sync(struct db *db)
+{
+	begin_trip(db);
+	if (!db_connected(db) || !PQpipelineSync(db->conn))
+		note_lost(db);
+	else
+		expect(db, EXPECT_SYNC, NULL);
+}
+
+/*
+ * Sends all that is queued.  Reads meanwhile: a server whose answers nobody
+ * reads stops reading.
+ */
+static bool
+flush(struct db *db)
+{
+	int left;
+
+	while ((left = PQflush(db->conn)) == 1) {
+		struct pollfd fd = {
+			.fd = PQsocket(db->conn), .events = POLLIN | POLLOUT
+		};
+
+		if (poll(&fd, 1, -1) > 0 && fd.revents & POLLIN &&
+		    !PQconsumeInput(db->conn))
+			return false;
+	}
+	return left == 0;
+}
+
+/*
+ * Takes the next expected answer off the connection.  Returns the result of a
+ * statement that went well, to be cleared by the caller; else NULL.
+ */
+static PGresult *
+take_answer(struct db *db, const struct expected *expected)
+{
+	PGresult *result = PQgetResult(db->conn);
+	ExecStatusType status = PQresultStatus(result);
+	bool done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+
+	if (result == NULL || PQstatus(db->conn) != CONNECTION_OK)
+		note_lost(db);
+	else if (status == PGRES_FATAL_ERROR)
+		note_result_error(db, result);
+	if (expected->kind == EXPECT_PREPARE)
+		expected->statement->state = done ? PREPARED : UNPREPARED;
+	/* A statement's result is followed by NULL, a sync is not. */
+	if (expected->kind != EXPECT_SYNC && result != NULL)
+		PQclear(PQgetResult(db->conn));
+	if (done && expected->kind == EXPECT_RESULT)
+		return result;
+	PQclear(result);
+	return NULL;
+}
+
+/* Makes the round trip; returns the result of its last statement or NULL. */
+static PGresult *
+round_trip(struct db *db)
+{
+	PGresult *last = NULL;
+	size_t i;
+
+	db_sync(db);
+	if (db->error.outcome != DB_LOST && !flush(db))
+		note_lost(db);
+	for (i = 0; i < db->expected_count; i++) {
+		const struct expected *expected = &db->expected[i];
+
+		if (db->error.outcome == DB_LOST && !db_connected(db))
+			break;
+		if (expected->kind == EXPECT_RESULT) {
+			PQclear(last);
+			last = take_answer(db, expected);
+		} else {
+			PQclear(take_answer(db, expected));
+		}
+	}
+	db->expected_count = 0;
+	if (db->error.outcome != DB_DONE) {
+		PQclear(last);
+		last = NULL;
+	}
+	return last;
+}
+
+static void
+clear_result(void *result)
+{
+	PQclear(result);
+}
+
+const struct db_rows *
+db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	struct db_rows *rows;
+	PGresult *result;
+
+	db_queue(db, sql, nparams, params);
+	result = round_trip(db);
+	if (result == NULL)
+		return NULL;
+	rows = arena_alloc(arena, sizeof(*rows));
+	rows->result = result;
+	arena_defer(arena, clear_result, result);
+	return rows;
+}
+
+enum db_outcome
+db_finish(struct db *db)
+{
+	PQclear(round_trip(db));
+	return db->error.outcome;
+}
+
+size_t
+db_row_count(const struct db_rows *rows)
+{
+	return (size_t)PQntuples(rows->result);
+}
+
+const char *
+db_value(const struct db_rows *rows, size_t row, int column)
+{
+	return PQgetisnull(rows->result, (int)row, column) ? NULL :
+	    PQgetvalue(rows->result, (int)row, column);
+}
+
+enum db_type
+db_column_type(const struct db_rows *rows, int column)
+{
+	switch (PQftype(rows->result, column)) {
+	case OID_BOOL:
+		return DB_TYPE_BOOLEAN;
+	case OID_INT2:
+	case OID_INT4:
+	case OID_INT8:
+		return DB_TYPE_NUMBER;
+	case OID_JSON:
+	case OID_JSONB:
+		return DB_TYPE_JSON;
+	case OID_VOID:
+		return DB_TYPE_VOID;
+	}
+	return DB_TYPE_TEXT;
+}
+
+bool
+db_consume(struct db *db)
+{
+	clear_error(db);
+	if (!db_connected(db) || !PQconsumeInput(db->conn)) {
+		note_lost(db);
+		return false;
+	}
+	return true;
+}
+
+const struct db_notification *
+db_next_notification(struct db *db)
+{
+	free_notification(db);
+	if (!db_connected(db) || (db->notified = PQnotifies(db->conn)) == NULL)
+		return NULL;
+	db->notification = (struct db_notification){
+		.channel = db->notified->relname,
+		.payload = db->notified->extra
+	};
+	return &db->notification;
+}

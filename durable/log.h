@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log: one line an event, to standard error.
+ *
+ * Under journald ($JOURNAL_STREAM is set) a line begins with its priority
+ * as <N>, see sd-daemon(3); elsewhere with the time, the program and its
+ * process id.  Control characters in a message are escaped, so that no
+ * message can forge a line.  A line is one write(2).  Safe in threads.
+ */
+#ifndef DURABLE_LOG_H
+#define DURABLE_LOG_H
+
+#include <stdarg.h>
+
+/* Syslog's numbers, RFC 5424 section 6.2.1. */
+enum log_level {
+	LOG_LEVEL_ERROR = 3,
+	LOG_LEVEL_WARNING = 4,
+	LOG_LEVEL_INFO = 6
+};
+
+/* Names the program in every later line; name must outlive the process. */
+void log_open(const char *name);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_line(enum log_level level, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+#endif

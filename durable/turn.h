@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The turn: one transaction in which many workflows go on, each up to its
+ * next wait.  docs/design.md says why.  Private to the engine.
+ *
+ * Invariants: the status rows of all workflows of the turn are locked from
+ * turn_begin to the end of the transaction; whatever a run records is written
+ * by turn_commit or not at all.
+ */
+#ifndef DURABLE_TURN_H
+#define DURABLE_TURN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "db.h"
+#include "run.h"
+
+struct engine;
+struct turn;
+
+enum turn_outcome {
+	TURN_COMMITTED,
+	TURN_REFUSED,	/* rolled back: a workflow's fault, see turn_culprits */
+	TURN_RETRY,	/* rolled back: a circumstance */
+	TURN_LOST	/* the connection is gone */
+};
+
+/* Which workflows a turn takes, and how it runs them. */
+struct turn_plan {
+	const char	*only;		/* text[] of ids, or NULL: what is due */
+	bool		 alone;		/* one workflow, its steps in savepoints */
+	const char	*condemned;	/* fail them with this error instead */
+};
+
+/* A worker makes one and uses it for all its turns. */
+struct turn *turn_new(const struct engine *engine, struct db *db);
+void turn_free(struct turn *turn);
+
+/* Takes, runs, writes and commits. */
+enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
+
+/*
+ * After TURN_REFUSED: the ids of the workflows one of which is at fault, count
+ * of them, valid until the next turn.
+ */
+const char *const *turn_culprits(const struct turn *turn, size_t *count);
+
+/* What it takes, as array literals: the types and the queues. */
+const char *turn_types(const struct turn *turn);
+const char *turn_queues(const struct turn *turn);
+
+/* After any other outcome than TURN_COMMITTED: what went wrong. */
+const struct db_error *turn_error(const struct turn *turn);
+
+/* After TURN_COMMITTED: how many workflows it ran. */
+size_t turn_workflows(const struct turn *turn);
+
+/* Whether the turn saw suspects, which run alone. */
+bool turn_saw_suspects(const struct turn *turn);
+
+/*
+ * Milliseconds from now until something is due for sure, as far as the turn
+ * could see; at most limit_ms, 0 when there may be more at once.
+ */
+int turn_due_in_ms(const struct turn *turn, int limit_ms);
+
+/* For the runs. */
+
+/* The database's time now, in milliseconds since the epoch. */
+int64_t turn_now_ms(const struct turn *turn);
+
+struct arena *turn_arena(struct turn *turn);
+
+/* Sends a statement along with the next round trip, without waiting. */
+void turn_queue(struct turn *turn, const char *sql, size_t nparams,
+    const char *const params[]);
+
+/*
+ * Makes a statement's round trip within the turn; the rows are the run's.
+ * When the statement is refused in a turn of one, what was done since
+ * turn_savepoint is undone, *refused says why and NULL is returned.  In all
+ * other cases of failure the turn breaks and the run ends.
+ */
+const struct db_rows *turn_query(struct turn *turn, struct workflow *wf,
+    const char *sql, size_t nparams, const char *const params[],
+    const struct db_error **refused);
+
+/*
+ * Around a step: its savepoint in a turn of one, nothing in a turn of many.
+ * turn_undo undoes the step because of error, which breaks a turn of many.
+ */
+void turn_savepoint(struct turn *turn);
+void turn_release(struct turn *turn);
+void turn_undo(struct turn *turn, struct workflow *wf,
+    const struct db_error *error);
+
+bool turn_is_alone(const struct turn *turn);
+
+/* What a run wants written by the turn. */
+void turn_add_step(struct turn *turn, const struct workflow *wf, int number,
+    const struct entry *entry);
+void turn_add_event(struct turn *turn, const struct workflow *wf, int number,
+    const char *key, const char *value);
+void turn_add_message(struct turn *turn, const char *id, const char *topic,
+    const char *text);
+void turn_add_consumed(struct turn *turn, const struct message *message,
+    int number);
+
+struct child {
+	const struct workflow_type *type;
+	const char	*id;
+	const char	*input;		/* stored arguments, portable */
+};
+
+/*
+ * Inserts a child of the workflow, which then runs in this turn or as soon as
+ * possible.  Returns "created", "exists" or "conflict"; NULL when refused.
+ */
+const char *turn_start_child(struct turn *turn, struct workflow *wf,
+    const struct child *child, const struct db_error **refused);
+
+#endif

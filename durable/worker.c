@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker: turn after turn, and in between waits for something to be due.
+ */
+#include "engine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "arena.h"
+#include "db.h"
+#include "log.h"
+#include "prefork.h"
+#include "schema.h"
+#include "strbuf.h"
+#include "turn.h"
+
+/* Notifications are hints; this is how long one that is lost may delay. */
+#define SAFETY_INTERVAL_MS	1000
+
+#define BACKOFF_MIN_MS		5
+#define BACKOFF_MAX_MS		1000
+
+/*
+ * The session.  The planner settings keep every plan an index nested loop,
+ * whatever the statistics say at the moment; the time-outs end what holds a
+ * turn up, and, at the server, a worker that is frozen within one.  The lock
+ * is what durable.daemon_workers counts.
+ */
+static const char setup[] =
+    "set default_transaction_isolation = 'read committed';"
+    "set plan_cache_mode = force_generic_plan;"
+    "set enable_seqscan = off;"
+    "set enable_hashjoin = off;"
+    "set enable_mergejoin = off;"
+    "set enable_bitmapscan = off;"
+    "set jit = off;"
+    "set lock_timeout = '5s';"
+    "set statement_timeout = '15s';"
+    "set idle_in_transaction_session_timeout = '5s';"
+    "select pg_advisory_lock_shared(1146442305, 1);"
+    "listen dbos_notifications_channel;"
+    "listen durable_due;";
+
+struct worker {
+	const struct engine *engine;
+	const struct prefork_worker *self;
+	struct db	*db;
+	struct turn	*turn;
+	struct arena	*arena;		/* of one step of the loop */
+	/*
+	 * After a crash: what is due is noted as suspect before it is run,
+	 * until a turn finds no more.
+	 */
+	bool		 wary;
+	bool		 complained;	/* about the database being away */
+	int		 backoff_ms;
+	int64_t		 swept_ms;
+};
+
+const struct workflow_type *
+engine_type(const struct engine *engine, const char *name, const char *version)
+{
+	const struct workflow_type *const *type, *found = NULL;
+
+	for (type = engine->types; *type != NULL; type++)
+		if (strcmp((*type)->name, name) == 0 && (version == NULL ||
+		    strcmp((*type)->version, version) == 0))
+			found = *type;
+	return found;
+}
+
+static int64_t
+monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits for input on the connection, the time or SIGTERM. */
+static void
+wait_for_input(struct worker *worker, int timeout_ms)
+{
+	struct pollfd fd = { .fd = db_fd(worker->db), .events = POLLIN };
+	const struct timespec timeout = {
+		.tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000L
+	};
+
+	if (ppoll(&fd, 1, &timeout, &worker->self->wait_mask) < 0 &&
+	    errno != EINTR)
+		abort();
+}
+
+/* Waits longer every time, until something works again. */
+static void
+back_off(struct worker *worker)
+{
+	struct pollfd none = { .fd = -1 };
+	const struct timespec timeout = {
+		.tv_sec = worker->backoff_ms / 1000,
+		.tv_nsec = worker->backoff_ms % 1000 * 1000000L
+	};
+
+	if (ppoll(&none, 1, &timeout, &worker->self->wait_mask) < 0 &&
+	    errno != EINTR)
+		abort();
+	worker->backoff_ms *= 2;
+	if (worker->backoff_ms > BACKOFF_MAX_MS)
+		worker->backoff_ms = BACKOFF_MAX_MS;
+}
+
+static void
+complain(struct worker *worker)
+{
+	if (!worker->complained)
+		log_warning("cannot reach the database: %s",
+		    db_last_error(worker->db)->message);
+	worker->complained = true;
+}
+
+/* Tells the database which version and queues this daemon serves. */
+static bool
+register_engine(struct worker *worker)
+{
+	const struct workflow_type *const *type = worker->engine->types;
+	struct strbuf queues = { 0 };
+	const char *const *queue;
+	const char *params[3];
+	enum db_outcome outcome;
+
+	for (queue = worker->engine->queues; *queue != NULL; queue++)
+		strbuf_add_element(&queues, *queue);
+	while (type[1] != NULL)
+		type++;
+	params[0] = worker->engine->application;
+	params[1] = (*type)->version;
+	params[2] = strbuf_end_array(&queues);
+	db_queue(worker->db, "select durable.register($1, $2, $3)", 3, params);
+	outcome = db_finish(worker->db);
+	strbuf_free(&queues);
+	return outcome == DB_DONE;
+}
+
+enum connected { CONNECTED, NOT_CONNECTED, WRONG_SCHEMA };
+
+static enum connected
+connect_to_database(struct worker *worker)
+{
+	char *statements = arena_printf(worker->arena, "%s%s%s", setup,
+	    worker->engine->crash_channel == NULL ? "" : "listen ",
+	    worker->engine->crash_channel == NULL ? "" :
+	    worker->engine->crash_channel);
+
+	if (!db_connect(worker->db, statements)) {
+		complain(worker);
+		return NOT_CONNECTED;
+	}
+	switch (schema_check(worker->db, worker->arena)) {
+	case SCHEMA_CURRENT:
+		break;
+	case SCHEMA_WRONG:
+		return WRONG_SCHEMA;
+	case SCHEMA_UNKNOWN:
+		complain(worker);
+		return NOT_CONNECTED;
+	}
+	if (worker->self->slot == 0 && !register_engine(worker)) {
+		complain(worker);
+		return NOT_CONNECTED;
+	}
+	if (worker->complained)
+		log_info("the database is back");
+	worker->complained = false;
+	worker->backoff_ms = BACKOFF_MIN_MS;
+	return CONNECTED;
+}
+
+/* Drops a connection that is of no use; the loop makes a new one. */
+static void
+lose_connection(struct worker *worker)
+{
+	complain(worker);
+	db_disconnect(worker->db);
+}
+
+/* Reads what has arrived; returns whether there was a hint. */
+static bool
+take_notifications(struct worker *worker)
+{
+	const struct db_notification *notification;
+	bool hinted = false;
+
+	if (!db_consume(worker->db)) {
+		lose_connection(worker);
+		return false;
+	}
+	while ((notification = db_next_notification(worker->db)) != NULL) {
+		if (worker->engine->crash_channel != NULL &&
+		    strcmp(notification->channel,
+		    worker->engine->crash_channel) == 0) {
+			log_warning("crashing, as asked");
+			raise(SIGKILL);
+		}
+		hinted = true;
+	}
+	return hinted;
+}
+
+static void
+sweep(struct worker *worker)
+{
+	const char *const params[] = { worker->engine->application };
+	int64_t now_ms = monotonic_ms();
+
+	if (now_ms - worker->swept_ms < SAFETY_INTERVAL_MS)
+		return;
+	worker->swept_ms = now_ms;
+	db_queue(worker->db, "select durable.sweep($1)", 1, params);
+	if (db_finish(worker->db) == DB_LOST)
+		lose_connection(worker);
+}
+
+/* An array literal of one id. */
+static const char *
+only(struct strbuf *buf, const char *id)
+{
+	strbuf_reset(buf);
+	strbuf_add_element(buf, id);
+	return strbuf_end_array(buf);
+}
+
+/*
+ * Runs one workflow in a turn of one, where an error that it makes is its
+ * own; when even then its turn cannot be committed, it is failed.
+ */
+static enum turn_outcome
+run_alone(struct worker *worker, const char *id)
+{
+	struct strbuf ids = { 0 };
+	struct turn_plan plan = { .only = only(&ids, id), .alone = true };
+	enum turn_outcome outcome = turn_run(worker->turn, &plan);
+
+	if (outcome == TURN_REFUSED) {
+		plan.condemned = arena_strdup(worker->arena,
+		    turn_error(worker->turn)->message);
+		outcome = turn_run(worker->turn, &plan);
+	}
+	strbuf_free(&ids);
+	return outcome;
+}
+
+/* Runs those of a refused turn one by one, so that only one meets its error. */
+static enum turn_outcome
+run_culprits(struct worker *worker)
+{
+	enum turn_outcome outcome = TURN_COMMITTED;
+	const char *const *culprits;
+	const char **ids;
+	size_t count, i;
+
+	culprits = turn_culprits(worker->turn, &count);
+	ids = arena_alloc(worker->arena, count * sizeof(*ids));
+	for (i = 0; i < count; i++)
+		ids[i] = arena_strdup(worker->arena, culprits[i]);
+	for (i = 0; i < count && outcome == TURN_COMMITTED; i++)
+		outcome = run_alone(worker, ids[i]);
+	return outcome;
+}
+
+/*
+ * Notes what is due as suspect, in a transaction of its own, and runs just
+ * that: if it kills this process too, each of them runs alone afterwards.
+ */
+static enum turn_outcome
+run_wary(struct worker *worker)
+{
+	const struct engine *engine = worker->engine;
+	const char *const params[] = {
+		turn_types(worker->turn), turn_queues(worker->turn),
+		engine->application,
+		arena_printf(worker->arena, "%d", engine->turn_size)
+	};
+	const struct db_rows *rows;
+	struct strbuf ids = { 0 };
+	struct turn_plan plan = { 0 };
+	enum turn_outcome outcome;
+	size_t row;
+
+	rows = db_query(worker->db, worker->arena,
+	    "select durable.turn_suspect($1, $2, $3, $4)", 4, params);
+	if (rows == NULL)
+		return db_last_error(worker->db)->outcome == DB_LOST ?
+		    TURN_LOST : TURN_RETRY;
+	for (row = 0; row < db_row_count(rows); row++)
+		strbuf_add_element(&ids, db_value(rows, row, 0));
+	worker->wary = db_row_count(rows) > 0;
+	plan.only = strbuf_end_array(&ids);
+	outcome = turn_run(worker->turn, &plan);
+	strbuf_free(&ids);
+	return outcome;
+}
+
+/* Runs one suspect alone, its attempt counted before; false: there is none. */
+static bool
+run_suspect(struct worker *worker, enum turn_outcome *outcome)
+{
+	const char *const params[] = {
+		turn_types(worker->turn), arena_printf(worker->arena, "%d",
+		    worker->engine->max_attempts)
+	};
+	const struct db_rows *rows;
+	const char *id;
+
+	rows = db_query(worker->db, worker->arena,
+	    "select workflow_uuid, attempts from durable.turn_attempt($1, $2)",
+	    2, params);
+	if (rows == NULL) {
+		*outcome = db_last_error(worker->db)->outcome == DB_LOST ?
+		    TURN_LOST : TURN_RETRY;
+		return true;
+	}
+	if (db_row_count(rows) == 0)
+		return false;
+	id = db_value(rows, 0, 0);
+	if (strtol(db_value(rows, 0, 1), NULL, 10) >=
+	    worker->engine->max_attempts) {
+		log_error("wf=%s given up after %s attempts that ended with "
+		    "their process", id, db_value(rows, 0, 1));
+		*outcome = TURN_COMMITTED;
+	} else {
+		*outcome = run_alone(worker, id);
+	}
+	return true;
+}
+
+/*
+ * One step of the loop.  Returns for how long nothing will be due, as far as
+ * is known.
+ */
+static int
+work(struct worker *worker)
+{
+	static const struct turn_plan everything = { 0 };
+	enum turn_outcome outcome;
+	bool wary = worker->wary;
+
+	sweep(worker);
+	if (!db_connected(worker->db))
+		return 0;
+	outcome = wary ? run_wary(worker) :
+	    turn_run(worker->turn, &everything);
+	if (outcome == TURN_REFUSED)
+		outcome = run_culprits(worker);
+	if (outcome == TURN_COMMITTED && turn_saw_suspects(worker->turn) &&
+	    run_suspect(worker, &outcome))
+		wary = true;
+	switch (outcome) {
+	case TURN_COMMITTED:
+		worker->backoff_ms = BACKOFF_MIN_MS;
+		return wary ? 0 :
+		    turn_due_in_ms(worker->turn, SAFETY_INTERVAL_MS);
+	case TURN_REFUSED:
+	case TURN_RETRY:
+		log_warning("a turn is repeated: %s",
+		    turn_error(worker->turn)->message);
+		back_off(worker);
+		return 0;
+	case TURN_LOST:
+		lose_connection(worker);
+		return 0;
+	}
+	return 0;
+}
+
+int
+engine_work(struct prefork_worker *self, void *arg)
+{
+	struct worker worker = {
+		.engine = arg, .self = self, .wary = self->after_crash,
+		.backoff_ms = BACKOFF_MIN_MS, .arena = arena_new()
+	};
+	int status = 0, idle_ms;
+
+	worker.db = db_new(worker.engine->conninfo, "durable worker");
+	worker.turn = turn_new(worker.engine, worker.db);
+	while (!prefork_stopping()) {
+		arena_reset(worker.arena);
+		if (!db_connected(worker.db)) {
+			enum connected connected = connect_to_database(&worker);
+
+			if (connected == WRONG_SCHEMA) {
+				status = PREFORK_EXIT_GIVE_UP;
+				break;
+			}
+			if (connected == NOT_CONNECTED)
+				back_off(&worker);
+			continue;
+		}
+		idle_ms = work(&worker);
+		if (db_connected(worker.db) && !take_notifications(&worker) &&
+		    db_connected(worker.db))
+			wait_for_input(&worker, idle_ms);
+	}
+	turn_free(worker.turn);
+	db_free(worker.db);
+	arena_free(worker.arena);
+	return status;
+}

@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+--
+-- For demonstrations only: lets the web crash the database server.  Installed
+-- by a superuser with widget-store-install --allow-crash, and by nobody else.
+
+create or replace function store.crash_database()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The program's parent is this server process.  When one dies of a
+    -- signal, PostgreSQL ends all others and goes through crash recovery.
+    copy (select) to program 'kill -KILL $PPID';
+end
+$$;
+comment on function store.crash_database() is
+    'Crashes the server as a fault in it would.';
+revoke all on function store.crash_database() from public;
+grant execute on function store.crash_database() to widget_store_web;

@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The three roles.  The owner owns every object and cannot log in; the web
+-- may execute a handful of functions and read no table; so may the daemon,
+-- another handful.  Run by a role that may create roles; what exists stays.
+
+select not exists (select from pg_roles where rolname = 'widget_store_owner')
+    as missing \gset
+\if :missing
+create role widget_store_owner nologin;
+\endif
+
+select not exists (select from pg_roles where rolname = 'widget_store_web')
+    as missing \gset
+\if :missing
+create role widget_store_web login;
+\endif
+
+select not exists (select from pg_roles where rolname = 'widget_store_daemon')
+    as missing \gset
+\if :missing
+create role widget_store_daemon login;
+\endif
+
+-- The installer creates everything as the owner.
+select not pg_has_role(current_user, 'widget_store_owner', 'member')
+    as missing \gset
+\if :missing
+grant widget_store_owner to current_user;
+\endif
+
+select format('grant create, connect on database %I to widget_store_owner',
+    current_database()) \gexec
+select format('grant connect on database %I to widget_store_web, '
+    'widget_store_daemon', current_database()) \gexec
