@@ -4,6 +4,7 @@
  */
 #include "log.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,14 +58,13 @@ put_prefix(char *line, size_t len, enum log_level level)
 }
 
 void
-log_line(enum log_level level, const char *format, va_list args)
+log_text(enum log_level level, const char *text)
 {
-	char message[LINE_LEN / 2], line[LINE_LEN];
+	char line[LINE_LEN];
 	size_t used = put_prefix(line, sizeof(line), level);
 	const unsigned char *c;
 
-	vsnprintf(message, sizeof(message), format, args);
-	for (c = (const unsigned char *)message;
+	for (c = (const unsigned char *)text;
 	    *c != '\0' && used < sizeof(line) - sizeof("\\x00\n"); c++) {
 		if (*c < ' ' || *c == 0x7f)
 			used += (size_t)snprintf(line + used,
@@ -78,13 +78,22 @@ log_line(enum log_level level, const char *format, va_list args)
 		return;
 }
 
+static void __attribute__((format(printf, 2, 0)))
+log_formatted(enum log_level level, const char *format, va_list args)
+{
+	char text[LINE_LEN];
+
+	vsnprintf(text, sizeof(text), format, args);
+	log_text(level, text);
+}
+
 void
 log_error(const char *format, ...)
 {
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_LEVEL_ERROR, format, args);
+	log_formatted(LOG_LEVEL_ERROR, format, args);
 	va_end(args);
 }
 
@@ -94,7 +103,7 @@ log_warning(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_LEVEL_WARNING, format, args);
+	log_formatted(LOG_LEVEL_WARNING, format, args);
 	va_end(args);
 }
 
@@ -104,6 +113,6 @@ log_info(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	log_line(LOG_LEVEL_INFO, format, args);
+	log_formatted(LOG_LEVEL_INFO, format, args);
 	va_end(args);
 }

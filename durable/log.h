@@ -10,8 +10,6 @@
 #ifndef DURABLE_LOG_H
 #define DURABLE_LOG_H
 
-#include <stdarg.h>
-
 /* Syslog's numbers, RFC 5424 section 6.2.1. */
 enum log_level {
 	LOG_LEVEL_ERROR = 3,
@@ -25,7 +23,6 @@ void log_open(const char *name);
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void log_line(enum log_level level, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
+void log_text(enum log_level level, const char *text);
 
 #endif

@@ -90,10 +90,15 @@ fail(struct workflow *wf, const char *name, const char *message)
 void
 run_raise(struct workflow *wf, const char *name, const char *message)
 {
+	struct wf_error *error;
+
 	if (!wf->catching)
 		fail(wf, name, message);
 	wf->catching = false;
-	wf->error = (struct wf_error){ .name = name, .message = message };
+	error = arena_alloc(wf->arena, sizeof(*error));
+	error->name = name;
+	error->message = message;
+	wf->error = error;
 }
 
 const struct entry *
@@ -117,7 +122,7 @@ run_call(struct workflow *wf, const char *name, int *number)
 {
 	if (wf->deadline_ms != 0 && turn_now_ms(wf->turn) >= wf->deadline_ms)
 		run_leave(wf, RUN_CANCELLED);
-	wf->error = (struct wf_error){ 0 };
+	wf->error = NULL;
 	*number = wf->next++;
 	return run_lookup(wf, *number, name);
 }
@@ -206,7 +211,7 @@ run_execute(struct workflow *wf)
 	do {
 		wf->next = 0;
 		wf->catching = false;
-		wf->error = (struct wf_error){ 0 };
+		wf->error = NULL;
 		if (setjmp(wf->exit) == 0)
 			call(wf);
 		arena_reset(wf->arena);

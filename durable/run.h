@@ -70,7 +70,7 @@ struct workflow {
 
 	int		 next;		/* function id of the next call */
 	bool		 catching;
-	struct wf_error	 error;		/* name NULL: none */
+	const struct wf_error *error;	/* of the last call, in the run's arena */
 
 	jmp_buf		 exit;
 	enum run_end	 end;

@@ -13,7 +13,6 @@
 
 #include "arena.h"
 #include "engine.h"
-#include "log.h"
 #include "outbox.h"
 #include "seam.h"
 #include "strbuf.h"
@@ -28,6 +27,13 @@ enum column {
 
 /* How many runs, children among them, one turn may grow to. */
 #define GROWTH		4
+
+/* A line for the log, kept until the commit. */
+struct line {
+	struct line	*next;
+	enum log_level	 level;
+	const char	*text;
+};
 
 struct turn {
 	const struct engine *engine;
@@ -49,6 +55,7 @@ struct turn {
 	int64_t		 due_ms;	/* when something is due, 0: unknown */
 	size_t		 taken;		/* workflows that turn_begin gave */
 	bool		 suspects;
+	struct line	*lines, **last_line;
 	const char	**culprits;
 	size_t		 culprits_count;
 };
@@ -304,12 +311,14 @@ settle(struct turn *turn, const struct workflow *wf)
 		end_workflow(turn, wf, "SUCCESS");
 		break;
 	case RUN_FAILED:
-		log_warning("wf=%s workflow '%s' failed: %s", wf->id,
-		    wf->type->name, wf->failure);
+		turn_log(turn, LOG_LEVEL_WARNING,
+		    "wf=%s workflow '%s' failed: %s", wf->id, wf->type->name,
+		    wf->failure);
 		end_workflow(turn, wf, "ERROR");
 		break;
 	case RUN_CANCELLED:
-		log_info("wf=%s workflow '%s' is past its deadline", wf->id,
+		turn_log(turn, LOG_LEVEL_INFO,
+		    "wf=%s workflow '%s' is past its deadline", wf->id,
 		    wf->type->name);
 		end_workflow(turn, wf, "CANCELLED");
 		break;
@@ -343,6 +352,29 @@ run_all(struct turn *turn, const struct turn_plan *plan)
 	return true;
 }
 
+void
+turn_log(struct turn *turn, enum log_level level, const char *format, ...)
+{
+	struct line *line = arena_alloc(turn->arena, sizeof(*line));
+	va_list args;
+
+	va_start(args, format);
+	line->text = arena_vprintf(turn->arena, format, args);
+	va_end(args);
+	line->level = level;
+	*turn->last_line = line;
+	turn->last_line = &line->next;
+}
+
+static void
+write_log(const struct turn *turn)
+{
+	const struct line *line;
+
+	for (line = turn->lines; line != NULL; line = line->next)
+		log_text(line->level, line->text);
+}
+
 /* Writes everything and commits, in one round trip with the hints. */
 static bool
 commit(struct turn *turn)
@@ -354,6 +386,7 @@ commit(struct turn *turn)
 	seam("before-commit");
 	if (db_finish(turn->db) == DB_DONE) {
 		seam("after-commit");
+		write_log(turn);
 		return true;
 	}
 	turn->error = *db_last_error(turn->db);
@@ -395,6 +428,8 @@ reset(struct turn *turn)
 	outbox_reset(turn->outbox);
 	turn->count = turn->taken = turn->running = turn->unsettled = 0;
 	turn->culprits = NULL;
+	turn->lines = NULL;
+	turn->last_line = &turn->lines;
 	turn->error = (struct db_error){ .outcome = DB_DONE };
 }
 

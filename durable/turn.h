@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "db.h"
+#include "log.h"
 #include "run.h"
 
 struct engine;
@@ -106,6 +107,13 @@ void turn_add_message(struct turn *turn, const char *id, const char *topic,
     const char *text);
 void turn_add_consumed(struct turn *turn, const struct message *message,
     int number);
+
+/*
+ * Logs a line when the turn has committed; a turn that is rolled back has not
+ * happened.
+ */
+void turn_log(struct turn *turn, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 struct child {
 	const struct workflow_type *type;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "db.h"
@@ -84,34 +85,30 @@ monotonic_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits for input on the connection, the time or SIGTERM. */
+/* Waits for input on the connection (-1: for nothing), the time or SIGTERM. */
 static void
-wait_for_input(struct worker *worker, int timeout_ms)
+wait_for(const struct worker *worker, int fd, int timeout_ms)
 {
-	struct pollfd fd = { .fd = db_fd(worker->db), .events = POLLIN };
+	struct pollfd input = { .fd = fd, .events = POLLIN };
 	const struct timespec timeout = {
 		.tv_sec = timeout_ms / 1000,
 		.tv_nsec = timeout_ms % 1000 * 1000000L
 	};
 
-	if (ppoll(&fd, 1, &timeout, &worker->self->wait_mask) < 0 &&
+	if (ppoll(&input, 1, &timeout, &worker->self->wait_mask) < 0 &&
 	    errno != EINTR)
 		abort();
 }
 
-/* Waits longer every time, until something works again. */
+/*
+ * Waits longer every time, until something works again; not as long as
+ * another worker that met this one and does the same.
+ */
 static void
 back_off(struct worker *worker)
 {
-	struct pollfd none = { .fd = -1 };
-	const struct timespec timeout = {
-		.tv_sec = worker->backoff_ms / 1000,
-		.tv_nsec = worker->backoff_ms % 1000 * 1000000L
-	};
-
-	if (ppoll(&none, 1, &timeout, &worker->self->wait_mask) < 0 &&
-	    errno != EINTR)
-		abort();
+	wait_for(worker, -1,
+	    worker->backoff_ms / 2 + (int)(random() % worker->backoff_ms));
 	worker->backoff_ms *= 2;
 	if (worker->backoff_ms > BACKOFF_MAX_MS)
 		worker->backoff_ms = BACKOFF_MAX_MS;
@@ -389,6 +386,7 @@ engine_work(struct prefork_worker *self, void *arg)
 	};
 	int status = 0, idle_ms;
 
+	srandom((unsigned)getpid());
 	worker.db = db_new(worker.engine->conninfo, "durable worker");
 	worker.turn = turn_new(worker.engine, worker.db);
 	while (!prefork_stopping()) {
@@ -407,7 +405,7 @@ engine_work(struct prefork_worker *self, void *arg)
 		idle_ms = work(&worker);
 		if (db_connected(worker.db) && !take_notifications(&worker) &&
 		    db_connected(worker.db))
-			wait_for_input(&worker, idle_ms);
+			wait_for(&worker, db_fd(worker.db), idle_ms);
 	}
 	turn_free(worker.turn);
 	db_free(worker.db);

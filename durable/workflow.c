@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "arena.h"
-#include "log.h"
 #include "run.h"
 #include "turn.h"
 #include "value.h"
@@ -40,6 +39,12 @@ wf_arena(struct workflow *wf)
 	return wf->arena;
 }
 
+json_object *
+wf_own(struct workflow *wf, json_object *value)
+{
+	return value_own(wf->arena, value);
+}
+
 const char *
 wf_number(struct workflow *wf, int64_t number)
 {
@@ -54,7 +59,8 @@ wf_log(struct workflow *wf, const char *format, ...)
 	if (run_replaying(wf))
 		return;
 	va_start(args, format);
-	log_info("wf=%s %s", wf->id, arena_vprintf(wf->arena, format, args));
+	turn_log(wf->turn, LOG_LEVEL_INFO, "wf=%s %s", wf->id,
+	    arena_vprintf(wf->arena, format, args));
 	va_end(args);
 }
 
@@ -80,7 +86,7 @@ wf_catch(struct workflow *wf)
 const struct wf_error *
 wf_error(const struct workflow *wf)
 {
-	return wf->error.name == NULL ? NULL : &wf->error;
+	return wf->error;
 }
 
 /* Records a call that gave a stored value, from started_ms until now. */

@@ -64,11 +64,18 @@ const char *wf_id(const struct workflow *wf);
 /* The memory of this run: freed when the run ends or waits. */
 struct arena *wf_arena(struct workflow *wf);
 
+/*
+ * Ties a value that the function has made to the run, which releases it even
+ * when a call does not return; returns it.
+ */
+json_object *wf_own(struct workflow *wf, json_object *value);
+
 /* A number as text in the arena, for a parameter. */
 const char *wf_number(struct workflow *wf, int64_t number);
 
 /*
- * Logs a line with the workflow's id, once: not again when it is replayed.
+ * Logs a line with the workflow's id when what was done so far has committed:
+ * once, not again when the line is replayed.
  */
 void wf_log(struct workflow *wf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -85,7 +92,10 @@ void wf_fail(struct workflow *wf, const char *name, const char *format, ...)
  */
 void wf_catch(struct workflow *wf);
 
-/* The error of the last call made after wf_catch; NULL when it went well. */
+/*
+ * The error of the last call, made after wf_catch, in the run's arena; NULL
+ * when it went well.
+ */
 const struct wf_error *wf_error(const struct workflow *wf);
 
 /*

@@ -184,11 +184,17 @@ begin
     where w.workflow_uuid = old.workflow_uuid;
     delete from durable.suspects as s
     where s.workflow_uuid = old.workflow_uuid;
+    delete from dbos.operation_outputs as o
+    where o.workflow_uuid = old.workflow_uuid;
+    delete from dbos.workflow_output as o
+    where o.workflow_uuid = old.workflow_uuid;
     return null;
 end
 $$;
 comment on function durable.forget_workflow() is
-    'Removes what we keep of a workflow that was deleted.';
+    'Removes what we keep of a workflow that was deleted.  A client deletes the '
+    'journal first and then waits for a turn that is under way; what that turn '
+    'wrote must not be replayed by a later workflow of the same id.';
 
 create or replace trigger durable_wake_by_message
 after insert on dbos.notifications
@@ -658,6 +664,19 @@ $$;
 comment on function durable.turn_consumed(text[], int[]) is
     'Marks the messages that a turn received, and by which step.';
 
+create or replace function durable.message_id(at_us bigint)
+returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+return overlay(overlay(gen_random_uuid()::text
+    placing substr(lpad(to_hex(at_us / 1000), 12, '0'), 1, 8) || '-'
+        || substr(lpad(to_hex(at_us / 1000), 12, '0'), 9, 4) from 1)
+    placing '7' || lpad(to_hex(at_us % 1000 * 4), 3, '0') from 15);
+comment on function durable.message_id(bigint) is
+    'A UUID of version 7 (RFC 9562): ids sort as the times they are made of, '
+    'so that messages of one millisecond keep their order.';
+
 create or replace function durable.turn_messages(
     destinations text[],
     topics text[],
@@ -668,10 +687,16 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    present_us bigint := extract(epoch from clock_timestamp()) * 1000000;
 begin
-    insert into dbos.notifications (destination_uuid, topic, message,
-        serialization)
-    select n.destination, n.topic, n.message, 'portable_json'
+    -- Two turns that send to each other's workflows would wait for ever; the
+    -- one that gives up first is repeated.
+    perform set_config('lock_timeout', '200ms', true);
+    insert into dbos.notifications (message_uuid, destination_uuid, topic,
+        message, serialization, created_at_epoch_ms)
+    select durable.message_id(present_us + n.place), n.destination, n.topic,
+        n.message, 'portable_json', (present_us + n.place) / 1000
     from unnest(destinations, topics, messages)
         with ordinality as n (destination, topic, message, place)
     order by n.destination, n.place;
@@ -737,7 +762,7 @@ begin
         updated_at = present_ms,
         completed_at = case when n.status <> 'PENDING' then present_ms end,
         owner_xid = case when n.status = 'PENDING'
-            then coalesce(s.owner_xid, gen_random_uuid()::text) end,
+            then gen_random_uuid()::text end,
         deduplication_id = case when n.status = 'PENDING'
             then s.deduplication_id end,
         queue_name = case when n.status <> 'CANCELLED' then s.queue_name end,

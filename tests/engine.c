@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine against a real cluster, through a real worker process: what each
+ * call of the API promises.  engine.tap starts the cluster and this program.
+ */
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "db.h"
+#include "engine.h"
+#include "log.h"
+#include "prefork.h"
+#include "tap.h"
+
+#define WAIT_S	30
+
+static struct db *db;
+static struct arena *arena;
+
+/* Runs a statement that is made once, and returns its first value. */
+static const char *
+sql(const char *format, ...)
+{
+	const struct db_rows *rows;
+	const char *params[1];
+	va_list args;
+
+	va_start(args, format);
+	params[0] = arena_vprintf(arena, format, args);
+	va_end(args);
+	rows = db_query(db, arena, "select test.run($1)", 1, params);
+	if (rows == NULL) {
+		diag("%s: %s", params[0], db_last_error(db)->message);
+		return NULL;
+	}
+	return db_value(rows, 0, 0);
+}
+
+/* Waits until a query returns what is wanted; false after WAIT_S seconds. */
+static bool
+wait_sql(const char *want, const char *query)
+{
+	const struct timespec pause = { .tv_nsec = 5 * 1000000 };
+	time_t end = time(NULL) + WAIT_S;
+	const char *got = NULL;
+
+	while (time(NULL) < end) {
+		got = sql("%s", query);
+		if (got != NULL && strcmp(got, want) == 0)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	diag("%s: got %s, want %s", query, got == NULL ? "nothing" : got, want);
+	return false;
+}
+
+static void
+start(const char *id, const char *name, const char *input)
+{
+	sql("select durable.client_submit(array['%s'], array['%s'], "
+	    "array['test'], array['%s'], 'test', '{}', '{}', '{}', '{}', '{}')",
+	    id, name, input);
+}
+
+/* Waits for the end of a workflow and returns its status. */
+static const char *
+ended(const char *id)
+{
+	wait_sql("true", arena_printf(arena, "select status not in ('PENDING', "
+	    "'ENQUEUED', 'DELAYED') from dbos.workflow_status "
+	    "where workflow_uuid = '%s'", id));
+	return sql("select status from dbos.workflow_status "
+	    "where workflow_uuid = '%s'", id);
+}
+
+static const char *
+output(const char *id)
+{
+	ended(id);
+	return sql("select coalesce(output, error) from dbos.workflow_output "
+	    "where workflow_uuid = '%s'", id);
+}
+
+static const char *
+steps(const char *id)
+{
+	return sql("select string_agg(function_id || ' ' || function_name, "
+	    "', ' order by function_id) from dbos.operation_outputs "
+	    "where workflow_uuid = '%s'", id);
+}
+
+static const char *
+notes(const char *id)
+{
+	return sql("select count(*) from test.notes where id = '%s'", id);
+}
+
+/* A step that everybody can see: one row more. */
+static void
+take_note(struct workflow *wf, const char *name)
+{
+	const char *const params[] = { wf_id(wf) };
+
+	wf_sql_void(wf, name, "insert into test.notes values ($1)", 1, params);
+}
+
+static json_object *
+values(struct workflow *wf, json_object *input)
+{
+	static const char text[] = "quote \" back \\ slash / \xc3\xa9";
+	const char *const params[] = { text };
+	json_object *all = wf_own(wf, json_object_new_object());
+
+	json_object_object_add(all, "input", json_object_get(input));
+	json_object_object_add(all, "boolean", json_object_get(
+	    wf_sql(wf, "boolean", "select true", 0, NULL)));
+	json_object_object_add(all, "int", json_object_get(
+	    wf_sql(wf, "int", "select 9007199254740993", 0, NULL)));
+	json_object_object_add(all, "text", json_object_get(
+	    wf_sql(wf, "text", "select $1::text", 1, params)));
+	json_object_object_add(all, "json", json_object_get(wf_sql(wf, "json",
+	    "select json_build_object('a', 1.50)", 0, NULL)));
+	json_object_object_add(all, "null", json_object_get(
+	    wf_sql(wf, "null", "select null::int", 0, NULL)));
+	json_object_object_add(all, "none", json_object_get(
+	    wf_sql(wf, "none", "select 1 where false", 0, NULL)));
+	wf_sleep(wf, 1);
+	return json_object_get(all);
+}
+
+static json_object *
+good(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	take_note(wf, "note");
+	wf_sleep(wf, 1);
+	take_note(wf, "note");
+	return NULL;
+}
+
+static json_object *
+refused(struct workflow *wf, json_object *input)
+{
+	const struct wf_error *error;
+
+	take_note(wf, "before");
+	if (json_object_get_boolean(input))
+		wf_catch(wf);
+	wf_sql(wf, "divide", "select 1 / 0", 0, NULL);
+	error = wf_error(wf);
+	take_note(wf, "after");
+	wf_sleep(wf, 1);
+	return json_object_new_string(error->message);
+}
+
+/* The statement that fails is not waited for. */
+static json_object *
+refused_later(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	take_note(wf, "before");
+	wf_sql_void(wf, "divide", "select 1 / 0", 0, NULL);
+	take_note(wf, "after");
+	return NULL;
+}
+
+static json_object *
+two_rows(struct step *step, void *arg)
+{
+	const char *const *params = arg;
+	json_object *first;
+
+	first = step_sql(step,
+	    "insert into test.notes values ($1) returning 7", 1, params);
+	step_sql(step, "insert into test.notes values ($1)", 1, params);
+	if (params[1] != NULL)
+		step_fail(step, "TooMany", "%s", params[1]);
+	return json_object_get(first);
+}
+
+static json_object *
+transaction(struct workflow *wf, json_object *input)
+{
+	const char *params[] = { wf_id(wf), NULL };
+	json_object *result;
+
+	(void)input;
+	result = wf_transaction(wf, "two_rows", two_rows, params);
+	if (json_object_get_int(result) != 7 || wf_error(wf) != NULL)
+		wf_fail(wf, "Error", "the first result is wrong");
+	params[1] = "on purpose";
+	wf_catch(wf);
+	result = wf_transaction(wf, "two_more_rows", two_rows, params);
+	if (result != NULL || wf_error(wf) == NULL)
+		wf_fail(wf, "Error", "the second did not fail");
+	return json_object_new_string(wf_error(wf)->name);
+}
+
+static json_object *
+child(struct workflow *wf, json_object *input)
+{
+	take_note(wf, "note");
+	if (json_object_get_int(input) == 13)
+		wf_fail(wf, "Unlucky", "%d is unlucky", 13);
+	return json_object_new_int(json_object_get_int(input) * 2);
+}
+
+static const struct workflow_type child_type = { "child", "1", child };
+static const struct workflow_type good_type = { "good", "1", good };
+
+static json_object *
+parent(struct workflow *wf, json_object *input)
+{
+	const char *id, *unlucky;
+	json_object *doubled;
+
+	(void)input;
+	id = wf_start(wf, &child_type, NULL, json_object_new_int(21));
+	doubled = wf_result(wf, id);
+	unlucky = wf_start(wf, &child_type, NULL, json_object_new_int(13));
+	wf_catch(wf);
+	wf_result(wf, unlucky);
+	if (wf_error(wf) == NULL || strcmp(wf_error(wf)->name, "Unlucky") != 0)
+		wf_fail(wf, "Error", "no error came back");
+	wf_catch(wf);
+	wf_start(wf, &good_type, id, NULL);
+	if (wf_error(wf) == NULL)
+		wf_fail(wf, "Error", "no conflict");
+	return json_object_get(doubled);
+}
+
+static json_object *
+event_reader(struct workflow *wf, json_object *input)
+{
+	const char *id = json_object_get_string(input);
+	json_object *all = wf_own(wf, json_object_new_array());
+
+	json_object_array_add(all, json_object_get(
+	    wf_get_event(wf, id, "colour", 60000)));
+	json_object_array_add(all, json_object_get(
+	    wf_get_event(wf, id, "nothing", 50)));
+	return json_object_get(all);
+}
+
+static json_object *
+event_setter(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_recv(wf, "go", 60000);
+	wf_set_event(wf, "colour", json_object_new_string("red"));
+	wf_set_event(wf, "colour", json_object_new_string("blue"));
+	return NULL;
+}
+
+static json_object *
+sender(struct workflow *wf, json_object *input)
+{
+	wf_catch(wf);
+	wf_send(wf, "nobody", "go", NULL);
+	if (wf_error(wf) == NULL)
+		wf_fail(wf, "Error", "somebody was there");
+	wf_send(wf, json_object_get_string(input), "go", NULL);
+	return json_object_new_string(wf_error(wf) == NULL ? "sent" : "lost");
+}
+
+static json_object *
+receiver(struct workflow *wf, json_object *input)
+{
+	json_object *all = wf_own(wf, json_object_new_array());
+	int i;
+
+	(void)input;
+	for (i = 0; i < 3; i++)
+		json_object_array_add(all,
+		    json_object_get(wf_recv(wf, "topic", 60000)));
+	json_object_array_add(all, json_object_get(wf_recv(wf, "topic", 20)));
+	return json_object_get(all);
+}
+
+static json_object *
+sleeper(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sleep(wf, 3600 * 1000);
+	return NULL;
+}
+
+/* Two of these send each other a ball; the wake-ups are all there is. */
+static json_object *
+player(struct workflow *wf, json_object *input)
+{
+	const char *other = json_object_get_string(
+	    json_object_object_get(input, "other"));
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		wf_send(wf, other, "ball", json_object_new_int(i));
+		if (json_object_get_int(wf_recv(wf, "ball", 60000)) != i)
+			wf_fail(wf, "Error", "the wrong ball");
+	}
+	return NULL;
+}
+
+static json_object *
+first_version(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_recv(wf, "go", 60000);
+	return json_object_new_string("first");
+}
+
+static json_object *
+second_version(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sleep(wf, 1);
+	return json_object_new_string("second");
+}
+
+static json_object *
+segfaulter(struct workflow *wf, json_object *input)
+{
+	(void)wf;
+	(void)input;
+	raise(SIGSEGV);
+	return NULL;
+}
+
+static json_object *
+looper(struct workflow *wf, json_object *input)
+{
+	volatile bool forever = true;
+
+	(void)wf;
+	(void)input;
+	while (forever)
+		continue;
+	return NULL;
+}
+
+#define TYPE(function)	{ #function, "1", function }
+static const struct workflow_type all_types[] = {
+	TYPE(values), TYPE(refused), TYPE(refused_later), TYPE(transaction),
+	TYPE(parent), TYPE(event_reader), TYPE(event_setter), TYPE(sender),
+	TYPE(receiver), TYPE(sleeper), TYPE(player), TYPE(segfaulter),
+	TYPE(looper), { "versioned", "1", first_version },
+	{ "versioned", "2", second_version }
+};
+
+static pid_t
+start_daemon(const struct engine *engine)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		log_open("engine");
+		_exit(prefork_run(3, engine_work, (void *)(uintptr_t)engine));
+	}
+	return pid;
+}
+
+static void
+test_steps(void)
+{
+	start("values", "values", "{\"n\": 1.10}");
+	is_str(output("values"), "{\"input\":{\"n\":1.10},\"boolean\":true,"
+	    "\"int\":9007199254740993,\"text\":\"quote \\\" back \\\\ slash / "
+	    "\xc3\xa9\",\"json\":{\"a\":1.50},\"null\":null,\"none\":null}",
+	    "a step's result comes back as it was, also from the journal");
+
+	start("caught", "refused", "true");
+	is_str(output("caught"), "\"division by zero (SQLSTATE 22012)\"",
+	    "an error that is caught reaches the workflow");
+	is_str(notes("caught"), "2", "the steps around it happened once");
+	start("fatal", "refused", "false");
+	is_str(ended("fatal"), "ERROR", "one that is not fails it");
+	is_str(notes("fatal"), "1", "the step before it stands");
+	is_str(output("fatal"), "{\"name\":\"DatabaseError\",\"message\":"
+	    "\"division by zero (SQLSTATE 22012)\"}", "the error is recorded");
+
+	start("transaction", "transaction", "null");
+	is_str(output("transaction"), "\"TooMany\"",
+	    "a C step that fails gives its error");
+	is_str(notes("transaction"), "2", "and leaves nothing");
+	is_str(steps("transaction"), "0 two_rows, 1 two_more_rows",
+	    "both steps are in the journal");
+}
+
+/* One bad workflow among many in the same turns. */
+static void
+test_isolation(void)
+{
+	sql("select durable.client_submit(array_agg(id), "
+	    "array_agg(case n when 25 then 'refused_later' else 'good' end), "
+	    "array_agg('test'::text), array_agg(null::text), 'test', "
+	    "'{}', '{}', '{}', '{}', '{}') "
+	    "from (select n, 'many' || n as id from generate_series(1, 50) n) "
+	    "as s");
+	ok(wait_sql("49", "select count(*) from dbos.workflow_status "
+	    "where workflow_uuid like 'many%' and status = 'SUCCESS'"),
+	    "the others of a refused turn go on");
+	is_str(ended("many25"), "ERROR", "only the culprit meets its error");
+	is_str(notes("many25"), "1", "its step before the error stands");
+	is_str(sql("select count(*) from test.notes where id like 'many%%'"),
+	    "99", "every step of the others happened exactly once");
+}
+
+static void
+test_children(void)
+{
+	start("parent", "parent", "null");
+	is_str(output("parent"), "42", "a child's result comes back");
+	is_str(steps("parent"), "0 child, 1 DBOS.getResult, 2 child, "
+	    "3 DBOS.getResult, 4 good", "with the names of the family");
+	is_str(sql("select parent_workflow_id from dbos.workflow_status "
+	    "where workflow_uuid = 'parent-0'"), "parent",
+	    "the child is <parent>-<step>");
+	is_str(notes("parent-0"), "1", "a child runs once");
+}
+
+static void
+test_events_and_messages(void)
+{
+	start("reader", "event_reader", "\"setter\"");
+	start("setter", "event_setter", "null");
+	ok(wait_sql("2", "select count(*) from durable.waits "
+	    "where workflow_uuid in ('reader', 'setter')"),
+	    "who waits is a row");
+	start("sender", "sender", "\"setter\"");
+	is_str(output("sender"), "\"sent\"",
+	    "a message to nobody is an error, one to somebody is none");
+	is_str(output("reader"), "[\"blue\",null]",
+	    "an event wakes who waits for it; one that never comes times out");
+	is_str(steps("reader"), "0 DBOS.getEvent, 1 DBOS.sleep, "
+	    "2 DBOS.getEvent, 3 DBOS.sleep", "each wait has its time-out");
+	is_str(sql("select string_agg(value, ' ' order by function_id) "
+	    "from dbos.workflow_events_history "
+	    "where workflow_uuid = 'setter'"), "\"red\" \"blue\"",
+	    "the history has both values");
+
+	start("receiver", "receiver", "null");
+	sql("select dbos.send_message('receiver', '1', 'topic')");
+	sql("select dbos.send_message('receiver', '0', 'elsewhere')");
+	ok(wait_sql("true", "select consumed from dbos.notifications "
+	    "where destination_uuid = 'receiver' and message = '1'"),
+	    "a message of another program arrives");
+	sql("insert into dbos.notifications (destination_uuid, topic, message, "
+	    "serialization, created_at_epoch_ms) values "
+	    "('receiver', 'topic', '3', 'portable_json', 3), "
+	    "('receiver', 'topic', '{\"json\":2,\"__dbos_serializer\":"
+	    "\"superjson\"}', 'js_superjson', 2)");
+	is_str(output("receiver"), "[1,2,3,null]",
+	    "messages come in their order, in any format, then the time-out");
+	is_str(sql("select string_agg(consumed_by_function_id::text, ',' "
+	    "order by consumed_by_function_id) from dbos.notifications "
+	    "where destination_uuid = 'receiver' and consumed"), "0,2,4",
+	    "each is marked with the step that took it");
+}
+
+static void
+test_wake_ups(void)
+{
+	sql("select durable.client_submit(array_agg('player' || n), "
+	    "array_agg('player'::text), array_agg('test'::text), "
+	    "array_agg(json_build_object('other', "
+	    "'player' || (n + (n %% 2) * 2 - 1))::text), 'test', "
+	    "'{}', '{}', '{}', '{}', '{}') from generate_series(1, 100) as n");
+	ok(wait_sql("100", "select count(*) from dbos.workflow_status "
+	    "where workflow_uuid like 'player%' and status = 'SUCCESS'"),
+	    "of a thousand wake-ups over three workers none is lost");
+	is_str(sql("select count(*) from dbos.notifications "
+	    "where destination_uuid like 'player%%'"), "1000",
+	    "and no message was sent twice");
+}
+
+static void
+test_control(void)
+{
+	start("cancelled", "sleeper", "null");
+	ok(wait_sql("1", "select count(*) from durable.waits "
+	    "where workflow_uuid = 'cancelled'"), "a sleeper sleeps");
+	sql("update dbos.workflow_status set status = 'CANCELLED', "
+	    "owner_xid = null, queue_name = null, completed_at = 1 "
+	    "where workflow_uuid = 'cancelled'");
+	is_str(sql("select count(*) from durable.waits "
+	    "where workflow_uuid = 'cancelled'"), "0",
+	    "cancelled by a tool, it waits no more");
+
+	sql("select dbos.enqueue_workflow('sleeper', 'test', "
+	    "workflow_id => 'late', timeout_ms => 100)");
+	is_str(ended("late"), "CANCELLED", "past its deadline it is cancelled");
+	is_str(sql("select count(*) from durable.waits "
+	    "where workflow_uuid = 'late'"), "0", "and waits no more either");
+
+	start("diverged", "receiver", "null");
+	ok(wait_sql("1", "select count(*) from durable.waits "
+	    "where workflow_uuid = 'diverged'"), "a receiver waits");
+	sql("update dbos.operation_outputs set function_name = 'other' "
+	    "where workflow_uuid = 'diverged'");
+	sql("select dbos.send_message('diverged', '1', 'topic')");
+	is_str(ended("diverged"), "ERROR", "a replay that differs fails");
+	ok(strstr(output("diverged"), "recorded as 'other', but the function "
+	    "now calls 'DBOS.sleep'") != NULL, "with an error that names both");
+
+	sql("select dbos.enqueue_workflow('versioned', 'test', "
+	    "workflow_id => 'v1', app_version => '1')");
+	sql("select dbos.enqueue_workflow('versioned', 'test', "
+	    "workflow_id => 'v2')");
+	is_str(output("v2"), "\"second\"", "a new run has the last version");
+	sql("select dbos.send_message('v1', '1', 'go')");
+	is_str(output("v1"), "\"first\"", "an old run keeps its own");
+
+	sql("insert into dbos.workflow_status (workflow_uuid, name, "
+	    "queue_name, status, inputs, serialization) values ('super', "
+	    "'child', 'test', 'ENQUEUED', '{\"json\":[4],"
+	    "\"__dbos_serializer\":\"superjson\"}', 'js_superjson'), "
+	    "('pickle', 'child', 'test', 'ENQUEUED', 'gAS=', 'py_pickle')");
+	is_str(output("super"),
+	    "{\"json\":8,\"__dbos_serializer\":\"superjson\"}",
+	    "a row of another SDK is answered in its format");
+	is_str(ended("pickle"), "ERROR", "a format that we cannot read fails");
+}
+
+static void
+test_poison(void)
+{
+	start("poison", "segfaulter", "null");
+	start("loop", "looper", "null");
+	sql("select durable.client_submit(array_agg('healthy' || n), "
+	    "array_agg('good'::text), array_agg('test'::text), "
+	    "array_agg(null::text), 'test', "
+	    "'{}', '{}', '{}', '{}', '{}') from generate_series(1, 50) as n");
+	ok(wait_sql("50", "select count(*) from dbos.workflow_status "
+	    "where workflow_uuid like 'healthy%' and status = 'SUCCESS'"),
+	    "a workflow that kills its process does not stop the others");
+	is_str(ended("poison"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+	    "it is given up in the end");
+	is_str(ended("loop"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+	    "and so is one that never comes to an end");
+	is_str(sql("select count(*) from test.notes where id like 'healthy%%'"),
+	    "100", "what the others did they did once");
+	ok(wait_sql("0", "select count(*) from durable.suspects"),
+	    "nobody is suspect any more");
+}
+
+int
+main(void)
+{
+	static const char *const queues[] = {
+		"test", ENGINE_INTERNAL_QUEUE, NULL
+	};
+	const struct workflow_type *types[
+	    sizeof(all_types) / sizeof(all_types[0]) + 3];
+	struct engine engine = {
+		.conninfo = "", .application = "test", .executor = "tests",
+		.queues = queues, .turn_size = 16, .turn_limit_s = 2,
+		.max_attempts = 3
+	};
+	size_t n = 0;
+	int status;
+	pid_t daemon;
+
+	for (; n < sizeof(all_types) / sizeof(all_types[0]); n++)
+		types[n] = &all_types[n];
+	types[n++] = &child_type;
+	types[n++] = &good_type;
+	types[n] = NULL;
+	engine.types = types;
+
+	arena = arena_new();
+	db = db_new("", "test");
+	if (!db_connect(db, "create schema test;"
+	    "create table test.notes (id text not null);"
+	    "create function test.run(statement text) returns text "
+	    "language plpgsql as $$ declare got text; begin "
+	    "if statement like 'select%' then "
+	    "execute statement into got; else execute statement; end if; "
+	    "return got; end $$;"))
+		return !ok(false, db_last_error(db)->message);
+	daemon = start_daemon(&engine);
+	test_steps();
+	test_isolation();
+	test_children();
+	test_events_and_messages();
+	test_wake_ups();
+	test_control();
+	test_poison();
+	kill(daemon, SIGTERM);
+	ok(waitpid(daemon, &status, 0) == daemon && status == 0,
+	    "SIGTERM ends the daemon");
+	db_free(db);
+	arena_free(arena);
+	return done_testing();
+}
