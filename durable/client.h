@@ -96,6 +96,12 @@ struct client_answer client_query(struct client *client, struct arena *arena,
 /* Whether the courier has a connection now. */
 _Bool client_connected(struct client *client);
 
+/*
+ * A descriptor that becomes readable when the courier finds that the database
+ * is not prepared for this program, and has logged that: no repetition helps.
+ */
+int client_give_up_fd(const struct client *client);
+
 struct client_stats client_stats(struct client *client);
 
 #endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load: customers who buy widgets over HTTP, as many and as fast as asked.
+ *
+ * One thread, one epoll, a connection per customer, kept alive.  Keys are
+ * unique and every answer is checked.  Closed loop: each of --clients begins
+ * its next purchase when the last one is done.  Open loop (--rate): purchases
+ * begin by the clock whether or not there is an idle client, and latency
+ * counts from when one should have begun, so that a slow server cannot hide
+ * behind its clients' patience.  An answer of 502, 503 or 504 and a lost
+ * connection are repeated with the same key, as the page does, and counted.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWER_MAX	4096
+#define RETRY_MS	50
+#define CLIENTS_MAX	4096
+
+/* What a client does next; a purchase goes through them in this order. */
+enum stage { STAGE_IDLE, STAGE_CHECKOUT, STAGE_PAYMENT, STAGES };
+
+struct client {
+	enum stage	 stage;
+	int		 fd;		/* -1: not connected */
+	bool		 sent;		/* a request is on its way */
+	int64_t		 key;		/* number of the purchase */
+	int64_t		 purchase_us;	/* when it (should have) begun */
+	int64_t		 request_us;	/* when this request did */
+	int64_t		 retry_us;	/* not before this time; 0: no wait */
+	char		 payment[160];
+	size_t		 len;
+	char		 answer[ANSWER_MAX];
+};
+
+/* Latencies in microseconds, all of them. */
+struct series {
+	uint32_t	*us;
+	size_t		 count, size;
+};
+
+static struct {
+	struct sockaddr_in server;
+	int		 clients;
+	double		 seconds;
+	double		 rate;		/* purchases per second; 0: closed */
+	bool		 checkouts_only;
+	bool		 json;
+} config = { .clients = 64, .seconds = 10 };
+
+static struct client *clients;
+static struct series series[STAGES];
+static struct series purchases;
+static int epoll_fd;
+static int64_t begun_us, end_us, next_key;
+static uint64_t run_id;
+static unsigned long repeated, wrong;
+
+static void __attribute__((noreturn, format(printf, 1, 2)))
+die(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fputs("load: ", stderr);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+	exit(1);
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void
+note(struct series *to, int64_t us)
+{
+	if (to->count == to->size) {
+		to->size = to->size * 2 + 4096;
+		to->us = reallocarray(to->us, to->size, sizeof(*to->us));
+		if (to->us == NULL)
+			die("out of memory");
+	}
+	to->us[to->count++] = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+static void
+disconnect(struct client *client)
+{
+	if (client->fd >= 0)
+		close(client->fd);
+	client->fd = -1;
+	client->sent = false;
+}
+
+/* Comes back to the same request after a while. */
+static void
+repeat(struct client *client)
+{
+	repeated++;
+	client->sent = false;
+	client->retry_us = now_us() + RETRY_MS * 1000;
+}
+
+static bool
+connect_client(struct client *client)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN, .data.ptr = client
+	};
+	int on = 1;
+
+	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (client->fd < 0)
+		die("cannot make a socket: %s", strerror(errno));
+	if (connect(client->fd, (struct sockaddr *)&config.server,
+	    sizeof(config.server)) != 0)
+		return false;
+	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event) != 0)
+		die("cannot poll a socket: %s", strerror(errno));
+	return true;
+}
+
+static void
+send_request(struct client *client)
+{
+	char request[512], path[256];
+	int len;
+
+	if (client->stage == STAGE_CHECKOUT)
+		snprintf(path, sizeof(path), "/checkout/load-%016llx-%lld",
+		    (unsigned long long)run_id, (long long)client->key);
+	else
+		snprintf(path, sizeof(path), "/payment_webhook/%s/paid",
+		    client->payment);
+	len = snprintf(request, sizeof(request), "POST %s HTTP/1.1\r\n"
+	    "Host: localhost\r\nContent-Length: 0\r\n\r\n", path);
+	client->retry_us = 0;
+	client->len = 0;
+	client->request_us = now_us();
+	if ((client->fd < 0 && !connect_client(client)) ||
+	    send(client->fd, request, (size_t)len, MSG_NOSIGNAL) != len) {
+		disconnect(client);
+		repeat(client);
+		return;
+	}
+	client->sent = true;
+}
+
+/* The next purchase, counted from when it should begin. */
+static void
+begin_purchase(struct client *client, int64_t should_us)
+{
+	client->key = next_key++;
+	client->purchase_us = should_us;
+	client->stage = STAGE_CHECKOUT;
+	send_request(client);
+}
+
+static void
+end_purchase(struct client *client)
+{
+	client->stage = STAGE_IDLE;
+	if (config.rate == 0 && now_us() < end_us)
+		begin_purchase(client, now_us());
+}
+
+static void
+fail(struct client *client, int status, const char *body)
+{
+	if (wrong++ < 5)
+		fprintf(stderr, "load: stage %d answered %d: %.200s\n",
+		    (int)client->stage, status, body);
+	end_purchase(client);
+}
+
+static bool
+is_number(const char *text)
+{
+	return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* Checks a whole answer and goes on. */
+static void
+take_answer(struct client *client, int status, const char *body)
+{
+	int64_t us = now_us();
+
+	client->sent = false;
+	if (status == 502 || status == 503 || status == 504) {
+		repeat(client);
+		return;
+	}
+	if (status != 200 || strlen(body) >= sizeof(client->payment) ||
+	    (client->stage == STAGE_PAYMENT && !is_number(body))) {
+		fail(client, status, body);
+		return;
+	}
+	note(&series[client->stage], us - (client->stage == STAGE_CHECKOUT ?
+	    client->purchase_us : client->request_us));
+	if (client->stage == STAGE_PAYMENT || config.checkouts_only) {
+		note(&purchases, us - client->purchase_us);
+		end_purchase(client);
+		return;
+	}
+	snprintf(client->payment, sizeof(client->payment), "%s", body);
+	client->stage = STAGE_PAYMENT;
+	send_request(client);
+}
+
+/* Finds the end of what has come; answers have a Content-Length. */
+static void
+parse_answer(struct client *client)
+{
+	char *head_end, *length, *body;
+	size_t body_len, total;
+	bool close_after;
+	int status;
+
+	client->answer[client->len] = '\0';
+	head_end = strstr(client->answer, "\r\n\r\n");
+	if (head_end == NULL)
+		return;
+	body = head_end + 4;
+	length = strcasestr(client->answer, "\r\nContent-Length:");
+	if (length == NULL || length > head_end)
+		die("an answer without Content-Length: %s", client->answer);
+	body_len = strtoul(length + sizeof("\r\nContent-Length:") - 1, NULL,
+	    10);
+	total = (size_t)(body - client->answer) + body_len;
+	if (total >= ANSWER_MAX)
+		die("an answer of %zu bytes is too long", total);
+	if (client->len < total)
+		return;
+	status = atoi(client->answer + sizeof("HTTP/1.1 ") - 1);
+	*head_end = '\0';
+	close_after = strcasestr(client->answer, "\r\nConnection: close") !=
+	    NULL;
+	if (close_after)
+		disconnect(client);
+	take_answer(client, status, body);
+}
+
+static void
+read_answer(struct client *client)
+{
+	ssize_t got = recv(client->fd, client->answer + client->len,
+	    ANSWER_MAX - 1 - client->len, MSG_DONTWAIT);
+	bool waited = client->sent;
+
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (got <= 0) {
+		disconnect(client);
+		if (waited)
+			repeat(client);
+		return;
+	}
+	client->len += (size_t)got;
+	parse_answer(client);
+}
+
+/* Begins what is due by the clock; returns whether anybody is at work. */
+static bool
+drive(void)
+{
+	static int64_t offered;
+	int64_t now = now_us();
+	bool busy = false;
+	int i;
+
+	for (i = 0; i < config.clients; i++) {
+		struct client *client = &clients[i];
+		int64_t should_us = begun_us + (config.rate == 0 ? 0 :
+		    (int64_t)((double)offered / config.rate * 1e6));
+
+		if (client->retry_us != 0 && client->retry_us <= now)
+			send_request(client);
+		if (client->stage == STAGE_IDLE && config.rate != 0 &&
+		    should_us <= now && should_us < end_us) {
+			offered++;
+			begin_purchase(client, should_us);
+		}
+		busy |= client->stage != STAGE_IDLE;
+	}
+	return busy;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static double
+percentile_ms(const struct series *of, double fraction)
+{
+	size_t at;
+
+	if (of->count == 0)
+		return 0;
+	at = (size_t)(fraction * (double)(of->count - 1));
+	return of->us[at] / 1000.0;
+}
+
+static void
+report_series(const char *name, struct series *of, double seconds)
+{
+	qsort(of->us, of->count, sizeof(*of->us), compare);
+	printf(config.json ?
+	    "\"%s\": {\"count\": %zu, \"per_second\": %.1f, \"p50_ms\": %.2f, "
+	    "\"p99_ms\": %.2f, \"max_ms\": %.2f}, " :
+	    "%-9s %8zu  %8.1f/s  p50 %7.2f ms  p99 %7.2f ms  max %7.2f ms\n",
+	    name, of->count, (double)of->count / seconds,
+	    percentile_ms(of, 0.5), percentile_ms(of, 0.99),
+	    percentile_ms(of, 1));
+}
+
+static void
+report(double seconds)
+{
+	if (config.json)
+		printf("{\"clients\": %d, \"rate\": %.1f, \"seconds\": %.2f, ",
+		    config.clients, config.rate, seconds);
+	report_series("checkout", &series[STAGE_CHECKOUT], seconds);
+	if (!config.checkouts_only) {
+		report_series("payment", &series[STAGE_PAYMENT], seconds);
+		report_series("purchase", &purchases, seconds);
+	}
+	printf(config.json ? "\"repeated\": %lu, \"wrong\": %lu}\n" :
+	    "repeated %lu, wrong answers %lu\n", repeated, wrong);
+}
+
+static void
+run(void)
+{
+	struct epoll_event events[256];
+	int i, count;
+
+	begun_us = now_us();
+	end_us = begun_us + (int64_t)(config.seconds * 1e6);
+	for (i = 0; i < config.clients; i++) {
+		clients[i].fd = -1;
+		if (config.rate == 0)
+			begin_purchase(&clients[i], now_us());
+	}
+	while (drive() || now_us() < end_us) {
+		if (now_us() > end_us + 60 * INT64_C(1000000))
+			die("no answer for a minute");
+		count = epoll_wait(epoll_fd, events, 256, 1);
+		for (i = 0; i < count; i++)
+			read_answer(events[i].data.ptr);
+	}
+	report((double)(now_us() - begun_us) / 1e6);
+}
+
+static void __attribute__((noreturn))
+usage(int status)
+{
+	fputs("usage: load [--port N] [--clients N] [--seconds N] [--rate N]\n"
+	    "            [--checkouts] [--json]\n"
+	    "Buys widgets from the store on 127.0.0.1:PORT (8080).  Raise the\n"
+	    "inventory before: it sells out.\n", status == 0 ? stdout : stderr);
+	exit(status);
+}
+
+static void
+read_options(int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "port", required_argument, NULL, 'p' },
+		{ "clients", required_argument, NULL, 'c' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "rate", required_argument, NULL, 'r' },
+		{ "checkouts", no_argument, NULL, 'k' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int option, port = 8080;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			port = atoi(optarg);
+			break;
+		case 'c':
+			config.clients = atoi(optarg);
+			break;
+		case 's':
+			config.seconds = strtod(optarg, NULL);
+			break;
+		case 'r':
+			config.rate = strtod(optarg, NULL);
+			break;
+		case 'k':
+			config.checkouts_only = true;
+			break;
+		case 'j':
+			config.json = true;
+			break;
+		case 'h':
+			usage(0);
+		default:
+			usage(2);
+		}
+	}
+	if (optind != argc || port < 1 || port > 65535 || config.clients < 1 ||
+	    config.clients > CLIENTS_MAX || config.seconds <= 0 ||
+	    config.rate < 0)
+		usage(2);
+	config.server = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)
+	};
+}
+
+int
+main(int argc, char *argv[])
+{
+	read_options(argc, argv);
+	clients = calloc((size_t)config.clients, sizeof(*clients));
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (clients == NULL || epoll_fd < 0)
+		die("cannot begin: %s", strerror(errno));
+	run_id = (uint64_t)now_us() ^ (uint64_t)getpid() << 40;
+	run();
+	return wrong == 0 ? 0 : 1;
+}

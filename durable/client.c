@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The callers' side of a client: a call is written down, queued for the
+ * courier, and waited for.
+ */
+#include "client.h"
+
+#include <sys/eventfd.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "courier.h"
+
+/* For calls that name no time of their own. */
+#define QUERY_TIMEOUT_MS	5000
+
+static struct call *
+call_new(enum call_kind kind)
+{
+	struct arena *arena = arena_new();
+	struct call *call = arena_alloc(arena, sizeof(*call));
+	pthread_condattr_t attributes;
+
+	call->kind = kind;
+	call->arena = arena;
+	call->holders = 1;
+	if (pthread_condattr_init(&attributes) != 0 ||
+	    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0 ||
+	    pthread_cond_init(&call->ready, &attributes) != 0)
+		abort();
+	pthread_condattr_destroy(&attributes);
+	return call;
+}
+
+void
+call_leave(struct call *call)
+{
+	if (--call->holders > 0)
+		return;
+	pthread_cond_destroy(&call->ready);
+	arena_free(call->arena);
+}
+
+struct client *
+client_open(const char *conninfo, const char *application_name,
+    const char *application)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL)
+		abort();
+	client->conninfo = conninfo;
+	client->application_name = application_name;
+	client->application = application;
+	client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	client->give_up_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	TAILQ_INIT(&client->queue);
+	if (client->wake_fd < 0 || client->give_up_fd < 0 ||
+	    pthread_mutex_init(&client->lock, NULL) != 0 ||
+	    pthread_create(&client->courier, NULL, courier_run, client) != 0)
+		abort();
+	return client;
+}
+
+void
+client_close(struct client *client)
+{
+	pthread_mutex_lock(&client->lock);
+	client->closing = true;
+	pthread_mutex_unlock(&client->lock);
+	if (eventfd_write(client->wake_fd, 1) != 0 ||
+	    pthread_join(client->courier, NULL) != 0)
+		abort();
+	pthread_mutex_destroy(&client->lock);
+	close(client->wake_fd);
+	close(client->give_up_fd);
+	free(client);
+}
+
+static struct timespec
+deadline(int timeout_ms)
+{
+	struct timespec when;
+
+	clock_gettime(CLOCK_MONOTONIC, &when);
+	when.tv_sec += timeout_ms / 1000;
+	when.tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (when.tv_nsec >= 1000000000L) {
+		when.tv_sec++;
+		when.tv_nsec -= 1000000000L;
+	}
+	return when;
+}
+
+/*
+ * Hands the call to the courier.  Under the lock; returns whether the courier
+ * must be woken: it takes all there is, the first one wakes it for all.
+ */
+static bool
+enqueue(struct client *client, struct call *call)
+{
+	bool first = TAILQ_EMPTY(&client->queue);
+
+	call->holders++;
+	TAILQ_INSERT_TAIL(&client->queue, call, link);
+	return first;
+}
+
+/* Waits for the answer; under the lock. */
+static void
+wait_for_answer(struct client *client, struct call *call, int timeout_ms)
+{
+	const struct timespec when = deadline(timeout_ms);
+
+	while (!call->answered) {
+		int error = pthread_cond_timedwait(&call->ready, &client->lock,
+		    &when);
+
+		if (error == ETIMEDOUT)
+			break;
+		if (error != 0)
+			abort();
+	}
+	if (call->answered)
+		return;
+	call->abandoned = true;
+	call->answer.outcome = call->recorded ? CLIENT_LATE :
+	    CLIENT_UNAVAILABLE;
+}
+
+/* Makes the call, and forgets it. */
+static struct client_answer
+make(struct client *client, struct arena *arena, struct call *call,
+    int timeout_ms)
+{
+	bool waits = call->kind != CALL_QUERY;
+	struct client_answer answer;
+
+	pthread_mutex_lock(&client->lock);
+	if (client->away) {
+		call->answer.outcome = CLIENT_UNAVAILABLE;
+	} else {
+		if (enqueue(client, call) &&
+		    eventfd_write(client->wake_fd, 1) != 0)
+			abort();
+		client->stats.waiting += waits;
+		wait_for_answer(client, call, timeout_ms);
+		client->stats.waiting -= waits;
+	}
+	answer.outcome = call->answer.outcome;
+	answer.value = arena_strdup(arena, call->answer.value);
+	call_leave(call);
+	pthread_mutex_unlock(&client->lock);
+	return answer;
+}
+
+struct client_answer
+client_start(struct client *client, struct arena *arena,
+    const struct client_start *start)
+{
+	struct call *call = call_new(CALL_START);
+
+	call->id = arena_strdup(call->arena, start->id);
+	call->name = arena_strdup(call->arena, start->name);
+	call->place = arena_strdup(call->arena, start->queue);
+	call->json = arena_strdup(call->arena, start->input);
+	call->event = arena_strdup(call->arena, start->event);
+	call->hint = arena_printf(call->arena, "%s::%s", start->id,
+	    start->event);
+	return make(client, arena, call, start->timeout_ms);
+}
+
+struct client_answer
+client_send(struct client *client, struct arena *arena,
+    const struct client_send *send)
+{
+	struct call *call = call_new(CALL_SEND);
+
+	call->id = arena_strdup(call->arena, send->id);
+	call->name = arena_strdup(call->arena, send->name);
+	call->place = arena_strdup(call->arena, send->topic);
+	call->json = arena_strdup(call->arena, send->message);
+	call->key = arena_strdup(call->arena, send->key);
+	call->event = arena_strdup(call->arena, send->event);
+	call->hint = arena_printf(call->arena, "%s::%s", send->id,
+	    send->event);
+	return make(client, arena, call, send->timeout_ms);
+}
+
+struct client_answer
+client_query(struct client *client, struct arena *arena, const char *sql,
+    const char *param1, const char *param2)
+{
+	struct call *call = call_new(CALL_QUERY);
+
+	call->sql = sql;
+	call->params[0] = arena_strdup(call->arena, param1);
+	call->params[1] = arena_strdup(call->arena, param2);
+	return make(client, arena, call, QUERY_TIMEOUT_MS);
+}
+
+bool
+client_connected(struct client *client)
+{
+	bool connected;
+
+	pthread_mutex_lock(&client->lock);
+	connected = client->connected;
+	pthread_mutex_unlock(&client->lock);
+	return connected;
+}
+
+int
+client_give_up_fd(const struct client *client)
+{
+	return client->give_up_fd;
+}
+
+struct client_stats
+client_stats(struct client *client)
+{
+	struct client_stats stats;
+
+	pthread_mutex_lock(&client->lock);
+	stats = client->stats;
+	pthread_mutex_unlock(&client->lock);
+	return stats;
+}
