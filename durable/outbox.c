@@ -21,7 +21,7 @@ static const struct {
 } kinds[OUTBOX_KINDS] = {
 	[OUTBOX_OVER] = { "select durable.turn_over($1)", 1, TAIL_NONE },
 	[OUTBOX_WAITS] = {
-		"select durable.turn_waits($1, $2, $3, $4, $5)", 5, TAIL_NONE
+		"select durable.turn_waits($1, $2, $3, $4, $5, $6)", 6, TAIL_NONE
 	},
 	[OUTBOX_JOURNAL] = {
 		"select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "

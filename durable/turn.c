@@ -268,10 +268,12 @@ wait_name(enum wait_kind kind)
 }
 
 static void
-add_wait(struct turn *turn, const char *id, const struct wait *wait)
+add_wait(struct turn *turn, const char *id, const struct workflow_type *type,
+    const struct wait *wait)
 {
 	const char *const values[] = {
 		id, arena_printf(turn->arena, "%" PRId64, wait->wake_ms),
+		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key
 	};
 
@@ -323,7 +325,7 @@ settle(struct turn *turn, const struct workflow *wf)
 		end_workflow(turn, wf, "CANCELLED");
 		break;
 	case RUN_SUSPENDED:
-		add_wait(turn, wf->id, &wf->wait);
+		add_wait(turn, wf->id, wf->type, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;
@@ -647,7 +649,7 @@ add_child(struct turn *turn, const struct workflow *parent,
 
 	if (turn->alone ||
 	    turn->count >= GROWTH * (size_t)turn->engine->turn_size) {
-		add_wait(turn, child->id, &start);
+		add_wait(turn, child->id, child->type, &start);
 		return;
 	}
 	wf = add_run(turn);

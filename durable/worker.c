@@ -21,6 +21,9 @@
 #include "strbuf.h"
 #include "turn.h"
 
+/* How long a worker is wary at most, when there is always more to do. */
+#define WARY_MS			10000
+
 /* Notifications are hints; this is how long one that is lost may delay. */
 #define SAFETY_INTERVAL_MS	1000
 
@@ -28,8 +31,8 @@
 #define BACKOFF_MAX_MS		1000
 
 /*
- * The session.  The planner settings keep every plan an index nested loop,
- * whatever the statistics say at the moment; the time-outs end what holds a
+ * The session.  The planner settings keep every plan an index nested loop in
+ * the index's order, whatever the statistics say at the moment; the time-outs end what holds a
  * turn up, and, at the server, a worker that is frozen within one.  The lock
  * is what durable.daemon_workers counts.
  */
@@ -40,6 +43,7 @@ static const char setup[] =
     "set enable_hashjoin = off;"
     "set enable_mergejoin = off;"
     "set enable_bitmapscan = off;"
+    "set enable_sort = off;"
     "set jit = off;"
     "set lock_timeout = '5s';"
     "set statement_timeout = '15s';"
@@ -56,9 +60,10 @@ struct worker {
 	struct arena	*arena;		/* of one step of the loop */
 	/*
 	 * After a crash: what is due is noted as suspect before it is run,
-	 * until a turn finds no more.
+	 * until the backlog is done or this time has come.
 	 */
 	bool		 wary;
+	int64_t		 wary_until_ms;
 	bool		 complained;	/* about the database being away */
 	int		 backoff_ms;
 	int64_t		 swept_ms;
@@ -298,7 +303,8 @@ run_wary(struct worker *worker)
 		    TURN_LOST : TURN_RETRY;
 	for (row = 0; row < db_row_count(rows); row++)
 		strbuf_add_element(&ids, db_value(rows, row, 0));
-	worker->wary = db_row_count(rows) > 0;
+	worker->wary = db_row_count(rows) >= (size_t)engine->turn_size &&
+	    monotonic_ms() < worker->wary_until_ms;
 	plan.only = strbuf_end_array(&ids);
 	outcome = turn_run(worker->turn, &plan);
 	strbuf_free(&ids);
@@ -347,22 +353,22 @@ work(struct worker *worker)
 {
 	static const struct turn_plan everything = { 0 };
 	enum turn_outcome outcome;
-	bool wary = worker->wary;
+	bool again = worker->wary;
 
 	sweep(worker);
 	if (!db_connected(worker->db))
 		return 0;
-	outcome = wary ? run_wary(worker) :
+	outcome = worker->wary ? run_wary(worker) :
 	    turn_run(worker->turn, &everything);
 	if (outcome == TURN_REFUSED)
 		outcome = run_culprits(worker);
-	if (outcome == TURN_COMMITTED && turn_saw_suspects(worker->turn) &&
-	    run_suspect(worker, &outcome))
-		wary = true;
+	if (outcome == TURN_COMMITTED && !worker->wary &&
+	    turn_saw_suspects(worker->turn) && run_suspect(worker, &outcome))
+		again = true;
 	switch (outcome) {
 	case TURN_COMMITTED:
 		worker->backoff_ms = BACKOFF_MIN_MS;
-		return wary ? 0 :
+		return again ? 0 :
 		    turn_due_in_ms(worker->turn, SAFETY_INTERVAL_MS);
 	case TURN_REFUSED:
 	case TURN_RETRY:
@@ -387,6 +393,7 @@ engine_work(struct prefork_worker *self, void *arg)
 	int status = 0, idle_ms;
 
 	srandom((unsigned)getpid());
+	worker.wary_until_ms = monotonic_ms() + WARY_MS;
 	worker.db = db_new(worker.engine->conninfo, "durable worker");
 	worker.turn = turn_new(worker.engine, worker.db);
 	while (!prefork_stopping()) {

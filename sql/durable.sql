@@ -39,6 +39,7 @@ where not exists (select from durable.version);
 create table if not exists durable.waits (
     workflow_uuid text not null constraint waits_pkey primary key,
     wake_at bigint not null,
+    type text not null,
     kind text not null constraint waits_kind check
         (kind in ('start', 'message', 'event', 'result', 'timer')),
     target text,
@@ -56,6 +57,8 @@ comment on column durable.waits.workflow_uuid is
 comment on column durable.waits.wake_at is
     'When it is due, in milliseconds since the epoch; a message, an event or '
     'a result moves it to now.';
+comment on column durable.waits.type is
+    'Which code can run it: name@version.';
 comment on column durable.waits.kind is
     'What it waits for; start: to run at all, timer: only for the time.';
 comment on column durable.waits.target is
@@ -101,19 +104,29 @@ comment on function durable.version() is
 
 -- Waking.
 
+-- The next two update row by row, through the index, because a plan for a set
+-- that was made while durable.waits was small is a disaster when it is large.
+
 create or replace function durable.wake_by_message()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    message record;
 begin
-    update durable.waits as w
-    set wake_at = least(w.wake_at, durable.now_ms())
-    from arrived as m
-    where w.workflow_uuid = m.destination_uuid
-        and w.kind = 'message'
-        and w.key = m.topic;
+    for message in
+        select distinct m.destination_uuid, m.topic
+        from arrived as m
+        order by m.destination_uuid, m.topic
+    loop
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.workflow_uuid = message.destination_uuid
+            and w.kind = 'message'
+            and w.key = message.topic;
+    end loop;
     return null;
 end
 $$;
@@ -127,14 +140,27 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    event record;
+    woken boolean := false;
 begin
-    update durable.waits as w
-    set wake_at = least(w.wake_at, durable.now_ms())
-    from arrived as e
-    where w.target = e.workflow_uuid
-        and w.kind = 'event'
-        and w.key = e.key;
-    if found then
+    if not exists (select from durable.waits as w where w.target is not null)
+    then
+        return null;
+    end if;
+    for event in
+        select e.workflow_uuid, e.key
+        from arrived as e
+        order by e.workflow_uuid, e.key
+    loop
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.target = event.workflow_uuid
+            and w.kind = 'event'
+            and w.key = event.key;
+        woken := woken or found;
+    end loop;
+    if woken then
         perform pg_notify('durable_due', '');
     end if;
     return null;
@@ -263,7 +289,6 @@ as $$
 declare
     present_ms bigint := durable.now_ms();
     due text[];
-    waiting text[];
     enqueued text[];
     taken text[] := '{}';
     queue text;
@@ -286,24 +311,29 @@ begin
         ) as t;
     else
         select coalesce(array_agg(t.workflow_uuid), '{}')
-        into taken
+        into due
         from (
             select w.workflow_uuid
             from durable.waits as w
-            join dbos.workflow_status as s
-                on s.workflow_uuid = w.workflow_uuid
             where w.wake_at <= present_ms
-                and s.status = 'PENDING'
-                and s.name || '@' || coalesce(s.application_version, '')
-                    = any (types)
-                and (s.application_name = application
-                    or s.application_name is null)
+                and w.type = any (types)
                 and not exists (
                     select from durable.suspects as x
                     where x.workflow_uuid = w.workflow_uuid)
             order by w.wake_at
             limit max_workflows
-            for update of s, w skip locked
+            for update of w skip locked
+        ) as t;
+        -- The status is no condition of the scan, or an index on it might be
+        -- used instead of the key.
+        select coalesce(array_agg(t.workflow_uuid)
+            filter (where t.status = 'PENDING'), '{}')
+        into taken
+        from (
+            select s.workflow_uuid, s.status
+            from dbos.workflow_status as s
+            where s.workflow_uuid = any (due)
+            for update of s skip locked
         ) as t;
         foreach queue in array queues loop
             select coalesce(array_agg(t.workflow_uuid), '{}')
@@ -365,16 +395,14 @@ begin
     where w.wake_at > present_ms
     order by w.wake_at
     limit 1;
-    if only_ids is null and exists (
+    if only_ids is null and cardinality(taken) < max_workflows and exists (
         select from durable.waits as w
-        join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
         where w.wake_at <= present_ms
+            and w.type = any (types)
             and w.workflow_uuid <> all (taken)
-            and s.status = 'PENDING'
-            and s.name || '@' || coalesce(s.application_version, '')
-                = any (types)
-            and (s.application_name = application
-                or s.application_name is null)) then
+            and not exists (
+                select from durable.suspects as x
+                where x.workflow_uuid = w.workflow_uuid)) then
         next_ms := least(next_ms, present_ms + 100);
     end if;
     return query
@@ -436,25 +464,33 @@ as $$
 #variable_conflict use_column
 declare
     suspect record;
+    workflow record;
 begin
-    -- Rows of workflows that have ended meanwhile, by a tool, go first.
-    delete from durable.suspects as x
-    using dbos.workflow_status as s
-    where s.workflow_uuid = x.workflow_uuid
-        and s.status not in ('PENDING', 'ENQUEUED');
-    select x.workflow_uuid, x.attempts
-    into suspect
-    from durable.suspects as x
-    join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
-    left join durable.waits as w on w.workflow_uuid = x.workflow_uuid
-    where (s.status = 'ENQUEUED'
-            or s.status = 'PENDING' and w.wake_at <= durable.now_ms())
-        and s.name || '@' || coalesce(s.application_version, '')
-            = any (types)
-    order by x.attempts, x.workflow_uuid
-    limit 1
-    for update of x, s skip locked;
-    if suspect.workflow_uuid is null then
+    for suspect in
+        select x.workflow_uuid, x.attempts
+        from durable.suspects as x
+        order by x.attempts, x.workflow_uuid
+        for update skip locked
+    loop
+        select s.status, s.name || '@' || coalesce(s.application_version, '')
+            = any (types) as ours
+        into workflow
+        from dbos.workflow_status as s
+        where s.workflow_uuid = suspect.workflow_uuid
+        for update skip locked;
+        exit when workflow.ours and (workflow.status = 'ENQUEUED'
+            or workflow.status = 'PENDING' and exists (
+                select from durable.waits as w
+                where w.workflow_uuid = suspect.workflow_uuid
+                    and w.wake_at <= durable.now_ms()));
+        -- One that a tool has ended meanwhile is no suspect any more.
+        if workflow.status not in ('PENDING', 'ENQUEUED') then
+            delete from durable.suspects as x
+            where x.workflow_uuid = suspect.workflow_uuid;
+        end if;
+        workflow := null;
+    end loop;
+    if workflow is null then
         return;
     end if;
     if suspect.attempts < max_attempts then
@@ -548,6 +584,7 @@ comment on function durable.turn_over(text[]) is
 create or replace function durable.turn_waits(
     ids text[],
     wake_at bigint[],
+    types text[],
     kinds text[],
     targets text[],
     keys text[]
@@ -563,12 +600,14 @@ declare
 begin
     delete from durable.suspects as x
     where x.workflow_uuid = any (ids);
-    insert into durable.waits as w (workflow_uuid, wake_at, kind, target, key)
-    select n.id, n.at, n.kind, n.target, n.key
-    from unnest(ids, wake_at, kinds, targets, keys)
-        as n (id, at, kind, target, key)
+    insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
+        key)
+    select n.id, n.at, n.type, n.kind, n.target, n.key
+    from unnest(ids, wake_at, types, kinds, targets, keys)
+        as n (id, at, type, kind, target, key)
     on conflict on constraint waits_pkey do update
     set wake_at = excluded.wake_at,
+        type = excluded.type,
         kind = excluded.kind,
         target = excluded.target,
         key = excluded.key;
@@ -611,7 +650,7 @@ begin
 end
 $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
-    text[]) is
+    text[], text[]) is
     'Writes what the workflows of a turn wait for.';
 
 create or replace function durable.turn_journal(
@@ -1104,7 +1143,7 @@ grant execute on function
     durable.turn_attempt(text[], int),
     durable.turn_start(text, text, text, text, text, text, text, bigint),
     durable.turn_over(text[]),
-    durable.turn_waits(text[], bigint[], text[], text[], text[]),
+    durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
     durable.turn_consumed(text[], int[]),

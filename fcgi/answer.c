@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Outcomes of the durable client as HTTP statuses.
+ */
+#include "answer.h"
+
+#include <stddef.h>
+
+#include "client.h"
+#include "http.h"
+#include "value.h"
+
+bool
+answer_has_value(struct http_request *request,
+    const struct client_answer *answer, const struct answer_texts *texts)
+{
+	switch (answer->outcome) {
+	case CLIENT_ANSWERED:
+		return true;
+	case CLIENT_NOTHING:
+		http_error(request, 404, texts->nothing);
+		return false;
+	case CLIENT_UNKNOWN:
+		http_error(request, 404, texts->unknown);
+		return false;
+	case CLIENT_CONFLICT:
+		http_error(request, 409, texts->conflict);
+		return false;
+	case CLIENT_LATE:
+		http_try_again(request, texts->late);
+		return false;
+	case CLIENT_REFUSED:
+		http_error(request, 500, "The database refused the request");
+		return false;
+	case CLIENT_UNAVAILABLE:
+		http_try_again(request,
+		    "The database is not available, try again");
+		return false;
+	}
+	return false;
+}
+
+void
+answer_with_event(struct http_request *request,
+    const struct client_answer *answer, const struct answer_texts *texts)
+{
+	const char *text = answer->value;
+	json_object *value;
+
+	if (!answer_has_value(request, answer, texts))
+		return;
+	if (value_decode(request->arena, text, VALUE_PORTABLE, &value) &&
+	    json_object_is_type(value, json_type_string))
+		text = json_object_get_string(value);
+	http_text(request, text);
+}
+
+void
+answer_with_json(struct http_request *request,
+    const struct client_answer *answer, const struct answer_texts *texts)
+{
+	if (answer_has_value(request, answer, texts))
+		http_json(request, answer->value);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * POST /crash_application: the demonstration's crash button.  What is broken
+ * dies without cleaning up.
+ */
+#include <stddef.h>
+#include <unistd.h>
+
+#include "answer.h"
+#include "client.h"
+#include "db.h"
+#include "log.h"
+#include "routes.h"
+#include "site.h"
+
+static const char ask_executor[] = "select store.crash_executor()";
+static const char ask_database[] = "select store.crash_database()";
+
+static bool
+is_allowed(struct http_request *request, const struct site *site)
+{
+	if (!site->allow_crash)
+		http_error(request, 404, "Not found");
+	return site->allow_crash;
+}
+
+static void __attribute__((noreturn))
+die(void)
+{
+	log_warning("crashing, as asked");
+	_exit(1);
+}
+
+void
+crash_web(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	(void)segments;
+	if (is_allowed(request, site))
+		die();
+}
+
+void
+crash_all(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	(void)segments;
+	if (!is_allowed(request, site))
+		return;
+	client_query(site->client, request->arena, ask_executor, NULL, NULL);
+	die();
+}
+
+void
+crash_executor(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	static const struct answer_texts texts = {
+		.nothing = "There is nothing to crash"
+	};
+	struct client_answer answer;
+
+	(void)segments;
+	if (!is_allowed(request, site))
+		return;
+	answer = client_query(site->client, request->arena, ask_executor,
+	    NULL, NULL);
+	if (answer_has_value(request, &answer, &texts))
+		http_answer(request, 200, "application/json", "null");
+}
+
+/*
+ * Over a connection of its own: the courier repeats what is lost with the
+ * connection, and the answer to this is that the connection is lost.
+ */
+void
+crash_database(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	enum db_outcome outcome = DB_LOST;
+	struct db *db;
+
+	(void)segments;
+	if (!is_allowed(request, site))
+		return;
+	db = db_new(site->conninfo, "widget-store crash button");
+	if (!db_connect(db, "set statement_timeout = '5s'")) {
+		http_try_again(request,
+		    "The database is not available, try again");
+	} else {
+		db_queue(db, ask_database, 0, NULL);
+		outcome = db_finish(db);
+		if (outcome == DB_LOST)
+			http_answer(request, 200, "application/json", "null");
+		else
+			http_error(request, 404, "The database is not "
+			    "installed with --allow-crash");
+	}
+	db_free(db);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GET /healthz: this process lives.  GET /readyz: what it needs does, too.
+ */
+#include <stddef.h>
+
+#include "arena.h"
+#include "client.h"
+#include "routes.h"
+#include "site.h"
+
+void
+health_get(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	(void)site;
+	(void)segments;
+	http_text(request, "ok\n");
+}
+
+void
+health_get_ready(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	struct client_answer answer = client_query(site->client,
+	    request->arena, "select durable.daemon_alive()", NULL, NULL);
+	bool database = answer.outcome == CLIENT_ANSWERED;
+	bool daemon = database && *answer.value == 't';
+
+	(void)segments;
+	if (!daemon) {
+		http_header(request, "Retry-After", "1");
+		request->problem = database ? "no daemon is connected" :
+		    "the database is not available";
+	}
+	http_answer(request, daemon ? 200 : 503, "application/json",
+	    arena_printf(request->arena,
+	    "{ \"database\": %s, \"daemon\": %s }\n",
+	    database ? "true" : "false", daemon ? "true" : "false"));
+}

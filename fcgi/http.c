@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests and answers over libfcgi.
+ */
+#include "http.h"
+
+#include <fcgiapp.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json_object.h>
+
+#include "arena.h"
+#include "strbuf.h"
+
+#define BODY_MAX	1024
+
+#define EXHAUSTED_PAUSE_MS	50
+
+struct http_source {
+	FCGX_Request	 fcgx;
+	struct http_request request;	/* what others see of it */
+	struct strbuf	 head;		/* of the answer */
+	struct strbuf	 headers;	/* added by http_header */
+};
+
+/* How long libfcgi waits for a peer that neither sends nor closes. */
+static const char *const timeouts[] = {
+	"LIBFCGI_OS_CLOSE_POLL_TIMEOUT",
+	"LIBFCGI_IS_AF_UNIX_KEEPER_POLL_TIMEOUT"
+};
+
+static struct http_source *
+source_of(struct http_request *request)
+{
+	return (struct http_source *)(void *)((char *)request -
+	    offsetof(struct http_source, request));
+}
+
+void
+http_init(void)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
+		setenv(timeouts[i], "200", 0);
+	if (FCGX_Init() != 0)
+		abort();
+	/* libfcgi takes it for a request to stop, and then accepts no more. */
+	signal(SIGUSR1, SIG_IGN);
+}
+
+struct http_source *
+http_source_new(int listen_fd)
+{
+	struct http_source *source = calloc(1, sizeof(*source));
+
+	if (source == NULL ||
+	    FCGX_InitRequest(&source->fcgx, listen_fd, 0) != 0)
+		abort();
+	source->request.arena = arena_new();
+	return source;
+}
+
+void
+http_source_free(struct http_source *source)
+{
+	FCGX_Free(&source->fcgx, 1);
+	strbuf_free(&source->head);
+	strbuf_free(&source->headers);
+	arena_free(source->request.arena);
+	free(source);
+}
+
+static const char *
+parameter(const struct http_source *source, const char *name)
+{
+	return FCGX_GetParam(name, source->fcgx.envp);
+}
+
+static enum http_method
+read_method(const char *name)
+{
+	if (name == NULL)
+		return HTTP_OTHER;
+	if (strcmp(name, "GET") == 0)
+		return HTTP_GET;
+	if (strcmp(name, "HEAD") == 0)
+		return HTTP_HEAD;
+	return strcmp(name, "POST") == 0 ? HTTP_POST : HTTP_OTHER;
+}
+
+const char *
+http_method_name(enum http_method method)
+{
+	switch (method) {
+	case HTTP_GET:
+		return "GET";
+	case HTTP_HEAD:
+		return "HEAD";
+	case HTTP_POST:
+		return "POST";
+	case HTTP_OTHER:
+		break;
+	}
+	return "a request";
+}
+
+/* The path, from what nginx and other servers call it. */
+static const char *
+read_path(const struct http_source *source)
+{
+	const char *path = parameter(source, "DOCUMENT_URI");
+	char *copy;
+
+	if (path == NULL)
+		path = parameter(source, "REQUEST_URI");
+	copy = arena_strdup(source->request.arena, path == NULL ? "" : path);
+	copy[strcspn(copy, "?")] = '\0';
+	return copy;
+}
+
+struct http_request *
+http_accept(struct http_source *source)
+{
+	struct http_request *request = &source->request;
+	struct arena *arena = request->arena;
+
+	int error = FCGX_Accept_r(&source->fcgx);
+
+	if (error < 0) {
+		/* Without descriptors or memory: whoever has some must end. */
+		if (error == -EMFILE || error == -ENFILE || error == -ENOMEM ||
+		    error == -ENOBUFS)
+			poll(NULL, 0, EXHAUSTED_PAUSE_MS);
+		return NULL;
+	}
+	*request = (struct http_request){
+		.arena = arena,
+		.method = read_method(parameter(source, "REQUEST_METHOD")),
+		.path = read_path(source),
+		.query = parameter(source, "QUERY_STRING"),
+		.if_none_match = parameter(source, "HTTP_IF_NONE_MATCH"),
+		.content_length = parameter(source, "CONTENT_LENGTH")
+	};
+	if (request->query == NULL)
+		request->query = "";
+	return request;
+}
+
+void
+http_finish(struct http_source *source)
+{
+	FCGX_Finish_r(&source->fcgx);
+	strbuf_reset(&source->headers);
+	arena_reset(source->request.arena);
+}
+
+static const char *
+reason(int status)
+{
+	static const struct {
+		int		 status;
+		const char	*reason;
+	} reasons[] = {
+		{ 200, "OK" }, { 304, "Not Modified" }, { 400, "Bad Request" },
+		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
+		{ 409, "Conflict" }, { 413, "Content Too Large" },
+		{ 500, "Internal Server Error" },
+		{ 503, "Service Unavailable" }
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return "Unknown";
+}
+
+static void
+add_header(struct strbuf *buf, const char *name, const char *value)
+{
+	strbuf_add_text(buf, name);
+	strbuf_add_text(buf, ": ");
+	strbuf_add_text(buf, value);
+	strbuf_add_text(buf, "\r\n");
+}
+
+void
+http_header(struct http_request *request, const char *name, const char *value)
+{
+	add_header(&source_of(request)->headers, name, value);
+}
+
+/* Writes the whole answer.  A client that has gone is no concern of ours. */
+static void
+put(struct http_request *request, int status, const char *body)
+{
+	struct http_source *source = source_of(request);
+	struct strbuf *head = &source->head;
+
+	request->status = status;
+	strbuf_reset(head);
+	add_header(head, "Status", arena_printf(request->arena, "%d %s",
+	    status, reason(status)));
+	if (status != 304)
+		add_header(head, "Content-Length", arena_printf(
+		    request->arena, "%zu", strlen(body)));
+	add_header(head, "X-Content-Type-Options", "nosniff");
+	if (source->headers.len > 0)
+		strbuf_add(head, source->headers.text, source->headers.len);
+	strbuf_add_text(head, "\r\n");
+	if (status != 304 && request->method != HTTP_HEAD)
+		strbuf_add_text(head, body);
+	FCGX_PutStr(head->text, (int)head->len, source->fcgx.out);
+}
+
+void
+http_answer(struct http_request *request, int status, const char *type,
+    const char *body)
+{
+	http_header(request, "Content-Type", type);
+	http_header(request, "Cache-Control", "no-store");
+	put(request, status, body);
+}
+
+void
+http_text(struct http_request *request, const char *text)
+{
+	http_answer(request, 200, "text/plain; charset=utf-8", text);
+}
+
+/* FNV-1a of 64 bits, as an entity tag. */
+static const char *
+make_tag(struct arena *arena, const char *body)
+{
+	uint64_t hash = 14695981039346656037U;
+
+	for (; *body != '\0'; body++)
+		hash = (hash ^ (unsigned char)*body) * 1099511628211U;
+	return arena_printf(arena, "\"%016" PRIx64 "\"", hash);
+}
+
+/*
+ * RFC 9110 section 13.1.2, with weak comparison: nginx weakens the tag of
+ * what it compresses.  No tag of ours is part of another, quotes included.
+ */
+static bool
+has_already(const struct http_request *request, const char *tag)
+{
+	const char *wanted = request->if_none_match;
+
+	return wanted != NULL &&
+	    (strcmp(wanted, "*") == 0 || strstr(wanted, tag) != NULL);
+}
+
+void
+http_json(struct http_request *request, const char *json)
+{
+	const char *tag = make_tag(request->arena, json);
+
+	http_header(request, "Content-Type", "application/json");
+	http_header(request, "Cache-Control", "no-cache");
+	http_header(request, "ETag", tag);
+	put(request, has_already(request, tag) ? 304 : 200, json);
+}
+
+void
+http_error(struct http_request *request, int status, const char *message)
+{
+	json_object *error = json_object_new_object();
+	json_object *text = json_object_new_string(message);
+	const char *json;
+
+	if (error == NULL || text == NULL ||
+	    json_object_object_add(error, "error", text) != 0)
+		abort();
+	json = json_object_to_json_string_ext(error, JSON_C_TO_STRING_SPACED |
+	    JSON_C_TO_STRING_NOSLASHESCAPE);
+	request->problem = arena_strdup(request->arena, message);
+	http_answer(request, status, "application/json",
+	    arena_printf(request->arena, "%s\n", json));
+	json_object_put(error);
+}
+
+void
+http_try_again(struct http_request *request, const char *message)
+{
+	http_header(request, "Retry-After", "1");
+	http_error(request, 503, message);
+}
+
+bool
+http_check_body(struct http_request *request)
+{
+	const char *text = request->content_length;
+	size_t digits;
+
+	if (text == NULL || *text == '\0')
+		return true;
+	digits = strspn(text, "0123456789");
+	if (text[digits] != '\0') {
+		http_error(request, 400, "Malformed Content-Length");
+		return false;
+	}
+	text += strspn(text, "0");
+	if (strlen(text) > 4 || strtol(text, NULL, 10) > BODY_MAX) {
+		http_error(request, 413, "The body is too long");
+		return false;
+	}
+	return true;
+}
+
+const char *
+http_parameter(const struct http_request *request, const char *name)
+{
+	const char *at = request->query;
+	size_t name_len = strlen(name), len;
+
+	for (;;) {
+		len = strcspn(at, "&");
+		if (len > name_len && at[name_len] == '=' &&
+		    strncmp(at, name, name_len) == 0)
+			return arena_printf(request->arena, "%.*s",
+			    (int)(len - name_len - 1), at + name_len + 1);
+		if (at[len] == '\0')
+			return NULL;
+		at += len + 1;
+	}
+}

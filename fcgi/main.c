@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * widget-store.fcgi: the store's web half, behind nginx.
+ */
+#include <sys/resource.h>
+
+#include <stddef.h>
+
+#include "listen.h"
+#include "log.h"
+#include "metrics.h"
+#include "options.h"
+#include "prefork.h"
+#include "serve.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+/* Every thread has a descriptor of its own: as many as we are allowed. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warning("cannot raise the limit of open files");
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct serve serve = {
+		.conninfo = "", .workers = 2, .threads = 64,
+		.wait_timeout_ms = 20000
+	};
+	const char *path = NULL;
+	const struct option_def defs[] = {
+		{ "database", OPTION_TEXT, &serve.conninfo, 0, 0,
+		    "connection string; empty: the PG* environment" },
+		{ "socket", OPTION_TEXT, &path, 0, 0,
+		    "where to listen; else the socket that it is started with" },
+		{ "workers", OPTION_NUMBER, &serve.workers, 1, 64,
+		    "worker processes, a connection to the database each" },
+		{ "threads", OPTION_NUMBER, &serve.threads, 1, 1024,
+		    "requests that a worker answers at a time" },
+		{ "wait-timeout-ms", OPTION_NUMBER, &serve.wait_timeout_ms, 1,
+		    600000, "how long a request waits for its workflow" },
+		{ "allow-crash", OPTION_YES_NO, &serve.allow_crash, 0, 0,
+		    "whether the crash button works" },
+		{ .name = NULL }
+	};
+	int status;
+
+	log_open("widget-store.fcgi");
+	options_read(argc, argv, VERSION, defs);
+	raise_descriptor_limit();
+	serve.listen_fd = listen_open(path);
+	if (serve.listen_fd < 0)
+		return 1;
+	serve.metrics = metrics_new(serve.workers);
+	status = prefork_run(serve.workers, serve_work, &serve);
+	listen_close(path, serve.listen_fd);
+	return status;
+}

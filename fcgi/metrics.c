@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Counting, and GET /metrics: the Prometheus text format, version 0.0.4.
+ */
+#include "metrics.h"
+
+#include <sys/mman.h>
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arena.h"
+#include "client.h"
+#include "routes.h"
+#include "site.h"
+#include "strbuf.h"
+
+#define ROUTES_MAX	24
+#define CLASSES		6	/* hundreds of a status; 0 is not used */
+
+/* Upper bounds of the histogram's buckets; the last bucket has none. */
+static const struct {
+	int64_t		 us;
+	const char	*seconds;
+} bounds[] = {
+	{ 1000, "0.001" }, { 2500, "0.0025" }, { 5000, "0.005" },
+	{ 10000, "0.01" }, { 25000, "0.025" }, { 50000, "0.05" },
+	{ 100000, "0.1" }, { 250000, "0.25" }, { 500000, "0.5" },
+	{ 1000000, "1" }, { 2500000, "2.5" }, { 5000000, "5" },
+	{ 10000000, "10" }, { 30000000, "30" }, { INT64_MAX, "+Inf" }
+};
+#define BUCKETS		(sizeof(bounds) / sizeof(bounds[0]))
+
+typedef _Atomic uint64_t counter;
+
+struct route_counters {
+	counter		 classes[CLASSES];
+	counter		 buckets[BUCKETS];
+	counter		 duration_us;
+};
+
+/* What one worker counts, and its predecessors in the slot have counted. */
+struct slot {
+	struct route_counters routes[ROUTES_MAX + 1];	/* the last: none */
+	counter		 batches, operations, reconnects;
+	counter		 waiting, busy;
+};
+
+struct metrics {
+	int		 workers;
+	struct slot	*slots;		/* shared */
+	/* The worker's own. */
+	struct slot	*own;
+	struct client_stats before;	/* what its predecessors had counted */
+	pthread_mutex_t	 publishing;
+};
+
+struct metrics *
+metrics_new(int workers)
+{
+	struct metrics *metrics = calloc(1, sizeof(*metrics));
+	size_t size = (size_t)workers * sizeof(*metrics->slots), count = 0;
+
+	while (routes[count].pattern != NULL)
+		count++;
+	if (metrics == NULL || count > ROUTES_MAX)
+		abort();
+	metrics->workers = workers;
+	metrics->slots = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (metrics->slots == MAP_FAILED ||
+	    pthread_mutex_init(&metrics->publishing, NULL) != 0)
+		abort();
+	return metrics;
+}
+
+static uint64_t
+get(const counter *from)
+{
+	return atomic_load_explicit((counter *)from, memory_order_relaxed);
+}
+
+static void
+set(counter *to, uint64_t value)
+{
+	atomic_store_explicit(to, value, memory_order_relaxed);
+}
+
+static void
+add(counter *to, uint64_t value)
+{
+	atomic_fetch_add_explicit(to, value, memory_order_relaxed);
+}
+
+void
+metrics_enter(struct metrics *metrics, int slot)
+{
+	struct slot *own = &metrics->slots[slot];
+
+	metrics->own = own;
+	metrics->before = (struct client_stats){
+		.batches = get(&own->batches),
+		.operations = get(&own->operations),
+		.reconnects = get(&own->reconnects)
+	};
+	set(&own->waiting, 0);
+	set(&own->busy, 0);
+}
+
+void
+metrics_begin(struct metrics *metrics)
+{
+	add(&metrics->own->busy, 1);
+}
+
+/* One at a time, so that no counter is seen to go back. */
+static void
+publish(struct metrics *metrics, struct client *client)
+{
+	struct slot *own = metrics->own;
+	struct client_stats stats;
+
+	pthread_mutex_lock(&metrics->publishing);
+	stats = client_stats(client);
+	set(&own->batches, metrics->before.batches + stats.batches);
+	set(&own->operations, metrics->before.operations + stats.operations);
+	set(&own->reconnects, metrics->before.reconnects + stats.reconnects);
+	set(&own->waiting, stats.waiting);
+	pthread_mutex_unlock(&metrics->publishing);
+}
+
+void
+metrics_end(struct metrics *metrics, const struct route *route, int status,
+    int64_t duration_us, struct client *client)
+{
+	struct route_counters *counters = &metrics->own->routes[
+	    route == NULL ? ROUTES_MAX : route - routes];
+	size_t i = 0;
+
+	while (duration_us > bounds[i].us)
+		i++;
+	add(&counters->buckets[i], 1);
+	add(&counters->duration_us, (uint64_t)duration_us);
+	add(&counters->classes[status / 100 % CLASSES], 1);
+	publish(metrics, client);
+	atomic_fetch_sub_explicit(&metrics->own->busy, 1,
+	    memory_order_relaxed);
+}
+
+static void __attribute__((format(printf, 2, 3)))
+put(struct strbuf *page, const char *format, ...)
+{
+	char line[256];
+	va_list args;
+
+	va_start(args, format);
+	if (vsnprintf(line, sizeof(line), format, args) >= (int)sizeof(line))
+		abort();
+	va_end(args);
+	strbuf_add_text(page, line);
+}
+
+static void
+put_type(struct strbuf *page, const char *name, const char *type,
+    const char *help)
+{
+	put(page, "# HELP widget_store_%s %s\n", name, help);
+	put(page, "# TYPE widget_store_%s %s\n", name, type);
+}
+
+/* The sum over the workers of the counter at this offset in a slot. */
+static uint64_t
+sum(const struct metrics *metrics, size_t offset)
+{
+	uint64_t total = 0;
+	int i;
+
+	for (i = 0; i < metrics->workers; i++)
+		total += get((const counter *)(const void *)
+		    ((const char *)&metrics->slots[i] + offset));
+	return total;
+}
+
+static void
+put_sum(struct strbuf *page, const struct metrics *metrics, size_t offset,
+    const char *name, const char *type, const char *help)
+{
+	put_type(page, name, type, help);
+	put(page, "widget_store_%s %" PRIu64 "\n", name,
+	    sum(metrics, offset));
+}
+
+/* The offset of a counter of a route in a slot. */
+static size_t
+route_offset(size_t route, size_t offset)
+{
+	return offsetof(struct slot, routes) +
+	    route * sizeof(struct route_counters) + offset;
+}
+
+static const char *
+route_name(size_t route)
+{
+	return route == ROUTES_MAX ? "none" : routes[route].name;
+}
+
+static void
+put_requests(struct strbuf *page, const struct metrics *metrics, size_t route)
+{
+	uint64_t count;
+	size_t i;
+
+	for (i = 1; i < CLASSES; i++) {
+		count = sum(metrics, route_offset(route,
+		    offsetof(struct route_counters, classes) +
+		    i * sizeof(counter)));
+		if (count > 0)
+			put(page, "widget_store_http_requests_total"
+			    "{route=\"%s\",class=\"%zuxx\"} %" PRIu64 "\n",
+			    route_name(route), i, count);
+	}
+}
+
+static void
+put_durations(struct strbuf *page, const struct metrics *metrics, size_t route)
+{
+	static const char name[] = "widget_store_http_request_duration_seconds";
+	uint64_t count = 0, duration_us = sum(metrics, route_offset(route,
+	    offsetof(struct route_counters, duration_us)));
+	size_t i;
+
+	for (i = 0; i < BUCKETS; i++) {
+		count += sum(metrics, route_offset(route,
+		    offsetof(struct route_counters, buckets) +
+		    i * sizeof(counter)));
+		put(page, "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n",
+		    name, route_name(route), bounds[i].seconds, count);
+	}
+	put(page, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name,
+	    route_name(route), duration_us / 1000000, duration_us % 1000000);
+	put(page, "%s_count{route=\"%s\"} %" PRIu64 "\n", name,
+	    route_name(route), count);
+}
+
+static void
+put_http(struct strbuf *page, const struct metrics *metrics)
+{
+	size_t i;
+
+	put_type(page, "http_requests_total", "counter",
+	    "Requests answered, by route and class of the status.");
+	for (i = 0; i <= ROUTES_MAX; i++)
+		put_requests(page, metrics, i);
+	put_type(page, "http_request_duration_seconds", "histogram",
+	    "How long requests took.");
+	for (i = 0; i <= ROUTES_MAX; i++)
+		if (i == ROUTES_MAX || routes[i].pattern != NULL)
+			put_durations(page, metrics, i);
+		else
+			i = ROUTES_MAX - 1;
+}
+
+static void
+put_courier(struct strbuf *page, const struct metrics *metrics)
+{
+	put_sum(page, metrics, offsetof(struct slot, batches),
+	    "courier_batches_total", "counter", "Transactions committed.");
+	put_sum(page, metrics, offsetof(struct slot, operations),
+	    "courier_operations_total", "counter",
+	    "Starts, sends and queries in them.");
+	put_sum(page, metrics, offsetof(struct slot, reconnects),
+	    "courier_reconnects_total", "counter",
+	    "Connections made again after a loss.");
+	put_sum(page, metrics, offsetof(struct slot, waiting),
+	    "courier_waiting", "gauge", "Requests that wait for an event.");
+}
+
+void
+metrics_get(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	struct client_answer gauges = client_query(site->client,
+	    request->arena, "select string_agg(format("
+	    "E'# TYPE durable_%s gauge\\ndurable_%s %s\\n', "
+	    "name, name, value), '') from durable.metrics()", NULL, NULL);
+	struct strbuf page = { 0 };
+
+	(void)segments;
+	put_http(&page, site->metrics);
+	put_courier(&page, site->metrics);
+	put_sum(&page, site->metrics, offsetof(struct slot, busy),
+	    "threads_busy", "gauge", "Threads that have a request.");
+	put_type(&page, "threads", "gauge", "Threads there are.");
+	put(&page, "widget_store_threads %d\n", site->threads);
+	put_type(&page, "database_up", "gauge", "Whether the database answers.");
+	put(&page, "widget_store_database_up %d\n",
+	    gauges.outcome == CLIENT_ANSWERED);
+	if (gauges.outcome == CLIENT_ANSWERED)
+		strbuf_add_text(&page, gauges.value);
+	http_answer(request, 200, "text/plain; version=0.0.4; charset=utf-8",
+	    arena_strdup(request->arena, page.text));
+	strbuf_free(&page);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * POST /payment_webhook/{payment}/{status}: tells the checkout workflow how
+ * its payment ended, once, and answers with the order.
+ */
+#include "answer.h"
+#include "arena.h"
+#include "client.h"
+#include "routes.h"
+#include "site.h"
+
+void
+payment_post(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	static const struct answer_texts texts = {
+		.nothing = "Payment failed to process",
+		.unknown = "Unknown payment",
+		.late = "The payment is on record and not yet processed: "
+		    "repeat it"
+	};
+	/* The key makes it one message a payment, whatever is repeated. */
+	const struct client_send send = {
+		.id = segments[0], .name = "checkout_workflow",
+		.topic = "payment_status", .key = "payment_status",
+		/* A segment has no character that JSON would escape. */
+		.message = arena_printf(request->arena, "\"%s\"", segments[1]),
+		.event = "order_id", .timeout_ms = site->wait_timeout_ms
+	};
+	struct client_answer answer = client_send(site->client,
+	    request->arena, &send);
+
+	answer_with_event(request, &answer, &texts);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GET /product and POST /restock.
+ */
+#include <stddef.h>
+
+#include "answer.h"
+#include "client.h"
+#include "routes.h"
+#include "site.h"
+
+void
+product_get(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	static const struct answer_texts texts = {
+		.nothing = "There is no product"
+	};
+	struct client_answer answer = client_query(site->client,
+	    request->arena, "select store.product_json()", NULL, NULL);
+
+	(void)segments;
+	answer_with_json(request, &answer, &texts);
+}
+
+void
+product_restock(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	static const struct answer_texts texts = {
+		.nothing = "There is no product"
+	};
+	struct client_answer answer = client_query(site->client,
+	    request->arena, "select store.restock()", NULL, NULL);
+
+	(void)segments;
+	if (answer_has_value(request, &answer, &texts))
+		http_answer(request, 200, "application/json", "null");
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of routes.
+ */
+#include "routes.h"
+
+#include <stddef.h>
+
+const struct route routes[] = {
+	{ HTTP_POST, "/checkout/{}", "checkout", checkout_post },
+	{ HTTP_POST, "/payment_webhook/{}/{}", "payment", payment_post },
+	{ HTTP_GET, "/product", "product", product_get },
+	{ HTTP_GET, "/orders", "orders", orders_get },
+	{ HTTP_GET, "/order/{}", "order", orders_get_one },
+	{ HTTP_POST, "/restock", "restock", product_restock },
+	{ HTTP_POST, "/crash_application", "crash", crash_all },
+	{ HTTP_POST, "/crash_application/web", "crash_web", crash_web },
+	{ HTTP_POST, "/crash_application/executor", "crash_executor",
+	    crash_executor },
+	{ HTTP_POST, "/crash_application/database", "crash_database",
+	    crash_database },
+	{ HTTP_GET, "/healthz", "healthz", health_get },
+	{ HTTP_GET, "/readyz", "readyz", health_get_ready },
+	{ HTTP_GET, "/metrics", "metrics", metrics_get },
+	{ .pattern = NULL }
+};

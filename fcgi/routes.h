@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The site's routes, and the functions that answer them: one file a resource.
+ */
+#ifndef FCGI_ROUTES_H
+#define FCGI_ROUTES_H
+
+#include "route.h"
+
+/* Ended by a NULL pattern. */
+extern const struct route routes[];
+
+/* checkout.c: buys a widget, once per key. */
+route_handler checkout_post;
+
+/* payment.c: what the payment provider says of a payment. */
+route_handler payment_post;
+
+/* product.c */
+route_handler product_get;
+route_handler product_restock;
+
+/* orders.c */
+route_handler orders_get;
+route_handler orders_get_one;
+
+/* crash.c: what a demonstration may break, when that is allowed. */
+route_handler crash_all;
+route_handler crash_web;
+route_handler crash_executor;
+route_handler crash_database;
+
+/* health.c */
+route_handler health_get;
+route_handler health_get_ready;
+
+/* metrics.c */
+route_handler metrics_get;
+
+#endif
