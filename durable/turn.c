@@ -385,9 +385,11 @@ commit(struct turn *turn)
 	db_queue(turn->db, "commit", 0, NULL);
 	db_sync(turn->db);
 	outbox_queue_hints(turn->outbox, turn->db);
-	seam("before-commit");
+	if (turn->count > 0)
+		seam("before-commit");
 	if (db_finish(turn->db) == DB_DONE) {
-		seam("after-commit");
+		if (turn->count > 0)
+			seam("after-commit");
 		write_log(turn);
 		return true;
 	}

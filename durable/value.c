@@ -43,6 +43,26 @@ value_known(const char *serialization)
 	    strcmp(serialization, VALUE_PORTABLE) == 0);
 }
 
+/*
+ * Whether the text has a number that is none: json-c reads NaN and Infinity
+ * even when it is strict.  Outside strings JSON has no such capitals.
+ */
+static bool
+has_no_number(const char *text)
+{
+	bool quoted = false;
+
+	for (; *text != '\0'; text++) {
+		if (quoted && *text == '\\' && text[1] != '\0')
+			text++;
+		else if (*text == '"')
+			quoted = !quoted;
+		else if (!quoted && (*text == 'N' || *text == 'I'))
+			return true;
+	}
+	return false;
+}
+
 /* Parses the whole text as one strict JSON value. */
 static bool
 parse(struct arena *arena, const char *text, json_object **value)
@@ -57,7 +77,8 @@ parse(struct arena *arena, const char *text, json_object **value)
 	json_tokener_set_flags(tokener,
 	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	*value = value_own(arena, json_tokener_parse_ex(tokener, text, len));
-	parsed = json_tokener_get_error(tokener) == json_tokener_success;
+	parsed = json_tokener_get_error(tokener) == json_tokener_success &&
+	    !has_no_number(text);
 	json_tokener_free(tokener);
 	return parsed;
 }

@@ -62,3 +62,12 @@ answer_with_json(struct http_request *request,
 	if (answer_has_value(request, answer, texts))
 		http_json(request, answer->value);
 }
+
+void
+answer_when_done(struct http_request *request,
+    const struct client_answer *answer)
+{
+	if (answer->outcome == CLIENT_NOTHING ||
+	    answer_has_value(request, answer, NULL))
+		http_answer(request, 200, "application/json", "null");
+}

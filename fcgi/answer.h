@@ -34,4 +34,8 @@ void answer_with_event(struct http_request *request,
 void answer_with_json(struct http_request *request,
     const struct client_answer *answer, const struct answer_texts *texts);
 
+/* Answers a query that only does something with JSON's null. */
+void answer_when_done(struct http_request *request,
+    const struct client_answer *answer);
+
 #endif

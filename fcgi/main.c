@@ -64,5 +64,6 @@ main(int argc, char *argv[])
 	serve.metrics = metrics_new(serve.workers);
 	status = prefork_run(serve.workers, serve_work, &serve);
 	listen_close(path, serve.listen_fd);
+	metrics_free(serve.metrics);
 	return status;
 }

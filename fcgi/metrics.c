@@ -45,13 +45,14 @@ struct route_counters {
 
 /* What one worker counts, and its predecessors in the slot have counted. */
 struct slot {
-	struct route_counters routes[ROUTES_MAX + 1];	/* the last: none */
+	struct route_counters routes[ROUTES_MAX + 1];	/* then: none */
 	counter		 batches, operations, reconnects;
 	counter		 waiting, busy;
 };
 
 struct metrics {
 	int		 workers;
+	size_t		 routes_len;
 	struct slot	*slots;		/* shared */
 	/* The worker's own. */
 	struct slot	*own;
@@ -63,19 +64,30 @@ struct metrics *
 metrics_new(int workers)
 {
 	struct metrics *metrics = calloc(1, sizeof(*metrics));
-	size_t size = (size_t)workers * sizeof(*metrics->slots), count = 0;
 
-	while (routes[count].pattern != NULL)
-		count++;
-	if (metrics == NULL || count > ROUTES_MAX)
+	if (metrics == NULL)
+		abort();
+	while (routes[metrics->routes_len].pattern != NULL)
+		metrics->routes_len++;
+	if (metrics->routes_len > ROUTES_MAX)
 		abort();
 	metrics->workers = workers;
-	metrics->slots = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	metrics->slots = mmap(NULL,
+	    (size_t)workers * sizeof(*metrics->slots),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (metrics->slots == MAP_FAILED ||
 	    pthread_mutex_init(&metrics->publishing, NULL) != 0)
 		abort();
 	return metrics;
+}
+
+void
+metrics_free(struct metrics *metrics)
+{
+	munmap(metrics->slots,
+	    (size_t)metrics->workers * sizeof(*metrics->slots));
+	pthread_mutex_destroy(&metrics->publishing);
+	free(metrics);
 }
 
 static uint64_t
@@ -138,7 +150,7 @@ metrics_end(struct metrics *metrics, const struct route *route, int status,
     int64_t duration_us, struct client *client)
 {
 	struct route_counters *counters = &metrics->own->routes[
-	    route == NULL ? ROUTES_MAX : route - routes];
+	    route == NULL ? metrics->routes_len : (size_t)(route - routes)];
 	size_t i = 0;
 
 	while (duration_us > bounds[i].us)
@@ -205,7 +217,7 @@ route_offset(size_t route, size_t offset)
 static const char *
 route_name(size_t route)
 {
-	return route == ROUTES_MAX ? "none" : routes[route].name;
+	return routes[route].pattern == NULL ? "none" : routes[route].name;
 }
 
 static void
@@ -253,15 +265,12 @@ put_http(struct strbuf *page, const struct metrics *metrics)
 
 	put_type(page, "http_requests_total", "counter",
 	    "Requests answered, by route and class of the status.");
-	for (i = 0; i <= ROUTES_MAX; i++)
+	for (i = 0; i <= metrics->routes_len; i++)
 		put_requests(page, metrics, i);
 	put_type(page, "http_request_duration_seconds", "histogram",
 	    "How long requests took.");
-	for (i = 0; i <= ROUTES_MAX; i++)
-		if (i == ROUTES_MAX || routes[i].pattern != NULL)
-			put_durations(page, metrics, i);
-		else
-			i = ROUTES_MAX - 1;
+	for (i = 0; i <= metrics->routes_len; i++)
+		put_durations(page, metrics, i);
 }
 
 static void

@@ -13,6 +13,7 @@ struct route;
 
 /* In the master, before there are workers: makes room for so many. */
 struct metrics *metrics_new(int workers);
+void metrics_free(struct metrics *metrics);
 
 /* In a worker, before there are threads: says whose counters it goes on. */
 void metrics_enter(struct metrics *metrics, int slot);

@@ -27,13 +27,9 @@ void
 product_restock(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	static const struct answer_texts texts = {
-		.nothing = "There is no product"
-	};
 	struct client_answer answer = client_query(site->client,
 	    request->arena, "select store.restock()", NULL, NULL);
 
 	(void)segments;
-	if (answer_has_value(request, &answer, &texts))
-		http_answer(request, 200, "application/json", "null");
+	answer_when_done(request, &answer);
 }

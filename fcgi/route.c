@@ -78,7 +78,7 @@ route_find(const struct route *routes, const struct http_request *request)
 			continue;
 		match.route = route;
 		match.allow = route->method == HTTP_GET ? "GET, HEAD" :
-		    http_method_name(route->method);
+		    "POST";
 		if (!take_segments(request->arena, request->path,
 		    route->pattern, match.segments))
 			match.outcome = ROUTE_MALFORMED;

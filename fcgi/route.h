@@ -18,7 +18,7 @@ typedef void route_handler(struct http_request *request,
     const struct site *site, const char *const segments[]);
 
 struct route {
-	enum http_method method;	/* a GET answers HEAD, too */
+	enum http_method method;	/* GET, which answers HEAD too, or POST */
 	const char	*pattern;
 	const char	*name;		/* in metrics and in the log */
 	route_handler	*handler;

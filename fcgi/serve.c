@@ -193,8 +193,6 @@ serve_work(struct prefork_worker *self, void *arg)
 	const struct serve *serve = arg;
 	struct worker worker = {
 		.site = {
-			.client = client_open(serve->conninfo,
-			    "widget-store web", "widget-store"),
 			.metrics = serve->metrics,
 			.conninfo = serve->conninfo,
 			.threads = serve->threads * serve->workers,
@@ -212,6 +210,8 @@ serve_work(struct prefork_worker *self, void *arg)
 		abort();
 	metrics_enter(serve->metrics, self->slot);
 	http_init();
+	worker.site.client = client_open(serve->conninfo, "widget-store web",
+	    "widget-store");
 	if (start_threads(&worker, serve->threads))
 		status = wait_for_stop(&worker, self);
 	stop_threads(&worker);

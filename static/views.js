@@ -27,17 +27,24 @@ const STATUS_NAMES = {
   paid: "Paid",
 };
 
-/** @type {Record<OrderStatus, string>} */
+/** Of any order, whoever bought it. @type {Record<OrderStatus, string>} */
 const STATUS_SENTENCES = {
-  cancelled: "This order was cancelled. The widget is back on the shelf.",
+  cancelled: "This order was cancelled. Nothing was charged.",
   pending: "This order waits for its payment.",
-  dispatched: "Your widget is on its way.",
-  paid: "Thank you. Your widget is being made ready.",
+  dispatched: "The widget is on its way.",
+  paid: "The order is paid. The widget is being made ready.",
 };
 
+/** Of an order whose payment was settled here a moment ago. */
+const THANKS = {
+  dispatched: "Thank you. Your widget is on its way.",
+  paid: "Thank you. Your widget is being made ready.",
+};
 const TOO_LATE = "This order had already been cancelled when you confirmed: " +
-  "the time to pay was over. Nothing was charged, and the widget is back on " +
-  "the shelf.";
+  "the time to pay was over, or it was cancelled elsewhere. Nothing was " +
+  "charged, and the widget is back on the shelf.";
+const TAKEN_BACK = "You cancelled this order. Nothing was charged, and the " +
+  "widget is back on the shelf.";
 const ALREADY_PAID = "This order had already been paid when you cancelled, " +
   "so it goes on.";
 const UNKNOWN_STATUS = "Looking up the order…";
@@ -168,16 +175,7 @@ export function showOrder(order, asked) {
   const done = order === null ? 0 : order.done;
 
   showBadge(orderBadge, status);
-  if (status === null)
-    set(orderSentence, UNKNOWN_STATUS);
-  else if (status === "cancelled" && asked === "paid")
-    set(orderSentence, TOO_LATE);
-  else if ((status === "paid" || status === "dispatched") &&
-      asked === "failed")
-    set(orderSentence, ALREADY_PAID);
-  else
-    set(orderSentence, STATUS_SENTENCES[status]);
-
+  set(orderSentence, sentence(status, asked));
   orderDispatch.hidden = status === "cancelled";
   orderProgress.value = done;
   set(orderSteps, status === "pending" || status === null ? "" :
@@ -193,11 +191,11 @@ export function showOrder(order, asked) {
 
 /**
  * @param {string} title
- * @param {string} sentence
+ * @param {string} text
  */
-export function showMissing(title, sentence) {
+export function showMissing(title, text) {
   set(missingTitle, title);
-  set(missingSentence, sentence);
+  set(missingSentence, text);
 }
 
 /** The rows on the screen, by order. @type {Map<number, OrderRow>} */
@@ -253,12 +251,29 @@ export function showBusy(name) {
 
 /**
  * @param {keyof typeof notes} place
- * @param {string} sentence  "" for nothing
+ * @param {string} text  "" for nothing
  * @param {"plain" | "bad"} [tone]
  */
-export function showNote(place, sentence, tone = "plain") {
-  set(notes[place], sentence);
+export function showNote(place, text, tone = "plain") {
+  set(notes[place], text);
   notes[place].dataset.tone = tone;
+}
+
+/**
+ * What an order has come to, in the words of whoever settled its payment.
+ *
+ * @param {OrderStatus?} status
+ * @param {Route["asked"]} asked
+ * @returns {string}
+ */
+function sentence(status, asked) {
+  if (status === null)
+    return UNKNOWN_STATUS;
+  if (asked === null || status === "pending")
+    return STATUS_SENTENCES[status];
+  if (status === "cancelled")
+    return asked === "paid" ? TOO_LATE : TAKEN_BACK;
+  return asked === "paid" ? THANKS[status] : ALREADY_PAID;
 }
 
 /**

@@ -1,0 +1,304 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The books of the store: one row for each thing that cannot be true.  What
+-- the orders say, what the stock says and what the journals of the workflows
+-- say must be the same, at any moment, however often whatever has died.
+--
+--	psql -XAt -v stock=100 -v settled=1 -f books.sql
+--
+-- stock, when given, is what there was before the first checkout; nobody
+-- may have restocked since.  settled, when given, means that nothing is
+-- supposed to be under way any more.  Run by a role that may read schemas
+-- dbos, durable and store.  Columns: what is wrong, of which order or
+-- workflow, and details.
+
+\if :{?stock}
+\else
+\set stock null
+\endif
+\if :{?settled}
+\set settled true
+\else
+\set settled false
+\endif
+
+with scripts (name, branch, steps) as (
+    -- The steps that each workflow takes, by how it goes.
+    values
+        ('checkout_workflow', 'sold out', array['create_order',
+            'reserve_inventory', 'update_order_status', 'DBOS.setEvent']),
+        ('checkout_workflow', 'paid', array['create_order',
+            'reserve_inventory', 'DBOS.setEvent', 'DBOS.recv', 'DBOS.sleep',
+            'update_order_status', 'dispatch_order_workflow',
+            'DBOS.setEvent']),
+        ('checkout_workflow', 'not paid', array['create_order',
+            'reserve_inventory', 'DBOS.setEvent', 'DBOS.recv', 'DBOS.sleep',
+            'undo_reserve_inventory', 'update_order_status',
+            'DBOS.setEvent']),
+        ('dispatch_order_workflow', 'paid', array_cat(array_cat(
+            array['DBOS.sleep', 'update_order_progress', 'DBOS.sleep',
+            'update_order_progress', 'DBOS.sleep', 'update_order_progress'],
+            array['DBOS.sleep', 'update_order_progress', 'DBOS.sleep',
+            'update_order_progress', 'DBOS.sleep', 'update_order_progress']),
+            array['DBOS.sleep', 'update_order_progress', 'DBOS.sleep',
+            'update_order_progress', 'DBOS.sleep', 'update_order_progress',
+            'DBOS.sleep', 'update_order_progress']))
+),
+workflows as (
+    select s.workflow_uuid as id, s.name, s.status, s.forked_from,
+        s.parent_workflow_id as parent,
+        case when s.name = 'dispatch_order_workflow' then coalesce(
+            coalesce(i.inputs, s.inputs)::json -> 'positionalArgs',
+            coalesce(i.inputs, s.inputs)::json -> 'json') ->> 0 end
+            as order_id
+    from dbos.workflow_status as s
+    left join dbos.workflow_input as i on i.workflow_uuid = s.workflow_uuid
+    where s.name in ('checkout_workflow', 'dispatch_order_workflow')
+),
+steps as (
+    -- A fork begins with copies of its origin's steps, which did nothing.
+    select o.workflow_uuid as id, w.name as workflow,
+        o.function_id as number, o.function_name as name, o.output,
+        o.child_workflow_id as child, o.completed_at_epoch_ms as at_ms,
+        o.error is null and not exists (
+            select from dbos.operation_outputs as origin
+            where origin.workflow_uuid = w.forked_from
+                and origin.function_id = o.function_id
+                and origin.completed_at_epoch_ms = o.completed_at_epoch_ms)
+            as effective,
+        o.function_name = 'DBOS.recv' and coalesce(
+            case o.serialization
+                when 'js_superjson' then o.output::json ->> 'json'
+                else o.output::json #>> '{}' end = 'paid', false) as paid
+    from dbos.operation_outputs as o
+    join workflows as w on w.id = o.workflow_uuid
+),
+checkouts as (
+    select w.id, w.status, w.forked_from,
+        (select s.output from steps as s
+            where s.id = w.id and s.name = 'create_order') as order_id,
+        (select s.output = 'true' from steps as s
+            where s.id = w.id and s.name = 'reserve_inventory') as reserved,
+        (select s.paid from steps as s
+            where s.id = w.id and s.name = 'DBOS.recv') as paid,
+        (select max(s.at_ms) from steps as s
+            where s.id = w.id and s.name = 'update_order_status'
+                and s.effective) as updated_ms
+    from workflows as w
+    where w.name = 'checkout_workflow'
+),
+branches as (
+    select c.id, case when not c.reserved then 'sold out'
+        when c.paid then 'paid' when not c.paid then 'not paid' end as branch
+    from checkouts as c
+),
+journals as (
+    select w.id, w.name, w.status, b.branch, count(s.number) as length,
+        max(s.number) as last,
+        max(s.number) filter (where s.name = 'DBOS.sleep') as last_sleep,
+        coalesce(string_agg(s.number || ' ' || s.name, ', '
+            order by s.number), 'empty') as text
+    from workflows as w
+    left join branches as b on b.id = w.id
+    left join steps as s on s.id = w.id
+    group by w.id, w.name, w.status, b.branch
+),
+claims as (
+    -- Who has the last word on the status of an order.
+    select distinct on (c.order_id) c.order_id, c.reserved, c.paid
+    from checkouts as c
+    where c.updated_ms is not null
+    order by c.order_id, c.updated_ms desc, c.id
+),
+expected as (
+    select o.order_id, o.order_status, o.progress_remaining,
+        case when c.order_id is null then 0
+            when not c.reserved or not c.paid then -1
+            when o.progress_remaining = 0 then 1
+            else 2 end as status,
+        10 - (select count(*) from steps as s
+            join workflows as d on d.id = s.id
+            where d.order_id = o.order_id::text
+                and s.name = 'update_order_progress'
+                and s.effective) as progress
+    from store.orders as o
+    left join claims as c on c.order_id = o.order_id::text
+),
+events as (
+    select c.id, c.order_id, c.status, c.reserved, c.forked_from,
+        payment.value as payment_id, the_order.value as event_order_id
+    from checkouts as c
+    left join dbos.workflow_events as payment
+        on payment.workflow_uuid = c.id
+        and payment.key = 'payment_id'
+    left join dbos.workflow_events as the_order
+        on the_order.workflow_uuid = c.id
+        and the_order.key = 'order_id'
+)
+
+-- Orders and their workflows.
+select 'order without workflow' as violation, o.order_id::text as id,
+    'status ' || o.order_status as detail
+from store.orders as o
+where not exists (
+    select from checkouts as c where c.order_id = o.order_id::text)
+union all
+select 'workflow without order', c.id, 'order ' || coalesce(c.order_id, 'none')
+from checkouts as c
+where (c.status in ('PENDING', 'SUCCESS') or c.order_id is not null)
+    and not exists (
+        select from store.orders as o
+        where o.order_id::text = c.order_id)
+union all
+select 'order of two workflows', s.output, string_agg(s.id, ', ')
+from steps as s
+where s.name = 'create_order'
+    and s.effective
+group by s.output
+having count(*) > 1
+union all
+select 'wrong order status', e.order_id::text,
+    'is ' || e.order_status || ', should be ' || e.status
+from expected as e
+where e.order_status <> e.status
+union all
+select 'wrong progress', e.order_id::text,
+    'is ' || e.progress_remaining || ', should be ' || e.progress
+from expected as e
+where e.progress_remaining <> e.progress
+
+-- The stock.
+union all
+select 'wrong stock', p.product_id::text,
+    'is ' || p.inventory || ', should be ' || r.should
+from store.products as p
+join (
+    select :stock::int - count(*) filter (where s.name = 'reserve_inventory'
+            and s.output = 'true')
+        + count(*) filter (where s.name = 'undo_reserve_inventory') as should
+    from steps as s
+    where s.effective) as r on r.should <> p.inventory
+where p.product_id = 1
+
+-- Dispatches.
+union all
+select 'paid and not dispatched', s.id, 'no dispatch ' || s.child
+from steps as s
+join checkouts as c on c.id = s.id
+where s.name = 'dispatch_order_workflow'
+    and s.effective
+    and not exists (
+        select from workflows as d
+        where d.id = s.child
+            and d.name = s.name
+            and d.parent = s.id
+            and d.order_id = c.order_id)
+union all
+select 'dispatch that nobody ordered', d.id, 'of checkout ' || d.parent
+from workflows as d
+where d.name = 'dispatch_order_workflow'
+    and d.parent is not null
+    and not exists (
+        select from steps as s
+        where s.id = d.parent
+            and s.child = d.id)
+union all
+select 'order dispatched twice', d.order_id, string_agg(d.id, ', ')
+from workflows as d
+where d.name = 'dispatch_order_workflow'
+    and d.forked_from is null
+group by d.order_id
+having count(*) > 1
+
+-- Journals.  Of a workflow that waits for a message the step that receives
+-- it is still missing, and its time-out has been recorded.
+union all
+select 'journal with a gap', j.id, j.text
+from journals as j
+where j.length <> j.last + 1
+    and not (j.status <> 'SUCCESS' and j.length = j.last
+        and j.last_sleep = j.last
+        and not exists (
+            select from steps as s
+            where s.id = j.id and s.number = j.last - 1))
+union all
+select 'journal off the script', j.id, j.text
+from journals as j
+where not exists (
+    select from scripts as c
+    where c.name = j.name
+        and c.branch = coalesce(j.branch, c.branch)
+        and (j.status <> 'SUCCESS' or j.length = cardinality(c.steps))
+        and not exists (
+            select from steps as s
+            where s.id = j.id
+                and s.name is distinct from c.steps[s.number + 1]))
+union all
+select 'ended without outcome', w.id, w.status
+from workflows as w
+where w.status in ('SUCCESS', 'ERROR')
+    and not exists (
+        select from dbos.workflow_output as o where o.workflow_uuid = w.id)
+
+-- Events and messages.
+union all
+select 'wrong event payment_id', e.id, coalesce(e.payment_id, 'not set')
+from events as e
+where (e.status in ('PENDING', 'SUCCESS') or e.payment_id is not null)
+    and case when e.reserved then coalesce(e.payment_id not in (
+            to_json(e.id)::text,
+            coalesce(to_json(e.forked_from)::text, '')), true)
+        else e.payment_id is distinct from 'null' end
+union all
+select 'wrong event order_id', e.id, coalesce(e.event_order_id, 'not set')
+from events as e
+where e.event_order_id is distinct from
+    case when e.status = 'SUCCESS' and e.reserved
+        then to_json(e.order_id)::text end
+union all
+select 'wrong history of events', c.id, h.number || ' values'
+from checkouts as c
+cross join lateral (
+    select count(*) as number
+    from dbos.workflow_events_history as e
+    where e.workflow_uuid = c.id) as h
+where h.number <> (
+    select count(*) from steps as s
+    where s.id = c.id and s.name = 'DBOS.setEvent')
+union all
+select 'messages received and not consumed, or the reverse', c.id,
+    n.number || ' consumed'
+from checkouts as c
+cross join lateral (
+    select count(*) as number
+    from dbos.notifications as m
+    where m.destination_uuid = c.id
+        and m.consumed) as n
+where n.number <> (
+    select count(*) from steps as s
+    where s.id = c.id and s.name = 'DBOS.recv' and s.output is not null
+        and s.effective)
+
+-- Waiting.
+union all
+select 'nothing will wake it', w.id, w.name
+from workflows as w
+where w.status = 'PENDING'
+    and not exists (
+        select from durable.waits as x where x.workflow_uuid = w.id)
+union all
+select 'waits and is not pending', x.workflow_uuid,
+    coalesce(s.status, 'does not exist')
+from durable.waits as x
+left join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
+where s.status is distinct from 'PENDING'
+union all
+select 'not settled', s.workflow_uuid, s.status
+from dbos.workflow_status as s
+where :settled
+    and s.status in ('PENDING', 'ENQUEUED', 'DELAYED')
+union all
+select 'still suspect', x.workflow_uuid, x.attempts || ' attempts'
+from durable.suspects as x
+where :settled
+order by 1, 2, 3;

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Arenas: what they give, and what they release.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include "arena.h"
+#include "tap.h"
+
+static char released[16];
+
+static void
+release(void *name)
+{
+	strcat(released, name);
+}
+
+int
+main(void)
+{
+	static char a[] = "a", b[] = "b", c[] = "c";
+	struct arena *arena = arena_new();
+	char *first, *big, *again;
+	size_t i;
+
+	first = arena_alloc(arena, 3);
+	memset(first, 'x', 3);
+	again = arena_alloc(arena, 1);
+	ok((uintptr_t)again % _Alignof(max_align_t) == 0,
+	    "memory is aligned for any type");
+	big = arena_alloc(arena, 100000);
+	for (i = 0; i < 100000 && big[i] == 0; i++)
+		continue;
+	is_int((long long)i, 100000, "memory is zeroed, however much");
+	memset(big, 'y', 100000);
+	ok(memcmp(first, "xxx", 3) == 0, "and nobody else's");
+	is_str(arena_printf(arena, "%s %d", "answer", 42), "answer 42",
+	    "a text is formatted");
+	is_str(arena_strdup(arena, "copy"), "copy", "a text is copied");
+	ok(arena_strdup(arena, NULL) == NULL, "no text is none");
+
+	arena_defer(arena, release, a);
+	arena_defer(arena, release, b);
+	arena_reset(arena);
+	is_str(released, "ba", "what was deferred is released, latest first");
+	first = arena_alloc(arena, 3);
+	ok(first[0] == 0 && first[2] == 0, "after a reset memory is zeroed");
+	arena_defer(arena, release, c);
+	arena_free(arena);
+	is_str(released, "bac", "and once");
+	arena_free(NULL);
+	return done_testing();
+}
