@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define ANSWER_MAX	4096
-#define RETRY_MS	50
+#define RETRY_US	INT64_C(50000)
 #define CLIENTS_MAX	4096
 
 /* What a client does next; a purchase goes through them in this order. */
@@ -118,7 +118,7 @@ repeat(struct client *client)
 {
 	repeated++;
 	client->sent = false;
-	client->retry_us = now_us() + RETRY_MS * 1000;
+	client->retry_us = now_us() + RETRY_US;
 }
 
 static bool
@@ -252,7 +252,8 @@ parse_answer(struct client *client)
 		die("an answer of %zu bytes is too long", total);
 	if (client->len < total)
 		return;
-	status = atoi(client->answer + sizeof("HTTP/1.1 ") - 1);
+	status = (int)strtol(client->answer + sizeof("HTTP/1.1 ") - 1, NULL,
+	    10);
 	*head_end = '\0';
 	close_after = strcasestr(client->answer, "\r\nConnection: close") !=
 	    NULL;
@@ -404,10 +405,10 @@ read_options(int argc, char *argv[])
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
 		case 'p':
-			port = atoi(optarg);
+			port = (int)strtol(optarg, NULL, 10);
 			break;
 		case 'c':
-			config.clients = atoi(optarg);
+			config.clients = (int)strtol(optarg, NULL, 10);
 			break;
 		case 's':
 			config.seconds = strtod(optarg, NULL);

@@ -128,7 +128,7 @@ add_run(struct turn *turn)
 	if (turn->count == turn->size) {
 		turn->size = turn->size * 2 + 16;
 		turn->runs = reallocarray(turn->runs, turn->size,
-		    sizeof(*turn->runs));
+		    sizeof(struct workflow *));
 		if (turn->runs == NULL)
 			abort();
 	}
@@ -193,6 +193,22 @@ load_message(struct workflow *wf, const struct db_rows *rows, size_t row)
 	run_add_message(wf, &message);
 }
 
+/* The run of a workflow; *at is where the last one was, and is often it. */
+static struct workflow *
+find_run(const struct turn *turn, const char *id, size_t *at)
+{
+	size_t tried;
+
+	for (tried = 0; tried < turn->count; tried++) {
+		struct workflow *wf = turn->runs[*at];
+
+		if (strcmp(wf->id, id) == 0)
+			return wf;
+		*at = (*at + 1) % turn->count;
+	}
+	abort();
+}
+
 /*
  * Makes the turn's runs from the rows of turn_begin.  The last row is about
  * the turn; steps and messages come in the order of their workflows.
@@ -210,16 +226,12 @@ load(struct turn *turn, const struct db_rows *rows)
 		const char *kind = db_value(rows, row, COLUMN_KIND);
 		const char *id = db_value(rows, row, COLUMN_ID);
 
-		if (strcmp(kind, "workflow") == 0) {
+		if (strcmp(kind, "workflow") == 0)
 			load_workflow(turn, rows, row);
-			continue;
-		}
-		while (strcmp(turn->runs[at]->id, id) != 0)
-			at = (at + 1) % turn->count;
-		if (strcmp(kind, "step") == 0)
-			load_step(turn->runs[at], rows, row);
+		else if (strcmp(kind, "step") == 0)
+			load_step(find_run(turn, id, &at), rows, row);
 		else
-			load_message(turn->runs[at], rows, row);
+			load_message(find_run(turn, id, &at), rows, row);
 	}
 	turn->taken = turn->count;
 }

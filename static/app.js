@@ -51,7 +51,7 @@ press("buy", buy);
 press("restock", restock);
 press("confirm", () => settle("confirm", "paid"));
 press("cancel", () => settle("cancel", "failed"));
-press("crash", crash);
+views.buttons.crash.addEventListener("click", crash);
 
 /** Opens the view of the address. */
 function open() {
@@ -153,16 +153,31 @@ function followLink(event) {
       event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;
   event.preventDefault();
+  if (isEcho(event))
+    return;
   state.enterLink(link.href);
   open();
 }
 
 /**
- * @param {keyof typeof views.buttons} name
+ * Whether it is the second click of a double click.  The first may have opened
+ * another view: what lies under the pointer now is not what was meant.
+ *
+ * @param {MouseEvent} event
+ */
+function isEcho(event) {
+  return event.detail > 1;
+}
+
+/**
+ * @param {Exclude<keyof typeof views.buttons, "crash">} name
  * @param {() => void} action
  */
 function press(name, action) {
-  views.buttons[name].addEventListener("click", action);
+  views.buttons[name].addEventListener("click", (event) => {
+    if (!isEcho(event))
+      action();
+  });
 }
 
 /**

@@ -48,7 +48,7 @@ sql(const char *format, ...)
 static bool
 wait_sql(const char *want, const char *query)
 {
-	const struct timespec pause = { .tv_nsec = 5 * 1000000 };
+	const struct timespec pause = { .tv_nsec = 5000000 };
 	time_t end = time(NULL) + WAIT_S;
 	const char *got = NULL;
 
@@ -289,7 +289,7 @@ static json_object *
 sleeper(struct workflow *wf, json_object *input)
 {
 	(void)input;
-	wf_sleep(wf, 3600 * 1000);
+	wf_sleep(wf, 3600000);
 	return NULL;
 }
 

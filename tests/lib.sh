@@ -366,13 +366,19 @@ http() {
 
 	shift 2
 	[ "$method" != HEAD ] || set -- --head "$@"
-	status=$(curl -s --path-as-is --max-time 40 -X "$method" \
+	: >"$work/body"
+	status=$(curl -s --globoff --path-as-is --max-time 40 -X "$method" \
 		-D "$work/headers" -o "$work/body" -w '%{http_code}' "$@" \
 		"$URL$path")
-	body=$(tr -d '\0' <"$work/body")
+	{ body=$(<"$work/body"); } 2>/dev/null
 }
 
 # header NAME: of the last answer.
 header() {
-	tr -d '\r' <"$work/headers" | sed -n "s/^$1: //Ip" | tail -n 1
+	local line value=
+
+	while read -r line; do
+		[[ ${line,,} != "${1,,}: "* ]] || value=${line#*: }
+	done <"$work/headers"
+	echo "${value%$'\r'}"
 }
