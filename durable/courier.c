@@ -75,6 +75,18 @@ make_due(struct courier *courier, struct call *call)
 	TAILQ_INSERT_TAIL(&courier->due, call, link);
 }
 
+/* Those that wait for the event that a notification is about. */
+static void
+make_hinted_due(struct courier *courier, const char *hint)
+{
+	struct call *call;
+
+	for (call = LIST_FIRST(bucket(courier, hint)); call != NULL;
+	    call = LIST_NEXT(call, chain))
+		if (strcmp(call->hint, hint) == 0)
+			make_due(courier, call);
+}
+
 static void
 make_all_due(struct courier *courier)
 {
@@ -82,7 +94,8 @@ make_all_due(struct courier *courier)
 	size_t i;
 
 	for (i = 0; i < COURIER_BUCKETS; i++)
-		LIST_FOREACH(call, &courier->waiting[i], chain)
+		for (call = LIST_FIRST(&courier->waiting[i]); call != NULL;
+		    call = LIST_NEXT(call, chain))
 			make_due(courier, call);
 	courier->safety_ms = courier_now_ms() + SAFETY_INTERVAL_MS;
 }
@@ -333,17 +346,13 @@ static void
 hear(struct courier *courier)
 {
 	const struct db_notification *notification;
-	struct call *call;
 
 	if (!db_consume(courier->db)) {
 		lose_connection(courier);
 		return;
 	}
 	while ((notification = db_next_notification(courier->db)) != NULL)
-		LIST_FOREACH(call, bucket(courier, notification->payload),
-		    chain)
-			if (strcmp(call->hint, notification->payload) == 0)
-				make_due(courier, call);
+		make_hinted_due(courier, notification->payload);
 }
 
 static bool

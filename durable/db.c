@@ -176,6 +176,14 @@ db_free(struct db *db)
 	free(db);
 }
 
+/* Errors reach the caller as such; whatever else the server says is lost. */
+static void
+ignore_notice(void *arg, const PGresult *result)
+{
+	(void)arg;
+	(void)result;
+}
+
 /* Runs the setup; PQexec, because pipeline mode comes after it. */
 static bool
 run_setup(struct db *db, const char *setup)
@@ -216,6 +224,7 @@ db_connect(struct db *db, const char *setup)
 	db->conn = PQconnectdbParams(keywords, values, 1);
 	if (db->conn == NULL)
 		abort();
+	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
 	if (PQstatus(db->conn) != CONNECTION_OK) {
 		note_lost(db);
 	} else if (run_setup(db, setup)) {

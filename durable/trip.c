@@ -189,12 +189,14 @@ submit_pending(struct courier *courier)
 	struct call *call;
 	size_t count = 0;
 
-	TAILQ_FOREACH(call, &courier->pending, link)
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
+	    call = TAILQ_NEXT(call, link))
 		count++;
 	if (count == 0)
 		return DB_DONE;
 	batch = new_batch(courier, count);
-	TAILQ_FOREACH(call, &courier->pending, link)
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
+	    call = TAILQ_NEXT(call, link))
 		add_to_batch(&batch, call);
 	rows = submit(courier, &batch);
 	if (rows != NULL) {
@@ -280,7 +282,8 @@ fetch_due(struct courier *courier)
 	size_t count = 0, i = 0;
 
 	clear_columns(courier);
-	TAILQ_FOREACH(call, &courier->due, link) {
+	for (call = TAILQ_FIRST(&courier->due); call != NULL;
+	    call = TAILQ_NEXT(call, link)) {
 		strbuf_add_element(&courier->columns[0], call->id);
 		strbuf_add_element(&courier->columns[1], call->event);
 		count++;

@@ -389,19 +389,26 @@ write_log(const struct turn *turn)
 		log_text(line->level, line->text);
 }
 
+/* Where a test build may die; a turn without runs is no place. */
+static void
+pass(const struct turn *turn, const char *point)
+{
+	if (turn->count > 0)
+		seam(point);
+}
+
 /* Writes everything and commits, in one round trip with the hints. */
 static bool
 commit(struct turn *turn)
 {
 	outbox_queue(turn->outbox, turn->db);
+	pass(turn, "before-commit");
 	db_queue(turn->db, "commit", 0, NULL);
 	db_sync(turn->db);
 	outbox_queue_hints(turn->outbox, turn->db);
-	if (turn->count > 0)
-		seam("before-commit");
+	pass(turn, "during-commit");
 	if (db_finish(turn->db) == DB_DONE) {
-		if (turn->count > 0)
-			seam("after-commit");
+		pass(turn, "after-commit");
 		write_log(turn);
 		return true;
 	}

@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "http.h"
+#include "site.h"
 #include "value.h"
 
 bool
@@ -40,6 +41,16 @@ answer_has_value(struct http_request *request,
 	return false;
 }
 
+bool
+answer_if_full(struct http_request *request, const struct site *site)
+{
+	if (client_stats(site->client).waiting <
+	    (unsigned long)site->waiting_max)
+		return false;
+	http_try_again(request, "Too many requests wait, try again");
+	return true;
+}
+
 void
 answer_with_event(struct http_request *request,
     const struct client_answer *answer, const struct answer_texts *texts)
@@ -67,7 +78,9 @@ void
 answer_when_done(struct http_request *request,
     const struct client_answer *answer)
 {
+	static const struct answer_texts texts = { .nothing = NULL };
+
 	if (answer->outcome == CLIENT_NOTHING ||
-	    answer_has_value(request, answer, NULL))
+	    answer_has_value(request, answer, &texts))
 		http_answer(request, 200, "application/json", "null");
 }

@@ -9,6 +9,7 @@
 
 struct client_answer;
 struct http_request;
+struct site;
 
 /* What to say where it depends on the resource. */
 struct answer_texts {
@@ -25,6 +26,12 @@ struct answer_texts {
  */
 bool answer_has_value(struct http_request *request,
     const struct client_answer *answer, const struct answer_texts *texts);
+
+/*
+ * Answers 503 at once, and returns true, when so many requests wait for an
+ * event already that few threads are left for the others.
+ */
+bool answer_if_full(struct http_request *request, const struct site *site);
 
 /* Answers with an event: a JSON string's text, other JSON as it is. */
 void answer_with_event(struct http_request *request,

@@ -25,8 +25,10 @@ checkout_post(struct http_request *request, const struct site *site,
 		.queue = "checkout", .event = "payment_id",
 		.timeout_ms = site->wait_timeout_ms
 	};
-	struct client_answer answer = client_start(site->client,
-	    request->arena, &start);
+	struct client_answer answer;
 
+	if (answer_if_full(request, site))
+		return;
+	answer = client_start(site->client, request->arena, &start);
 	answer_with_event(request, &answer, &texts);
 }

@@ -34,7 +34,7 @@ int
 main(int argc, char *argv[])
 {
 	struct serve serve = {
-		.conninfo = "", .workers = 2, .threads = 64,
+		.conninfo = "", .workers = 2, .threads = 256,
 		.wait_timeout_ms = 20000
 	};
 	const char *path = NULL;

@@ -27,8 +27,10 @@ payment_post(struct http_request *request, const struct site *site,
 		.message = arena_printf(request->arena, "\"%s\"", segments[1]),
 		.event = "order_id", .timeout_ms = site->wait_timeout_ms
 	};
-	struct client_answer answer = client_send(site->client,
-	    request->arena, &send);
+	struct client_answer answer;
 
+	if (answer_if_full(request, site))
+		return;
+	answer = client_send(site->client, request->arena, &send);
 	answer_with_event(request, &answer, &texts);
 }

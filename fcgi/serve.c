@@ -24,7 +24,7 @@
 #include "routes.h"
 #include "site.h"
 
-#define STACK_LEN	(256 * 1024)
+#define STACK_LEN	262144
 
 struct worker {
 	struct site	 site;
@@ -196,6 +196,8 @@ serve_work(struct prefork_worker *self, void *arg)
 			.metrics = serve->metrics,
 			.conninfo = serve->conninfo,
 			.threads = serve->threads * serve->workers,
+			/* Some are left for those who only read. */
+			.waiting_max = serve->threads - serve->threads / 8,
 			.wait_timeout_ms = serve->wait_timeout_ms,
 			.allow_crash = serve->allow_crash
 		},

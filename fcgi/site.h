@@ -15,6 +15,7 @@ struct site {
 	struct metrics	*metrics;
 	const char	*conninfo;
 	int		 threads;	/* of all workers */
+	int		 waiting_max;	/* requests of this worker that wait */
 	int		 wait_timeout_ms;
 	bool		 allow_crash;
 };

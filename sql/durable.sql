@@ -20,6 +20,9 @@
 -- the wait.  For an event or a result of another workflow the turn that wants
 -- to wait takes that workflow's status row FOR SHARE and looks once more.
 
+-- Whoever may execute a function of ours is named at the end; nobody else may.
+alter default privileges revoke execute on functions from public;
+
 create schema if not exists durable;
 comment on schema durable is
     'What the durable-execution engine adds to schema dbos.';
@@ -335,6 +338,16 @@ begin
             where s.workflow_uuid = any (due)
             for update of s skip locked
         ) as t;
+        -- A wait without a workflow that could run (its table was truncated,
+        -- say) would come up again for ever.
+        if cardinality(taken) < cardinality(due) then
+            delete from durable.waits as w
+            where w.workflow_uuid = any (due)
+                and not exists (
+                    select from dbos.workflow_status as s
+                    where s.workflow_uuid = w.workflow_uuid
+                        and s.status = 'PENDING');
+        end if;
         foreach queue in array queues loop
             select coalesce(array_agg(t.workflow_uuid), '{}')
             into enqueued
@@ -550,7 +563,9 @@ begin
     on conflict (workflow_uuid) do nothing;
     if found then
         insert into dbos.workflow_input (workflow_uuid, inputs)
-        values (id, input);
+        values (id, input)
+        on conflict (workflow_uuid) do update
+        set inputs = excluded.inputs;
         return 'created';
     end if;
     select s.name
@@ -1048,7 +1063,9 @@ begin
         case when n.input is null then '{"positionalArgs":[]}'
             else '{"positionalArgs":[' || n.input || ']}' end
     from unnest(start_ids, start_inputs) as n (id, input)
-    where n.id = any (created);
+    where n.id = any (created)
+    on conflict (workflow_uuid) do update
+    set inputs = excluded.inputs;
     return query
     select 'start'::text, n.place::int,
         case when s.name <> n.name then 'conflict'
@@ -1125,7 +1142,6 @@ comment on function durable.client_events(text[], text[]) is
 
 -- Who may do what.
 
-revoke all on all functions in schema durable from public;
 grant usage on schema durable to widget_store_web, widget_store_daemon;
 grant execute on function
     durable.version(),

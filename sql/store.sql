@@ -209,7 +209,6 @@ end;
 comment on function store.crash_executor() is
     'Asks the daemon''s workers to die; those that allow it do.';
 
-revoke all on all functions in schema store from public;
 grant usage on schema store to widget_store_web, widget_store_daemon;
 grant execute on function
     store.product_json(),

@@ -50,7 +50,7 @@ static bool
 wait_sql(const char *want, const char *statement, const char *param1,
     const char *param2)
 {
-	const struct timespec pause = { .tv_nsec = 5 * 1000000 };
+	const struct timespec pause = { .tv_nsec = 5000000 };
 	int waited_ms;
 
 	for (waited_ms = 0; waited_ms < WAIT_MS; waited_ms += 5) {

@@ -264,8 +264,14 @@ cluster_stop() {
 # All server processes vanish, unflushed buffers with them; the cluster goes
 # through crash recovery.  Returns when it serves again.
 cluster_crash() {
-	as_postgres "$PG_BIN/pg_ctl" -D "$work/cluster" -m immediate -w stop \
+	local before
+
+	before=$(pid_of cluster)
+	# pg_ctl would wait for a cluster that is down, and take the next
+	# server for the last one.
+	as_postgres "$PG_BIN/pg_ctl" -D "$work/cluster" -m immediate -W stop \
 		>/dev/null 2>&1
+	wait_for "[ \"\$(pid_of cluster)\" != $before ]" 10
 	cluster_wait
 }
 

@@ -32,15 +32,16 @@ static char said[4096];
 static int
 read_options(const char *const args[])
 {
-	char *argv[ARGS_MAX + 2] = { NULL };
+	char name[] = "/usr/bin/program", *argv[ARGS_MAX + 2] = { NULL };
 	int pipe_fds[2], status, i;
 	size_t len = 0;
 	ssize_t got;
 	pid_t pid;
 
-	argv[0] = strdup("/usr/bin/program");
 	for (i = 0; args[i] != NULL; i++)
-		argv[i + 1] = strdup(args[i]);
+		continue;
+	argv[0] = name;
+	memcpy(argv + 1, args, (size_t)i * sizeof(argv[0]));
 	if (pipe(pipe_fds) != 0 || (pid = fork()) < 0)
 		abort();
 	if (pid == 0) {
@@ -59,8 +60,6 @@ read_options(const char *const args[])
 	said[len] = '\0';
 	close(pipe_fds[0]);
 	waitpid(pid, &status, 0);
-	for (i = 0; argv[i] != NULL; i++)
-		free(argv[i]);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

@@ -55,7 +55,7 @@ hear_both(struct report both[2])
 	struct report report;
 	int i;
 
-	both[0].slot = both[1].slot = -1;
+	both[0] = both[1] = (struct report){ .slot = -1 };
 	for (i = 0; i < 2; i++) {
 		if (!hear(&report) || report.slot < 0 || report.slot > 1)
 			return false;

@@ -1,0 +1,718 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * I5 of docs/design.md: no wake-up is lost, nothing happens twice, nobody
+ * waits for ever.  A model of sql/durable.sql and durable/turn.c for SPIN.
+ *
+ * Three workflows begin in a queue.  The receiver sends the setter a message
+ * that nobody reads, then waits for two: one from a client, one from the
+ * setter.  The setter sends that and sets its event.  The watcher waits for
+ * the event.  Every wait is followed by a step that has an effect.
+ *
+ * Two workers run turns.  At any moment one may die, and PostgreSQL rolls it
+ * back; so may the client, and it repeats.  The time-outs of the waits may
+ * come at any moment, or never.  There are no notifications: all are lost.
+ *
+ * A step here is a statement there, under READ COMMITTED: it sees what has
+ * committed when it begins and what its own transaction has written, and
+ * having waited for a row it goes on with the row's newest version.  The
+ * quotations say which line of sql/durable.sql a step stands for.
+ *
+ * Each of the macros in MUTANT takes away one thing on which all this rests,
+ * and must fail.  tests/model.tap has the list.
+ */
+
+#ifndef DEATHS
+#define DEATHS		1
+#endif
+
+#define RECEIVER	0
+#define SETTER		1
+#define WATCHER		2
+#define WORKFLOWS	3
+
+#define bit_of(w)	(1 << (w))
+
+/* Who has transactions: two workers, a client, perhaps another SDK. */
+#define CLIENT		2
+#ifdef FOREIGN_SETTER
+#define FOREIGNER	3
+#define PARTIES		4
+#else
+#define PARTIES		3
+#endif
+#define is_worker(me)	((me) < CLIENT)
+
+/*
+ * Row locks, PostgreSQL 13.3.2.  Two modes are in conflict when their numbers
+ * add up to 5 or more, which is the whole of the table there.
+ */
+#define KEY_SHARE	1
+#define SHARE		2
+#define NO_KEY_UPDATE	3
+#define UPDATE		4
+
+/* dbos.workflow_status: what has committed, and the locks. */
+mtype = { ENQUEUED, PENDING, SUCCESS };
+mtype status[WORKFLOWS] = ENQUEUED;
+byte status_lock[12];
+
+#define lock_of(w, who)	status_lock[(w) * PARTIES + (who)]
+#define peace(w, mode, who)	\
+	((who) == me || lock_of(w, who) + (mode) < 5)
+#ifdef FOREIGN_SETTER
+#define lockable(w, mode)	\
+	(peace(w, mode, 0) && peace(w, mode, 1) && peace(w, mode, CLIENT) && \
+	peace(w, mode, FOREIGNER))
+#else
+#define lockable(w, mode)	\
+	(peace(w, mode, 0) && peace(w, mode, 1) && peace(w, mode, CLIENT))
+#endif
+
+/*
+ * durable.waits: wake_at as it has committed, who has the row locked (0:
+ * nobody) and as what it will commit.
+ */
+mtype = { NO_ROW, DUE, SOON, LATER };
+mtype wake_at[WORKFLOWS] = NO_ROW;
+mtype wake_at_written[WORKFLOWS] = NO_ROW;
+byte wait_lock[WORKFLOWS];
+
+#define is_mine(w)	(wait_lock[w] == me + 1)
+/* An insert that has not committed keeps nobody waiting: it is not seen. */
+#define is_free(w)	(wait_lock[w] == 0 || wake_at[w] == NO_ROW)
+#define is_due(w)	(wake_at[w] == DUE || (wake_at[w] == LATER && over))
+
+/* dbos.notifications and dbos.workflow_events. */
+mtype = { UNSENT, UNREAD, READ };
+mtype message[2] = UNSENT;
+#define CLIENTS		0	/* the client's */
+#define SETTERS		1	/* the setter's */
+bool event;
+
+/* Waits that are over, as dbos.operation_outputs has them; what they did. */
+byte journal[WORKFLOWS];
+byte effects[WORKFLOWS];
+
+/* The world. */
+bool over;			/* the time of all time-outs has come */
+byte deaths = DEATHS;		/* that are still to come */
+bool queueing[PARTIES];		/* for a lock that another may have */
+bool hinted = true;		/* a notification has arrived */
+
+#define all_is_well	\
+	(status[RECEIVER] == SUCCESS && status[SETTER] == SUCCESS && \
+	status[WATCHER] == SUCCESS && message[CLIENTS] != UNSENT)
+
+inline lock_status(w, mode)
+{
+	if
+	:: lock_of(w, me) < mode -> lock_of(w, me) = mode
+	:: else
+	fi
+}
+
+inline write_wait(w, time)
+{
+	wait_lock[w] = me + 1;
+	wake_at_written[w] = time
+}
+
+/* Ends the transaction of me, after commit has written or without. */
+inline release()
+{
+	for (i : 0 .. WORKFLOWS - 1) {
+		lock_of(i, me) = 0;
+		if
+		:: is_mine(i) ->
+			wait_lock[i] = 0;
+			wake_at_written[i] = NO_ROW
+		:: else
+		fi
+	}
+	queueing[me] = false;
+	i = 0
+}
+
+#define or_die	\
+	:: atomic { deaths > 0 -> deaths--; goto died }
+
+/*
+ * "set_config('lock_timeout', '200ms', true)": the turn is repeated.  That is
+ * for two turns that wait for each other; as often as there are deaths it
+ * strikes one that would have had its lock later.
+ */
+#ifdef NO_LOCK_TIMEOUT
+#define or_time_out(available)
+#else
+#define or_time_out(available)	\
+	:: atomic { \
+		is_worker(me) && !(available) && queueing[1 - me] -> \
+		goto died \
+	} \
+	:: atomic { \
+		is_worker(me) && !(available) && deaths > 0 -> \
+		deaths--; \
+		goto died \
+	}
+#endif
+
+/* The foreign key of a message: its destination FOR KEY SHARE. */
+inline check_foreign_key(destination)
+{
+	queueing[me] = true;
+	if
+	:: d_step {
+		lockable(destination, KEY_SHARE) ->
+		lock_status(destination, KEY_SHARE);
+		queueing[me] = false
+	}
+	or_time_out(lockable(destination, KEY_SHARE))
+	or_die
+	fi
+}
+
+/*
+ * wake_by_message and wake_by_event: "update durable.waits as w set wake_at =
+ * least(w.wake_at, durable.now_ms())".
+ */
+inline wake(w)
+{
+	queueing[me] = true;
+	if
+	:: d_step {
+		is_mine(w) || is_free(w) ->
+		if
+		:: is_mine(w) && wake_at_written[w] != NO_ROW ->
+			wake_at_written[w] = DUE
+		:: !is_mine(w) && wake_at[w] != NO_ROW ->
+			write_wait(w, DUE)
+		:: else
+		fi;
+		queueing[me] = false
+	}
+	or_time_out(is_mine(w) || is_free(w))
+	or_die
+	fi
+}
+
+/* "for update of w skip locked". */
+inline take_waits()
+{
+	for (i : 0 .. WORKFLOWS - 1) {
+		if
+		:: is_due(i) && wait_lock[i] == 0 ->
+			due = due | bit_of(i);
+#ifndef NO_CLAIM
+			write_wait(i, wake_at[i])
+#endif
+		:: else
+		fi
+	}
+	i = 0
+}
+
+/* "where s.workflow_uuid = any (due) for update of s skip locked". */
+inline take_due()
+{
+	for (i : 0 .. WORKFLOWS - 1) {
+		if
+		:: (due & bit_of(i)) && status[i] == PENDING &&
+		    lockable(i, UPDATE) ->
+			taken = taken | bit_of(i);
+#ifndef NO_CLAIM
+			lock_status(i, UPDATE)
+#endif
+		:: else
+		fi
+	}
+	due = 0;
+	i = 0
+}
+
+/* "and s.status = 'ENQUEUED' ... for update of s skip locked". */
+inline take_enqueued()
+{
+	for (i : 0 .. WORKFLOWS - 1) {
+		if
+		:: status[i] == ENQUEUED && lockable(i, UPDATE) ->
+			taken = taken | bit_of(i);
+			begun = begun | bit_of(i);
+			lock_status(i, UPDATE)
+		:: else
+		fi
+	}
+	i = 0
+}
+
+/* "select 'message'::text ... where not n.consumed". */
+inline look_for_messages()
+{
+	seen[CLIENTS] = message[CLIENTS] == UNREAD;
+	seen[SETTERS] = message[SETTERS] == UNREAD
+}
+
+/* "select 'step'::text ...". */
+inline load_journal()
+{
+	known = journal[RECEIVER]
+}
+
+/* The receiver, in wf_recv: take_message, or the time is over. */
+inline receive()
+{
+	if
+	:: known + made < 2 && seen[CLIENTS] ->
+		seen[CLIENTS] = false;
+		read = read | bit_of(CLIENTS);
+		made++
+	:: known + made < 2 && !seen[CLIENTS] && seen[SETTERS] ->
+		seen[SETTERS] = false;
+		read = read | bit_of(SETTERS);
+		made++
+	:: known + made < 2 && !seen[CLIENTS] && !seen[SETTERS] && over ->
+		made++
+	:: else
+	fi
+}
+
+inline run_receiver()
+{
+	if
+	:: taken & bit_of(RECEIVER) ->
+		receive();
+		receive();
+		if
+		:: known + made == 2 -> ended = ended | bit_of(RECEIVER)
+		:: else
+		fi
+#ifdef EFFECT_OUTSIDE
+		; effects[RECEIVER] = effects[RECEIVER] + made
+#endif
+	:: else
+	fi;
+	seen[CLIENTS] = false;
+	seen[SETTERS] = false
+}
+
+/* The watcher, in wf_get_event: "from durable.workflow_event($1, $2)". */
+inline run_watcher()
+{
+	if
+	:: (taken & bit_of(WATCHER)) && (event || over) ->
+		ended = ended | bit_of(WATCHER)
+	:: else
+	fi
+}
+
+inline run_setter()
+{
+	ended = ended | (taken & bit_of(SETTER))
+}
+
+/*
+ * turn_over: "delete from durable.waits"; turn_waits: "insert into
+ * durable.waits ... on conflict on constraint waits_pkey do update".
+ */
+#define writable(w)	((taken & bit_of(w)) == 0 || is_mine(w) || is_free(w))
+inline write_waits()
+{
+	for (i : 0 .. WORKFLOWS - 1) {
+		if
+		:: taken & ended & bit_of(i) -> write_wait(i, NO_ROW)
+		:: taken & ~ended & bit_of(i) -> write_wait(i, LATER)
+		:: else
+		fi
+	}
+	i = 0
+}
+
+/*
+ * The second look: "perform from dbos.workflow_status as s ... for share skip
+ * locked; if not found then ... 10".
+ */
+#ifndef LOOK
+#define LOOK		SHARE
+#endif
+inline lock_watched()
+{
+	if
+#ifdef LOOK_WITHOUT_LOCK
+	:: true -> skip
+#else
+	:: lockable(SETTER, LOOK) -> lock_status(SETTER, LOOK)
+#endif
+	:: else ->
+		wake_at_written[WATCHER] = SOON;
+		watched = false
+	fi
+}
+
+/* "elsif watched.kind = 'event' and exists (...)". */
+inline look_again()
+{
+	if
+	:: event -> wake_at_written[WATCHER] = DUE
+	:: else
+	fi
+}
+
+inline turn_waits()
+{
+	if
+	:: d_step {
+		writable(RECEIVER) && writable(SETTER) && writable(WATCHER) ->
+		write_waits()
+	}
+	or_die
+	fi;
+#ifndef NO_SECOND_LOOK
+	watched = (taken & ~ended & bit_of(WATCHER)) != 0;
+	if
+	:: watched ->
+		if
+		:: d_step { lock_watched() }
+		or_die
+		fi
+	:: else
+	fi;
+	if
+	:: watched ->
+		if
+		:: d_step { look_again(); watched = false }
+		or_die
+		fi
+	:: else
+	fi
+#endif
+}
+
+/* turn_messages, "order by n.destination", and then the trigger. */
+inline turn_messages()
+{
+	if
+	:: taken & bit_of(SETTER) -> check_foreign_key(RECEIVER)
+	:: else
+	fi;
+	if
+	:: begun & bit_of(RECEIVER) -> check_foreign_key(SETTER)
+	:: else
+	fi;
+	if
+	:: taken & bit_of(SETTER) -> wake(RECEIVER)
+	:: else
+	fi
+}
+
+/* turn_events and its trigger. */
+inline turn_events()
+{
+	if
+	:: taken & bit_of(SETTER) -> wake(WATCHER)
+	:: else
+	fi
+}
+
+/* What turn_journal, turn_consumed and turn_statuses wrote is seen now. */
+inline commit()
+{
+	for (i : 0 .. 1) {
+		if
+		:: read & bit_of(i) -> message[i] = READ
+		:: else
+		fi
+	}
+	if
+	:: taken & bit_of(SETTER) ->
+		message[SETTERS] = UNREAD;
+		event = true
+	:: else
+	fi;
+	if
+	:: taken & bit_of(RECEIVER) ->
+		journal[RECEIVER] = known + made;
+#ifndef EFFECT_OUTSIDE
+		effects[RECEIVER] = effects[RECEIVER] + made
+#endif
+	:: else
+	fi;
+	if
+	:: taken & ended & bit_of(WATCHER) ->
+		journal[WATCHER] = 1;
+		effects[WATCHER]++
+	:: else
+	fi;
+	for (i : 0 .. WORKFLOWS - 1) {
+		if
+		:: taken & ended & bit_of(i) -> status[i] = SUCCESS
+		:: taken & ~ended & bit_of(i) -> status[i] = PENDING
+		:: else
+		fi;
+		if
+		:: is_mine(i) -> wake_at[i] = wake_at_written[i]
+		:: else
+		fi
+	}
+	/* Nothing happens twice. */
+	assert(effects[RECEIVER] == journal[RECEIVER]);
+	assert(effects[WATCHER] == journal[WATCHER]);
+	release()
+}
+
+/*
+ * pg_notify, or the notification is lost: that matters to the mutant alone
+ * which has no safety interval.
+ */
+inline hint()
+{
+	if
+#ifdef NO_SAFETY_INTERVAL
+	:: hinted = true
+#endif
+	:: skip
+	fi
+}
+
+inline forget()
+{
+	due = 0;
+	taken = 0;
+	begun = 0;
+	ended = 0;
+	read = 0;
+	known = 0;
+	made = 0;
+	watched = false;
+	seen[CLIENTS] = false;
+	seen[SETTERS] = false
+}
+
+#define can_take(w)	\
+	((is_due(w) && wait_lock[w] == 0) || \
+	(status[w] == ENQUEUED && lockable(w, UPDATE)))
+#define has_work	\
+	(can_take(RECEIVER) || can_take(SETTER) || can_take(WATCHER))
+
+proctype worker(byte me)
+{
+	byte i, due, taken, begun, ended, read, known, made;
+	bool seen[2], watched;
+
+end_idle:
+#ifdef NO_SAFETY_INTERVAL
+	if
+	:: hinted && has_work
+	:: atomic { hinted && !has_work -> hinted = false; goto end_idle }
+	fi;
+#else
+	/* Looking once a second finds it; to find nothing changes nothing. */
+	has_work;
+#endif
+#ifdef CHECK_BEFORE_LOCK
+	d_step { look_for_messages() };
+#endif
+	/* turn_begin. */
+	if
+	:: d_step { take_waits() }
+	or_die
+	fi;
+	if
+	:: d_step { take_due() }
+	or_die
+	fi;
+	if
+	:: d_step { take_enqueued() }
+	or_die
+	fi;
+	if
+	:: d_step {
+		load_journal();
+#ifndef CHECK_BEFORE_LOCK
+		look_for_messages();
+#endif
+		run_receiver()
+	}
+	or_die
+	fi;
+	if
+	:: d_step { run_watcher(); run_setter() }
+	or_die
+	fi;
+	/* The outbox, in its order. */
+#ifdef WAIT_AFTER_COMMIT
+	d_step {
+		for (i : 0 .. WORKFLOWS - 1) {
+			if
+			:: taken & bit_of(i) -> write_wait(i, NO_ROW)
+			:: else
+			fi
+		}
+		i = 0
+	};
+#elif !defined(WAITS_LAST)
+	turn_waits();
+#endif
+	turn_messages();
+	turn_events();
+#ifdef WAITS_LAST
+	turn_waits();
+#endif
+	if
+	:: d_step { commit() }
+	or_die
+	fi;
+	hint();
+#ifdef WAIT_AFTER_COMMIT
+	taken = taken & ~ended;
+	turn_waits();
+	d_step {
+		for (i : 0 .. WORKFLOWS - 1) {
+			if
+			:: is_mine(i) -> wake_at[i] = wake_at_written[i]
+			:: else
+			fi
+		}
+		release()
+	};
+#endif
+	d_step { forget() };
+	goto end_idle;
+
+	/*
+	 * Rolled back, and the worker is there again.  It backs off: whoever
+	 * waits for a lock that it had gets the lock first.
+	 */
+died:
+	atomic { release(); forget() };
+	!queueing[0] && !queueing[1];
+	goto end_idle
+}
+
+/* client_submit: one message, until it has committed, and then once. */
+proctype client(byte me)
+{
+	byte i;
+#ifdef OLD_SNAPSHOT
+	bool seen;
+#endif
+
+died:
+	atomic { release() };
+#ifdef OLD_SNAPSHOT
+	seen = wake_at[RECEIVER] != NO_ROW;
+#endif
+	/* "insert into dbos.notifications". */
+#ifndef NO_LOCK_BY_SENDER
+	check_foreign_key(RECEIVER);
+#endif
+#ifdef OLD_SNAPSHOT
+	if
+	:: seen -> wake(RECEIVER)
+	:: else
+	fi;
+#else
+	wake(RECEIVER);
+#endif
+	if
+	:: d_step {
+		message[CLIENTS] = UNREAD;
+		if
+		:: is_mine(RECEIVER) ->
+			wake_at[RECEIVER] = wake_at_written[RECEIVER]
+		:: else
+		fi;
+		release()
+	}
+	or_die
+	fi;
+	hint()
+}
+
+#ifdef FOREIGN_SETTER
+/* The setter, run by another SDK's executor: a transaction each. */
+proctype foreigner(byte me)
+{
+	byte i;
+
+died:
+	atomic { release() };
+	if
+	:: message[SETTERS] == UNSENT ->
+		check_foreign_key(RECEIVER);
+		wake(RECEIVER);
+		d_step {
+			message[SETTERS] = UNREAD;
+			if
+			:: is_mine(RECEIVER) ->
+				wake_at[RECEIVER] = wake_at_written[RECEIVER]
+			:: else
+			fi;
+			release()
+		}
+	:: else
+	fi;
+	/* The foreign key of dbos.workflow_events locks no more than that. */
+	check_foreign_key(SETTER);
+	wake(WATCHER);
+	d_step {
+		event = true;
+		if
+		:: is_mine(WATCHER) ->
+			wake_at[WATCHER] = wake_at_written[WATCHER]
+		:: else
+		fi;
+		release()
+	};
+	atomic {
+		lockable(SETTER, NO_KEY_UPDATE) ->
+		status[SETTER] = SUCCESS
+	}
+}
+#endif
+
+/* Time.  Soon comes; that the time-outs do is not to be relied upon. */
+proctype clock()
+{
+end_soon:
+	do
+	:: d_step {
+		wake_at[WATCHER] == SOON && wait_lock[WATCHER] == 0 ->
+		wake_at[WATCHER] = DUE
+	}
+	od
+}
+
+proctype time_outs()
+{
+	if
+	:: over = true
+	:: skip
+	fi
+}
+
+/*
+ * When nobody can do anything more, all has been done: nobody waits for a
+ * lock, or for a message or an event that is there.
+ */
+proctype judge()
+{
+end_judge:
+	timeout -> assert(all_is_well)
+}
+
+init {
+	atomic {
+#ifdef FOREIGN_SETTER
+		status[SETTER] = PENDING;
+		run foreigner(FOREIGNER);
+#endif
+		run worker(0);
+		run worker(1);
+		run client(CLIENT);
+		run clock();
+		run time_outs();
+		run judge()
+	}
+}
+
+/* And it is done some day, by whoever is not kept from it. */
+ltl served { <> all_is_well }
