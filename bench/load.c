@@ -26,39 +26,39 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_MAX	4096
-#define RETRY_US	INT64_C(50000)
-#define CLIENTS_MAX	4096
+#define ANSWER_MAX  4096
+#define RETRY_US    INT64_C(50000)
+#define CLIENTS_MAX 4096
 
 /* What a client does next; a purchase goes through them in this order. */
 enum stage { STAGE_IDLE, STAGE_CHECKOUT, STAGE_PAYMENT, STAGES };
 
 struct client {
-	enum stage	 stage;
-	int		 fd;		/* -1: not connected */
-	bool		 sent;		/* a request is on its way */
-	int64_t		 key;		/* number of the purchase */
-	int64_t		 purchase_us;	/* when it (should have) begun */
-	int64_t		 request_us;	/* when this request did */
-	int64_t		 retry_us;	/* not before this time; 0: no wait */
-	char		 payment[160];
-	size_t		 len;
-	char		 answer[ANSWER_MAX];
+	enum stage stage;
+	int fd;              /* -1: not connected */
+	bool sent;           /* a request is on its way */
+	int64_t key;         /* number of the purchase */
+	int64_t purchase_us; /* when it (should have) begun */
+	int64_t request_us;  /* when this request did */
+	int64_t retry_us;    /* not before this time; 0: no wait */
+	char payment[160];
+	size_t len;
+	char answer[ANSWER_MAX];
 };
 
 /* Latencies in microseconds, all of them. */
 struct series {
-	uint32_t	*us;
-	size_t		 count, size;
+	uint32_t *us;
+	size_t count, size;
 };
 
 static struct {
 	struct sockaddr_in server;
-	int		 clients;
-	double		 seconds;
-	double		 rate;		/* purchases per second; 0: closed */
-	bool		 checkouts_only;
-	bool		 json;
+	int clients;
+	double seconds;
+	double rate; /* purchases per second; 0: closed */
+	bool checkouts_only;
+	bool json;
 } config = { .clients = 64, .seconds = 10 };
 
 static struct client *clients;
@@ -124,16 +124,14 @@ repeat(struct client *client)
 static bool
 connect_client(struct client *client)
 {
-	struct epoll_event event = {
-		.events = EPOLLIN, .data.ptr = client
-	};
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = client };
 	int on = 1;
 
 	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
 		die("cannot make a socket: %s", strerror(errno));
 	if (connect(client->fd, (struct sockaddr *)&config.server,
-	    sizeof(config.server)) != 0)
+		sizeof(config.server)) != 0)
 		return false;
 	setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event) != 0)
@@ -153,8 +151,10 @@ send_request(struct client *client)
 	else
 		snprintf(path, sizeof(path), "/payment_webhook/%s/paid",
 		    client->payment);
-	len = snprintf(request, sizeof(request), "POST %s HTTP/1.1\r\n"
-	    "Host: localhost\r\nContent-Length: 0\r\n\r\n", path);
+	len = snprintf(request, sizeof(request),
+	    "POST %s HTTP/1.1\r\n"
+	    "Host: localhost\r\nContent-Length: 0\r\n\r\n",
+	    path);
 	client->retry_us = 0;
 	client->len = 0;
 	client->request_us = now_us();
@@ -216,8 +216,10 @@ take_answer(struct client *client, int status, const char *body)
 		fail(client, status, body);
 		return;
 	}
-	note(&series[client->stage], us - (client->stage == STAGE_CHECKOUT ?
-	    client->purchase_us : client->request_us));
+	note(&series[client->stage],
+	    us -
+		(client->stage == STAGE_CHECKOUT ? client->purchase_us
+						 : client->request_us));
 	if (client->stage == STAGE_PAYMENT || config.checkouts_only) {
 		note(&purchases, us - client->purchase_us);
 		end_purchase(client);
@@ -292,8 +294,10 @@ drive(void)
 
 	for (i = 0; i < config.clients; i++) {
 		struct client *client = &clients[i];
-		int64_t should_us = begun_us + (config.rate == 0 ? 0 :
-		    (int64_t)((double)offered / config.rate * 1e6));
+		int64_t should_us = begun_us +
+		    (config.rate == 0
+			    ? 0
+			    : (int64_t)((double)offered / config.rate * 1e6));
 
 		if (client->retry_us != 0 && client->retry_us <= now)
 			send_request(client);
@@ -330,10 +334,10 @@ static void
 report_series(const char *name, struct series *of, double seconds)
 {
 	qsort(of->us, of->count, sizeof(*of->us), compare);
-	printf(config.json ?
-	    "\"%s\": {\"count\": %zu, \"per_second\": %.1f, \"p50_ms\": %.2f, "
-	    "\"p99_ms\": %.2f, \"max_ms\": %.2f}, " :
-	    "%-9s %8zu  %8.1f/s  p50 %7.2f ms  p99 %7.2f ms  max %7.2f ms\n",
+	printf(config.json
+		? "\"%s\": {\"count\": %zu, \"per_second\": %.1f, \"p50_ms\": %.2f, "
+		  "\"p99_ms\": %.2f, \"max_ms\": %.2f}, "
+		: "%-9s %8zu  %8.1f/s  p50 %7.2f ms  p99 %7.2f ms  max %7.2f ms\n",
 	    name, of->count, (double)of->count / seconds,
 	    percentile_ms(of, 0.5), percentile_ms(of, 0.99),
 	    percentile_ms(of, 1));
@@ -350,8 +354,9 @@ report(double seconds)
 		report_series("payment", &series[STAGE_PAYMENT], seconds);
 		report_series("purchase", &purchases, seconds);
 	}
-	printf(config.json ? "\"repeated\": %lu, \"wrong\": %lu}\n" :
-	    "repeated %lu, wrong answers %lu\n", repeated, wrong);
+	printf(config.json ? "\"repeated\": %lu, \"wrong\": %lu}\n"
+			   : "repeated %lu, wrong answers %lu\n",
+	    repeated, wrong);
 }
 
 static void
@@ -377,29 +382,28 @@ run(void)
 	report((double)(now_us() - begun_us) / 1e6);
 }
 
-static void __attribute__((noreturn))
-usage(int status)
+static void __attribute__((noreturn)) usage(int status)
 {
-	fputs("usage: load [--port N] [--clients N] [--seconds N] [--rate N]\n"
+	fputs(
+	    "usage: load [--port N] [--clients N] [--seconds N] [--rate N]\n"
 	    "            [--checkouts] [--json]\n"
 	    "Buys widgets from the store on 127.0.0.1:PORT (8080).  Raise the\n"
-	    "inventory before: it sells out.\n", status == 0 ? stdout : stderr);
+	    "inventory before: it sells out.\n",
+	    status == 0 ? stdout : stderr);
 	exit(status);
 }
 
 static void
 read_options(int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "port", required_argument, NULL, 'p' },
+	static const struct option options[] = { { "port", required_argument,
+						     NULL, 'p' },
 		{ "clients", required_argument, NULL, 'c' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "rate", required_argument, NULL, 'r' },
 		{ "checkouts", no_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 }
-	};
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	int option, port = 8080;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -432,10 +436,9 @@ read_options(int argc, char *argv[])
 	    config.clients > CLIENTS_MAX || config.seconds <= 0 ||
 	    config.rate < 0)
 		usage(2);
-	config.server = (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)
-	};
+	config.server = (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 }
 
 int

@@ -11,9 +11,9 @@
 #include "dispatch.h"
 #include "orders.h"
 
-#define PAYMENT_STATUS	"payment_status"
-#define PAYMENT_ID	"payment_id"
-#define ORDER_ID	"order_id"
+#define PAYMENT_STATUS "payment_status"
+#define PAYMENT_ID     "payment_id"
+#define ORDER_ID       "order_id"
 
 int checkout_payment_timeout_ms = 60 * 1000;
 
@@ -57,6 +57,6 @@ checkout(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-const struct workflow_type checkout_type = {
-	.name = "checkout_workflow", .version = "1", .function = checkout
-};
+const struct workflow_type checkout_type = { .name = "checkout_workflow",
+	.version = "1",
+	.function = checkout };

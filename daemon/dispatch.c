@@ -6,8 +6,8 @@
 
 #include "orders.h"
 
-#define PROGRESS_STEPS		10
-#define PROGRESS_INTERVAL_MS	1000
+#define PROGRESS_STEPS       10
+#define PROGRESS_INTERVAL_MS 1000
 
 static json_object *
 dispatch(struct workflow *wf, json_object *input)
@@ -22,7 +22,6 @@ dispatch(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-const struct workflow_type dispatch_type = {
-	.name = "dispatch_order_workflow", .version = "1",
-	.function = dispatch
-};
+const struct workflow_type dispatch_type = { .name = "dispatch_order_workflow",
+	.version = "1",
+	.function = dispatch };

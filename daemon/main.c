@@ -17,27 +17,23 @@
 #define VERSION "unknown"
 #endif
 
-static const struct workflow_type *const types[] = {
-	&checkout_type,
-	&dispatch_type,
-	NULL
-};
+static const struct workflow_type *const types[] = { &checkout_type,
+	&dispatch_type, NULL };
 
-static const char *const queues[] = {
-	"checkout",
-	ENGINE_INTERNAL_QUEUE,
-	NULL
-};
+static const char *const queues[] = { "checkout", ENGINE_INTERNAL_QUEUE, NULL };
 
 int
 main(int argc, char *argv[])
 {
 	static char host[256];
-	struct engine engine = {
-		.conninfo = "", .application = "widget-store",
-		.executor = host, .types = types, .queues = queues,
-		.turn_size = 64, .turn_limit_s = 30, .max_attempts = 10
-	};
+	struct engine engine = { .conninfo = "",
+		.application = "widget-store",
+		.executor = host,
+		.types = types,
+		.queues = queues,
+		.turn_size = 64,
+		.turn_limit_s = 30,
+		.max_attempts = 10 };
 	bool allow_crash = false;
 	int workers = 2;
 	const struct option_def defs[] = {

@@ -7,8 +7,8 @@
 int64_t
 create_order(struct workflow *wf)
 {
-	return wf_sql_int64(wf, "create_order",
-	    "select store.create_order()", 0, NULL);
+	return wf_sql_int64(wf, "create_order", "select store.create_order()",
+	    0, NULL);
 }
 
 bool
@@ -29,9 +29,8 @@ void
 update_order_status(struct workflow *wf, int64_t order_id,
     enum order_status status)
 {
-	const char *const params[] = {
-		wf_number(wf, order_id), wf_number(wf, status)
-	};
+	const char *const params[] = { wf_number(wf, order_id),
+		wf_number(wf, status) };
 
 	wf_sql_void(wf, "update_order_status",
 	    "select store.update_order_status($1, $2)", 2, params);

@@ -10,25 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_LEN	4096
+#define BLOCK_LEN 4096
 
 struct block {
-	struct block	*next;
-	size_t		 used;
-	size_t		 len;
+	struct block *next;
+	size_t used;
+	size_t len;
 	alignas(max_align_t) unsigned char bytes[];
 };
 
 struct deferred {
-	struct deferred	*next;
-	void		(*release)(void *);
-	void		*resource;
+	struct deferred *next;
+	void (*release)(void *);
+	void *resource;
 };
 
 /* The first block is never freed before the arena; big ones come after it. */
 struct arena {
-	struct block	*blocks;
-	struct deferred	*deferred;
+	struct block *blocks;
+	struct deferred *deferred;
 };
 
 static struct block *

@@ -16,7 +16,7 @@
 #include "courier.h"
 
 /* For calls that name no time of their own. */
-#define QUERY_TIMEOUT_MS	5000
+#define QUERY_TIMEOUT_MS 5000
 
 static struct call *
 call_new(enum call_kind kind)
@@ -128,8 +128,8 @@ wait_for_answer(struct client *client, struct call *call, int timeout_ms)
 	if (call->answered)
 		return;
 	call->abandoned = true;
-	call->answer.outcome = call->recorded ? CLIENT_LATE :
-	    CLIENT_UNAVAILABLE;
+	call->answer.outcome = call->recorded ? CLIENT_LATE
+					      : CLIENT_UNAVAILABLE;
 }
 
 /* Makes the call, and forgets it. */
@@ -186,8 +186,7 @@ client_send(struct client *client, struct arena *arena,
 	call->json = arena_strdup(call->arena, send->message);
 	call->key = arena_strdup(call->arena, send->key);
 	call->event = arena_strdup(call->arena, send->event);
-	call->hint = arena_printf(call->arena, "%s::%s", send->id,
-	    send->event);
+	call->hint = arena_printf(call->arena, "%s::%s", send->id, send->event);
 	return make(client, arena, call, send->timeout_ms);
 }
 

@@ -16,44 +16,44 @@ struct arena;
 struct client;
 
 enum client_outcome {
-	CLIENT_ANSWERED,	/* value holds the answer */
-	CLIENT_NOTHING,		/* there is none and there will be none */
-	CLIENT_UNKNOWN,		/* no such workflow */
-	CLIENT_CONFLICT,	/* the id belongs to another kind of workflow */
-	CLIENT_LATE,		/* not yet: what was asked for is on record */
-	CLIENT_REFUSED,		/* the database refused; the courier logged it */
-	CLIENT_UNAVAILABLE	/* the database is away, nothing is known */
+	CLIENT_ANSWERED,   /* value holds the answer */
+	CLIENT_NOTHING,    /* there is none and there will be none */
+	CLIENT_UNKNOWN,    /* no such workflow */
+	CLIENT_CONFLICT,   /* the id belongs to another kind of workflow */
+	CLIENT_LATE,       /* not yet: what was asked for is on record */
+	CLIENT_REFUSED,    /* the database refused; the courier logged it */
+	CLIENT_UNAVAILABLE /* the database is away, nothing is known */
 };
 
 struct client_answer {
 	enum client_outcome outcome;
-	const char	*value;		/* in the caller's arena */
+	const char *value; /* in the caller's arena */
 };
 
 struct client_start {
-	const char	*id;		/* the workflow's, and idempotency key */
-	const char	*name;		/* of the workflow function */
-	const char	*queue;
-	const char	*input;		/* JSON of the one argument, or NULL */
-	const char	*event;		/* key of the event to wait for */
-	int		 timeout_ms;
+	const char *id;   /* the workflow's, and idempotency key */
+	const char *name; /* of the workflow function */
+	const char *queue;
+	const char *input; /* JSON of the one argument, or NULL */
+	const char *event; /* key of the event to wait for */
+	int timeout_ms;
 };
 
 struct client_send {
-	const char	*id;		/* of the destination workflow */
-	const char	*name;		/* its function; others are unknown */
-	const char	*topic;
-	const char	*message;	/* JSON */
-	const char	*key;		/* idempotency: one message per key and id */
-	const char	*event;		/* key of the event to wait for then */
-	int		 timeout_ms;
+	const char *id;   /* of the destination workflow */
+	const char *name; /* its function; others are unknown */
+	const char *topic;
+	const char *message; /* JSON */
+	const char *key;     /* idempotency: one message per key and id */
+	const char *event;   /* key of the event to wait for then */
+	int timeout_ms;
 };
 
 struct client_stats {
-	unsigned long	 batches;	/* transactions committed */
-	unsigned long	 operations;	/* starts, sends and queries in them */
-	unsigned long	 reconnects;
-	unsigned long	 waiting;	/* calls that wait for an event now */
+	unsigned long batches;    /* transactions committed */
+	unsigned long operations; /* starts, sends and queries in them */
+	unsigned long reconnects;
+	unsigned long waiting; /* calls that wait for an event now */
 };
 
 /*

@@ -15,45 +15,28 @@
 
 #include "arena.h"
 #include "log.h"
+#include "monotonic.h"
 #include "schema.h"
 
 /* Notifications are hints; this is how long one that is lost may delay. */
-#define SAFETY_INTERVAL_MS	1000
+#define SAFETY_INTERVAL_MS 1000
 
-#define BACKOFF_MIN_MS		50
-#define BACKOFF_MAX_MS		1000
-#define REST_MIN_MS		5
-#define REST_MAX_MS		500
+#define BACKOFF_MIN_MS     50
+#define BACKOFF_MAX_MS     1000
+#define REST_MIN_MS        5
+#define REST_MAX_MS        500
 
 /* A connection that was lost after this time was a good one. */
-#define GOOD_CONNECTION_MS	1000
+#define GOOD_CONNECTION_MS 1000
 
 /*
  * The session listens before anything is fetched, so that no event falls
- * between.  The planner settings keep every plan an index nested loop,
- * whatever the statistics say at the moment; the time-outs keep one blocked
- * statement from blocking all callers.
+ * between.  The time-outs keep one blocked statement from blocking all
+ * callers.
  */
-static const char setup[] =
-    "set default_transaction_isolation = 'read committed';"
-    "set plan_cache_mode = force_generic_plan;"
-    "set enable_seqscan = off;"
-    "set enable_hashjoin = off;"
-    "set enable_mergejoin = off;"
-    "set enable_bitmapscan = off;"
-    "set jit = off;"
-    "set lock_timeout = '1s';"
-    "set statement_timeout = '5s';"
-    "listen dbos_workflow_events_channel;";
-
-int64_t
-courier_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static const char setup[] = "set lock_timeout = '1s';"
+			    "set statement_timeout = '5s';"
+			    "listen dbos_workflow_events_channel;";
 
 /* FNV-1a. */
 static struct call_bucket *
@@ -82,7 +65,7 @@ make_hinted_due(struct courier *courier, const char *hint)
 	struct call *call;
 
 	for (call = LIST_FIRST(bucket(courier, hint)); call != NULL;
-	    call = LIST_NEXT(call, chain))
+	     call = LIST_NEXT(call, chain))
 		if (strcmp(call->hint, hint) == 0)
 			make_due(courier, call);
 }
@@ -95,9 +78,9 @@ make_all_due(struct courier *courier)
 
 	for (i = 0; i < COURIER_BUCKETS; i++)
 		for (call = LIST_FIRST(&courier->waiting[i]); call != NULL;
-		    call = LIST_NEXT(call, chain))
+		     call = LIST_NEXT(call, chain))
 			make_due(courier, call);
-	courier->safety_ms = courier_now_ms() + SAFETY_INTERVAL_MS;
+	courier->safety_ms = monotonic_ms() + SAFETY_INTERVAL_MS;
 }
 
 void
@@ -106,7 +89,7 @@ courier_add_waiting(struct courier *courier, struct call *call, bool due)
 	struct client *client = courier->client;
 
 	if (courier->waiting_count++ == 0)
-		courier->safety_ms = courier_now_ms() + SAFETY_INTERVAL_MS;
+		courier->safety_ms = monotonic_ms() + SAFETY_INTERVAL_MS;
 	LIST_INSERT_HEAD(bucket(courier, call->hint), call, chain);
 	if (due)
 		make_due(courier, call);
@@ -183,8 +166,9 @@ sort_queue(struct courier *courier)
 
 	while ((call = TAILQ_FIRST(queue)) != NULL) {
 		TAILQ_REMOVE(queue, call, link);
-		TAILQ_INSERT_TAIL(call->kind == CALL_QUERY ?
-		    &courier->queries : &courier->pending, call, link);
+		TAILQ_INSERT_TAIL(call->kind == CALL_QUERY ? &courier->queries
+							   : &courier->pending,
+		    call, link);
 	}
 }
 
@@ -264,7 +248,7 @@ note_failure(struct courier *courier)
 		courier->backoff_ms = BACKOFF_MAX_MS;
 	/* The last half is left to chance: not all clients come at once. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	courier->attempt_ms = courier_now_ms() + courier->backoff_ms / 2 +
+	courier->attempt_ms = monotonic_ms() + courier->backoff_ms / 2 +
 	    now.tv_nsec % (courier->backoff_ms / 2 + 1);
 }
 
@@ -292,7 +276,7 @@ lose_connection(struct courier *courier)
 	complain(courier);
 	db_disconnect(courier->db);
 	set_connected(courier, false);
-	if (courier_now_ms() - courier->connected_ms >= GOOD_CONNECTION_MS)
+	if (monotonic_ms() - courier->connected_ms >= GOOD_CONNECTION_MS)
 		courier->backoff_ms = 0;
 	if (courier->backoff_ms == 0)
 		courier->attempt_ms = 0;
@@ -333,7 +317,7 @@ connect_to_database(struct courier *courier)
 		log_info("the database is back");
 	courier->complained = false;
 	set_connected(courier, true);
-	courier->connected_ms = courier_now_ms();
+	courier->connected_ms = monotonic_ms();
 	courier->rest_ms = 0;
 	/* The next loss is met with patience, unless this one proves good. */
 	if (courier->backoff_ms == 0)
@@ -377,8 +361,7 @@ rest(struct courier *courier)
 static void
 work(struct courier *courier)
 {
-	if (courier->waiting_count > 0 &&
-	    courier_now_ms() >= courier->safety_ms)
+	if (courier->waiting_count > 0 && monotonic_ms() >= courier->safety_ms)
 		make_all_due(courier);
 	switch (trip_make(courier)) {
 	case DB_DONE:
@@ -409,7 +392,7 @@ idle_ms(const struct courier *courier)
 		until_ms = courier->safety_ms;
 	else
 		return -1;
-	until_ms -= courier_now_ms();
+	until_ms -= monotonic_ms();
 	return until_ms < 0 ? 0 : until_ms;
 }
 
@@ -417,10 +400,9 @@ idle_ms(const struct courier *courier)
 static void
 wait_for_work(struct courier *courier)
 {
-	struct pollfd fds[] = {
-		{ .fd = courier->client->wake_fd, .events = POLLIN },
-		{ .fd = db_fd(courier->db), .events = POLLIN }
-	};
+	struct pollfd fds[] = { { .fd = courier->client->wake_fd,
+				    .events = POLLIN },
+		{ .fd = db_fd(courier->db), .events = POLLIN } };
 	int64_t timeout_ms = idle_ms(courier);
 
 	if (timeout_ms != 0 && poll(fds, 2, (int)timeout_ms) < 0 &&
@@ -458,7 +440,7 @@ courier_run(void *arg)
 	while (collect(courier)) {
 		if (db_connected(courier->db))
 			work(courier);
-		else if (courier_now_ms() >= courier->attempt_ms)
+		else if (monotonic_ms() >= courier->attempt_ms)
 			connect_to_database(courier);
 		arena_reset(courier->arena);
 		wait_for_work(courier);

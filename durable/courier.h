@@ -22,83 +22,82 @@
 #include "db.h"
 #include "strbuf.h"
 
-#define COURIER_BUCKETS	1024	/* of the table of waiting calls */
-#define COURIER_COLUMNS	9	/* array parameters of client_submit */
+#define COURIER_BUCKETS 1024 /* of the table of waiting calls */
+#define COURIER_COLUMNS 9    /* array parameters of client_submit */
 
 enum call_kind { CALL_START, CALL_SEND, CALL_QUERY };
 
 struct call {
 	/* Set before the courier knows the call, constant from then on. */
-	enum call_kind	 kind;
-	struct arena	*arena;		/* the call itself is in it, too */
-	const char	*id, *name;
-	const char	*place;		/* a start's queue, a send's topic */
-	const char	*json;		/* a start's input, a send's message */
-	const char	*key;		/* of a send */
-	const char	*event;		/* key of the event to wait for */
-	const char	*hint;		/* the notification about the event */
-	const char	*sql;		/* of a query */
-	const char	*params[2];
+	enum call_kind kind;
+	struct arena *arena; /* the call itself is in it, too */
+	const char *id, *name;
+	const char *place; /* a start's queue, a send's topic */
+	const char *json;  /* a start's input, a send's message */
+	const char *key;   /* of a send */
+	const char *event; /* key of the event to wait for */
+	const char *hint;  /* the notification about the event */
+	const char *sql;   /* of a query */
+	const char *params[2];
 
 	/* Under the client's lock. */
-	int		 holders;	/* caller, courier */
-	bool		 abandoned;	/* the caller has left */
-	bool		 recorded;	/* what was asked for is on record */
-	bool		 answered;
-	struct client_answer answer;	/* its value is in the call's arena */
-	pthread_cond_t	 ready;
+	int holders;    /* caller, courier */
+	bool abandoned; /* the caller has left */
+	bool recorded;  /* what was asked for is on record */
+	bool answered;
+	struct client_answer answer; /* its value is in the call's arena */
+	pthread_cond_t ready;
 
 	/* The courier's, but for the client's queue. */
 	TAILQ_ENTRY(call) link;
 	LIST_ENTRY(call) chain;
-	bool		 due;		/* to be fetched */
+	bool due; /* to be fetched */
 };
 
 TAILQ_HEAD(call_list, call);
 LIST_HEAD(call_bucket, call);
 
 struct client {
-	const char	*conninfo;
-	const char	*application_name;
-	const char	*application;
-	pthread_t	 courier;
-	int		 wake_fd;	/* eventfd: the courier has news */
-	int		 give_up_fd;	/* eventfd: the courier has given up */
+	const char *conninfo;
+	const char *application_name;
+	const char *application;
+	pthread_t courier;
+	int wake_fd;    /* eventfd: the courier has news */
+	int give_up_fd; /* eventfd: the courier has given up */
 
-	pthread_mutex_t	 lock;		/* of all that follows */
-	struct call_list queue;		/* what the courier has not seen */
-	bool		 closing;
-	bool		 connected;
-	bool		 away;		/* calls are answered at once */
+	pthread_mutex_t lock;   /* of all that follows */
+	struct call_list queue; /* what the courier has not seen */
+	bool closing;
+	bool connected;
+	bool away; /* calls are answered at once */
 	struct client_stats stats;
 };
 
 struct courier {
-	struct client	*client;
-	struct db	*db;
-	struct arena	*arena;		/* of one pass */
-	struct call_list pending;	/* starts and sends to be submitted */
+	struct client *client;
+	struct db *db;
+	struct arena *arena;      /* of one pass */
+	struct call_list pending; /* starts and sends to be submitted */
 	struct call_list queries;
-	struct call_list due;		/* waiting calls to be fetched */
-	struct call_bucket waiting[COURIER_BUCKETS];	/* by hint; due or not */
-	size_t		 waiting_count;
-	bool		 created;	/* and nobody has been told */
-	struct strbuf	 columns[COURIER_COLUMNS];
+	struct call_list due; /* waiting calls to be fetched */
+	struct call_bucket waiting[COURIER_BUCKETS]; /* by hint; due or not */
+	size_t waiting_count;
+	bool created; /* and nobody has been told */
+	struct strbuf columns[COURIER_COLUMNS];
 
-	bool		 complained;	/* about the database being away */
-	int		 backoff_ms;	/* between attempts to connect */
-	int		 rest_ms;	/* before something is repeated */
-	int64_t		 connected_ms;
-	int64_t		 attempt_ms;	/* when to connect */
-	int64_t		 safety_ms;	/* when to fetch for all who wait */
+	bool complained; /* about the database being away */
+	int backoff_ms;  /* between attempts to connect */
+	int rest_ms;     /* before something is repeated */
+	int64_t connected_ms;
+	int64_t attempt_ms; /* when to connect */
+	int64_t safety_ms;  /* when to fetch for all who wait */
 };
 
 /* A thread: the courier of a client, until it is closing. */
 void *courier_run(void *client);
 
 /* Puts a call whose wish is on record among those that wait for an event. */
-void courier_add_waiting(struct courier *courier, struct call *call,
-    bool due);
+void courier_add_waiting(struct courier *courier, struct call *call, bool due);
 
 /*
  * Answers a call, which has been taken out of its list, and gives it back.
@@ -120,7 +119,5 @@ enum db_outcome trip_make(struct courier *courier);
 
 /* Leaves a call; the last one frees it.  Under the client's lock. */
 void call_leave(struct call *call);
-
-int64_t courier_now_ms(void);
 
 #endif

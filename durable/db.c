@@ -17,17 +17,38 @@
 
 /* Type oids, from PostgreSQL's pg_type.dat: they never change. */
 enum {
-	OID_BOOL = 16, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23,
-	OID_JSON = 114, OID_VOID = 2278, OID_JSONB = 3802
+	OID_BOOL = 16,
+	OID_INT8 = 20,
+	OID_INT2 = 21,
+	OID_INT4 = 23,
+	OID_JSON = 114,
+	OID_VOID = 2278,
+	OID_JSONB = 3802
 };
 
-#define STATEMENTS_MAX	256	/* distinct statements; a power of two */
+/*
+ * Every session.  The planner settings keep every plan an index nested loop in
+ * the index's order, whatever the statistics say at the moment: what we ask
+ * is small and keyed, and a plan that was made while a table was empty is a
+ * disaster when it is large.
+ */
+static const char session[] =
+    "set default_transaction_isolation = 'read committed';"
+    "set plan_cache_mode = force_generic_plan;"
+    "set enable_seqscan = off;"
+    "set enable_hashjoin = off;"
+    "set enable_mergejoin = off;"
+    "set enable_bitmapscan = off;"
+    "set enable_sort = off;"
+    "set jit = off;";
+
+#define STATEMENTS_MAX 256 /* distinct statements; a power of two */
 
 enum prepared { UNPREPARED, PREPARING, PREPARED };
 
 struct statement {
-	const char	*sql;
-	enum prepared	 state;
+	const char *sql;
+	enum prepared state;
 };
 
 /* What the server will answer next, in order. */
@@ -39,19 +60,19 @@ struct expected {
 };
 
 struct db {
-	const char	*conninfo;
-	const char	*application_name;
-	PGconn		*conn;
-	struct db_error	 error;
-	struct statement statements[STATEMENTS_MAX];	/* open addressing */
-	struct expected	*expected;
-	size_t		 expected_count, expected_size;
-	PGnotify	*notified;
+	const char *conninfo;
+	const char *application_name;
+	PGconn *conn;
+	struct db_error error;
+	struct statement statements[STATEMENTS_MAX]; /* open addressing */
+	struct expected *expected;
+	size_t expected_count, expected_size;
+	PGnotify *notified;
 	struct db_notification notification;
 };
 
 struct db_rows {
-	PGresult	*result;
+	PGresult *result;
 };
 
 /*
@@ -61,13 +82,10 @@ struct db_rows {
 static enum db_outcome
 classify(const char *sqlstate)
 {
-	static const char *const lost[] = {
-	    "08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04",
-	    "25006", "53300", NULL
-	};
-	static const char *const retry[] = {
-	    "40", "53", "55P03", "57014", "58", NULL
-	};
+	static const char *const lost[] = { "08", "57P01", "57P02", "57P03",
+		"57P05", "25P03", "25P04", "25006", "53300", NULL };
+	static const char *const retry[] = { "40", "53", "55P03", "57014", "58",
+		NULL };
 	const char *const *prefix;
 
 	if (sqlstate == NULL || *sqlstate == '\0')
@@ -113,8 +131,8 @@ note_error(struct db *db, const char *sqlstate, const char *message)
 static void
 note_lost(struct db *db)
 {
-	const char *message = db->conn == NULL ? "no connection" :
-	    PQerrorMessage(db->conn);
+	const char *message = db->conn == NULL ? "no connection"
+					       : PQerrorMessage(db->conn);
 
 	note_error(db, NULL, *message == '\0' ? "connection lost" : message);
 }
@@ -184,15 +202,13 @@ ignore_notice(void *arg, const PGresult *result)
 	(void)result;
 }
 
-/* Runs the setup; PQexec, because pipeline mode comes after it. */
+/* Runs statements; PQexec, because pipeline mode comes after them. */
 static bool
 run_setup(struct db *db, const char *setup)
 {
 	PGresult *result;
 	bool done;
 
-	if (setup == NULL)
-		return true;
 	result = PQexec(db->conn, setup);
 	done = PQresultStatus(result) == PGRES_COMMAND_OK ||
 	    PQresultStatus(result) == PGRES_TUPLES_OK;
@@ -209,15 +225,11 @@ db_connect(struct db *db, const char *setup)
 	 * Of a keyword given twice libpq keeps the later: what conninfo says
 	 * (it is expanded in the place of dbname) wins over what is before it.
 	 */
-	const char *const keywords[] = {
-	    "connect_timeout", "keepalives_idle", "keepalives_interval",
-	    "keepalives_count", "tcp_user_timeout", "dbname",
-	    "application_name", "client_encoding", NULL
-	};
-	const char *const values[] = {
-	    "5", "10", "5", "3", "10000", db->conninfo,
-	    db->application_name, "UTF8", NULL
-	};
+	const char *const keywords[] = { "connect_timeout", "keepalives_idle",
+		"keepalives_interval", "keepalives_count", "tcp_user_timeout",
+		"dbname", "application_name", "client_encoding", NULL };
+	const char *const values[] = { "5", "10", "5", "3", "10000",
+		db->conninfo, db->application_name, "UTF8", NULL };
 
 	db_disconnect(db);
 	clear_error(db);
@@ -227,7 +239,8 @@ db_connect(struct db *db, const char *setup)
 	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
 	if (PQstatus(db->conn) != CONNECTION_OK) {
 		note_lost(db);
-	} else if (run_setup(db, setup)) {
+	} else if (run_setup(db, session) &&
+	    (setup == NULL || run_setup(db, setup))) {
 		if (PQenterPipelineMode(db->conn) == 1 &&
 		    PQsetnonblocking(db->conn, 1) == 0)
 			return true;
@@ -259,9 +272,8 @@ expect(struct db *db, enum expected_kind kind, struct statement *statement)
 		if (db->expected == NULL)
 			abort();
 	}
-	db->expected[db->expected_count++] = (struct expected){
-		.kind = kind, .statement = statement
-	};
+	db->expected[db->expected_count++] = (struct expected){ .kind = kind,
+		.statement = statement };
 }
 
 /* Finds the statement's place in the table, by its address. */
@@ -296,8 +308,7 @@ db_queue(struct db *db, const char *sql, size_t nparams,
 		return;
 	}
 	statement = find_statement(db, sql);
-	snprintf(name, sizeof(name), "s%d",
-	    (int)(statement - db->statements));
+	snprintf(name, sizeof(name), "s%d", (int)(statement - db->statements));
 	if (statement->state == UNPREPARED) {
 		if (!PQsendPrepare(db->conn, name, sql, 0, NULL)) {
 			note_lost(db);
@@ -307,7 +318,7 @@ db_queue(struct db *db, const char *sql, size_t nparams,
 		expect(db, EXPECT_PREPARE, statement);
 	}
 	if (!PQsendQueryPrepared(db->conn, name, (int)nparams, params, NULL,
-	    NULL, 0)) {
+		NULL, 0)) {
 		note_lost(db);
 		return;
 	}
@@ -334,9 +345,8 @@ flush(struct db *db)
 	int left;
 
 	while ((left = PQflush(db->conn)) == 1) {
-		struct pollfd fd = {
-			.fd = PQsocket(db->conn), .events = POLLIN | POLLOUT
-		};
+		struct pollfd fd = { .fd = PQsocket(db->conn),
+			.events = POLLIN | POLLOUT };
 
 		if (poll(&fd, 1, -1) > 0 && fd.revents & POLLIN &&
 		    !PQconsumeInput(db->conn))
@@ -440,8 +450,9 @@ db_row_count(const struct db_rows *rows)
 const char *
 db_value(const struct db_rows *rows, size_t row, int column)
 {
-	return PQgetisnull(rows->result, (int)row, column) ? NULL :
-	    PQgetvalue(rows->result, (int)row, column);
+	return PQgetisnull(rows->result, (int)row, column)
+	    ? NULL
+	    : PQgetvalue(rows->result, (int)row, column);
 }
 
 enum db_type

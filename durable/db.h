@@ -21,29 +21,29 @@ struct db_rows;
 /* What became of a round trip; the SQLSTATE decides, PostgreSQL appendix A. */
 enum db_outcome {
 	DB_DONE,
-	DB_REFUSED,	/* the statement is wrong or its function raised */
-	DB_RETRY,	/* a circumstance: deadlock, serialization, a time-out */
-	DB_LOST		/* the connection is gone, or the server cannot serve */
+	DB_REFUSED, /* the statement is wrong or its function raised */
+	DB_RETRY,   /* a circumstance: deadlock, serialization, a time-out */
+	DB_LOST     /* the connection is gone, or the server cannot serve */
 };
 
 /* The types that a step's result distinguishes. */
 enum db_type {
 	DB_TYPE_BOOLEAN,
-	DB_TYPE_NUMBER,	/* an integer */
+	DB_TYPE_NUMBER, /* an integer */
 	DB_TYPE_JSON,
 	DB_TYPE_VOID,
-	DB_TYPE_TEXT	/* all else */
+	DB_TYPE_TEXT /* all else */
 };
 
 struct db_error {
-	enum db_outcome	 outcome;
-	char		 sqlstate[6];
-	char		 message[512];
+	enum db_outcome outcome;
+	char sqlstate[6];
+	char message[512];
 };
 
 struct db_notification {
-	const char	*channel;
-	const char	*payload;
+	const char *channel;
+	const char *payload;
 };
 
 /*

@@ -16,23 +16,23 @@
 struct prefork_worker;
 
 struct engine {
-	const char	*conninfo;	/* libpq's; "" for the environment */
-	const char	*application;	/* owner of the workflows */
-	const char	*executor;	/* shown with them, e.g. the host's name */
-	const struct workflow_type *const *types;	/* ended by NULL */
-	const char *const *queues;	/* ended by NULL; the internal one too */
-	int		 turn_size;	/* workflows per turn and source */
-	int		 turn_limit_s;	/* a turn that lasts longer is killed */
-	int		 max_attempts;	/* of a workflow that kills its worker */
+	const char *conninfo;    /* libpq's; "" for the environment */
+	const char *application; /* owner of the workflows */
+	const char *executor;    /* shown with them, e.g. the host's name */
+	const struct workflow_type *const *types; /* ended by NULL */
+	const char *const *queues; /* ended by NULL; the internal one too */
+	int turn_size;             /* workflows per turn and source */
+	int turn_limit_s;          /* a turn that lasts longer is killed */
+	int max_attempts;          /* of a workflow that kills its worker */
 	/*
 	 * A channel whose notification makes a worker die on the spot, for
 	 * demonstrations; NULL for none.
 	 */
-	const char	*crash_channel;
+	const char *crash_channel;
 };
 
 /* The queue that resumed and forked workflows come back on. */
-#define ENGINE_INTERNAL_QUEUE	"_dbos_internal_queue"
+#define ENGINE_INTERNAL_QUEUE "_dbos_internal_queue"
 
 /*
  * A worker process: runs turns until it is asked to stop (it finishes the
@@ -45,7 +45,7 @@ int engine_work(struct prefork_worker *self, void *arg);
  * The type that runs workflows of this name and version; version NULL means
  * the last registered one.  NULL when there is none.
  */
-const struct workflow_type *engine_type(const struct engine *engine,
-    const char *name, const char *version);
+const struct workflow_type *
+engine_type(const struct engine *engine, const char *name, const char *version);
 
 #endif

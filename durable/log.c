@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_LEN	2048
+#define LINE_LEN 2048
 
 static const char *program = "durable";
 
@@ -65,7 +65,7 @@ log_text(enum log_level level, const char *text)
 	const unsigned char *c;
 
 	for (c = (const unsigned char *)text;
-	    *c != '\0' && used < sizeof(line) - sizeof("\\x00\n"); c++) {
+	     *c != '\0' && used < sizeof(line) - sizeof("\\x00\n"); c++) {
 		if (*c < ' ' || *c == 0x7f)
 			used += (size_t)snprintf(line + used,
 			    sizeof(line) - used, "\\x%02x", (unsigned)*c);

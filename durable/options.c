@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXIT_USAGE	2
-#define FILE_LEN	65536
+#define EXIT_USAGE 2
+#define FILE_LEN   65536
 
 /* Where an assignment stands, for the message about it. */
 struct place {
-	const char	*file;		/* NULL: the command line */
-	int		 line;
+	const char *file; /* NULL: the command line */
+	int line;
 };
 
 static const char *program;
@@ -58,10 +58,12 @@ assign_number(const struct option_def *def, const char *value,
 
 	errno = 0;
 	number = strtol(value, &end, 10);
-	if (end == value || *end != '\0' || errno != 0 ||
-	    number < def->min || number > def->max)
-		refuse(place, "option '%s' needs a number from %d to %d, "
-		    "not '%s'", def->name, def->min, def->max, value);
+	if (end == value || *end != '\0' || errno != 0 || number < def->min ||
+	    number > def->max)
+		refuse(place,
+		    "option '%s' needs a number from %d to %d, "
+		    "not '%s'",
+		    def->name, def->min, def->max, value);
 	*(int *)def->value = (int)number;
 }
 
@@ -142,12 +144,10 @@ load_file(const char *path)
 	size_t len;
 
 	if (file == NULL)
-		refuse(&nowhere, "cannot open '%s': %s", path,
-		    strerror(errno));
+		refuse(&nowhere, "cannot open '%s': %s", path, strerror(errno));
 	len = fread(file_text, 1, sizeof(file_text), file);
 	if (ferror(file))
-		refuse(&nowhere, "cannot read '%s': %s", path,
-		    strerror(errno));
+		refuse(&nowhere, "cannot read '%s': %s", path, strerror(errno));
 	if (len == sizeof(file_text))
 		refuse(&nowhere, "cannot read '%s': it is too long", path);
 	if (memchr(file_text, '\0', len) != NULL)
@@ -173,7 +173,7 @@ static void
 print_help(const struct option_def *defs)
 {
 	printf("usage: %s [--option value] ...\n\n"
-	    "  --config FILE\n\toptions, one to a line: name = value\n",
+	       "  --config FILE\n\toptions, one to a line: name = value\n",
 	    program);
 	for (; defs->name != NULL; defs++) {
 		const char *text;
@@ -212,8 +212,9 @@ take_value(const struct option_def *def, char *argv[], int *at)
 
 	if (equals != NULL)
 		return equals + 1;
-	if (def->type == OPTION_YES_NO && (next == NULL ||
-	    (strcmp(next, "yes") != 0 && strcmp(next, "no") != 0)))
+	if (def->type == OPTION_YES_NO &&
+	    (next == NULL ||
+		(strcmp(next, "yes") != 0 && strcmp(next, "no") != 0)))
 		return "yes";
 	if (next == NULL)
 		refuse(&nowhere, "option '%s' needs a value", def->name);
@@ -260,8 +261,7 @@ options_read(int argc, char *argv[], const char *version,
 {
 	const char *path = NULL, *slash;
 	const struct option_def config[] = {
-		{ "config", OPTION_TEXT, &path, 0, 0, NULL },
-		{ .name = NULL }
+		{ "config", OPTION_TEXT, &path, 0, 0, NULL }, { .name = NULL }
 	};
 
 	program = argc > 0 ? argv[0] : "";

@@ -11,17 +11,17 @@
 #include <stdbool.h>
 
 enum option_type {
-	OPTION_TEXT,	/* const char *; the default may be NULL */
-	OPTION_NUMBER,	/* int, between min and max */
-	OPTION_YES_NO	/* bool; --name alone means yes */
+	OPTION_TEXT,   /* const char *; the default may be NULL */
+	OPTION_NUMBER, /* int, between min and max */
+	OPTION_YES_NO  /* bool; --name alone means yes */
 };
 
 struct option_def {
-	const char	*name;
+	const char *name;
 	enum option_type type;
-	void		*value;		/* where it goes; holds the default */
-	int		 min, max;	/* of a number */
-	const char	*help;		/* one line for --help */
+	void *value;      /* where it goes; holds the default */
+	int min, max;     /* of a number */
+	const char *help; /* one line for --help */
 };
 
 /*

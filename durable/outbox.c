@@ -9,48 +9,41 @@
 #include "db.h"
 #include "strbuf.h"
 
-#define COLUMNS_MAX	9
+#define COLUMNS_MAX 9
 
 enum tail { TAIL_NONE, TAIL_APPLICATION, TAIL_APPLICATION_EXECUTOR };
 
 /* The statement of each kind: its columns as arrays, then the tail. */
 static const struct {
-	const char	*sql;
-	size_t		 columns;
-	enum tail	 tail;
+	const char *sql;
+	size_t columns;
+	enum tail tail;
 } kinds[OUTBOX_KINDS] = {
 	[OUTBOX_OVER] = { "select durable.turn_over($1)", 1, TAIL_NONE },
-	[OUTBOX_WAITS] = {
-		"select durable.turn_waits($1, $2, $3, $4, $5, $6)", 6, TAIL_NONE
-	},
-	[OUTBOX_JOURNAL] = {
-		"select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
-		"$9, $10)", 9, TAIL_APPLICATION
-	},
-	[OUTBOX_CONSUMED] = {
-		"select durable.turn_consumed($1, $2)", 2, TAIL_NONE
-	},
-	[OUTBOX_MESSAGES] = {
-		"select durable.turn_messages($1, $2, $3)", 3, TAIL_NONE
-	},
-	[OUTBOX_EVENTS] = {
-		"select durable.turn_events($1, $2, $3, $4, $5)", 5, TAIL_NONE
-	},
-	[OUTBOX_STATUSES] = {
-		"select durable.turn_statuses($1, $2, $3, $4, $5, $6, $7, $8, "
-		"$9)", 7, TAIL_APPLICATION_EXECUTOR
-	},
-	[OUTBOX_HINTS] = {
-		"select pg_notify('dbos_workflow_events_channel', payload) "
-		"from unnest($1::text[]) as payload "
-		"where octet_length(payload) < 8000", 1, TAIL_NONE
-	},
+	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6)",
+	    6, TAIL_NONE },
+	[OUTBOX_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
+			     "$9, $10)",
+	    9, TAIL_APPLICATION },
+	[OUTBOX_CONSUMED] = { "select durable.turn_consumed($1, $2)", 2,
+	    TAIL_NONE },
+	[OUTBOX_MESSAGES] = { "select durable.turn_messages($1, $2, $3)", 3,
+	    TAIL_NONE },
+	[OUTBOX_EVENTS] = { "select durable.turn_events($1, $2, $3, $4, $5)", 5,
+	    TAIL_NONE },
+	[OUTBOX_STATUSES] = { "select durable.turn_statuses($1, $2, $3, $4, $5, $6, $7, $8, "
+			      "$9)",
+	    7, TAIL_APPLICATION_EXECUTOR },
+	[OUTBOX_HINTS] = { "select pg_notify('dbos_workflow_events_channel', payload) "
+			   "from unnest($1::text[]) as payload "
+			   "where octet_length(payload) < 8000",
+	    1, TAIL_NONE },
 };
 
 struct outbox {
-	const char	*application;
-	const char	*executor;
-	struct strbuf	 columns[OUTBOX_KINDS][COLUMNS_MAX];
+	const char *application;
+	const char *executor;
+	struct strbuf columns[OUTBOX_KINDS][COLUMNS_MAX];
 };
 
 struct outbox *
@@ -108,8 +101,8 @@ queue_kind(struct outbox *outbox, struct db *db, enum outbox_kind kind)
 	if (outbox->columns[kind][0].len == 0)
 		return;
 	for (column = 0; column < kinds[kind].columns; column++)
-		params[nparams++] =
-		    strbuf_end_array(&outbox->columns[kind][column]);
+		params[nparams++] = strbuf_end_array(
+		    &outbox->columns[kind][column]);
 	if (kinds[kind].tail != TAIL_NONE)
 		params[nparams++] = outbox->application;
 	if (kinds[kind].tail == TAIL_APPLICATION_EXECUTOR)

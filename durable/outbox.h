@@ -17,16 +17,16 @@ struct outbox;
  * SQL function in sql/durable.sql.
  */
 enum outbox_kind {
-	OUTBOX_OVER,		/* id */
-	OUTBOX_WAITS,		/* id, wake ms, type, kind, target, key */
-	OUTBOX_JOURNAL,		/* id, number, name, output, error, child,
+	OUTBOX_OVER,     /* id */
+	OUTBOX_WAITS,    /* id, wake ms, type, kind, target, key */
+	OUTBOX_JOURNAL,  /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
-	OUTBOX_CONSUMED,	/* message id, number */
-	OUTBOX_MESSAGES,	/* destination, topic, message */
-	OUTBOX_EVENTS,		/* id, number, key, value, serialization */
-	OUTBOX_STATUSES,	/* id, status, begun, version, deadline,
+	OUTBOX_CONSUMED, /* message id, number */
+	OUTBOX_MESSAGES, /* destination, topic, message */
+	OUTBOX_EVENTS,   /* id, number, key, value, serialization */
+	OUTBOX_STATUSES, /* id, status, begun, version, deadline,
 				   output, error */
-	OUTBOX_HINTS,		/* payload for dbos_workflow_events_channel */
+	OUTBOX_HINTS,    /* payload for dbos_workflow_events_channel */
 	OUTBOX_KINDS
 };
 

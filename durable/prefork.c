@@ -16,28 +16,29 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "monotonic.h"
 
-#define YOUNG_MS	1000	/* who dies before this age has died young */
-#define PAUSE_MIN_MS	10
-#define PAUSE_MAX_MS	1000
+#define YOUNG_MS     1000 /* who dies before this age has died young */
+#define PAUSE_MIN_MS 10
+#define PAUSE_MAX_MS 1000
 
 struct slot {
-	pid_t		 pid;		/* 0: nobody */
-	bool		 after_crash;
-	int		 pause_ms;	/* before the next fork */
-	int64_t		 born_ms;
-	int64_t		 due_ms;	/* when to fork, if there is nobody */
+	pid_t pid; /* 0: nobody */
+	bool after_crash;
+	int pause_ms; /* before the next fork */
+	int64_t born_ms;
+	int64_t due_ms; /* when to fork, if there is nobody */
 };
 
 struct master {
-	int		 count;
-	int		(*worker)(struct prefork_worker *self, void *arg);
-	void		*arg;
-	struct slot	*slots;
-	sigset_t	 signals;	/* what the master waits for */
-	sigset_t	 inherited;	/* the mask of the process that called */
-	bool		 stopping;
-	int		 status;
+	int count;
+	int (*worker)(struct prefork_worker *self, void *arg);
+	void *arg;
+	struct slot *slots;
+	sigset_t signals;   /* what the master waits for */
+	sigset_t inherited; /* the mask of the process that called */
+	bool stopping;
+	int status;
 };
 
 static volatile sig_atomic_t asked_to_stop;
@@ -48,8 +49,8 @@ prefork_stopping(void)
 	sigset_t pending;
 
 	/* One who never waits has never let the handler run. */
-	return asked_to_stop || (sigpending(&pending) == 0 &&
-	    sigismember(&pending, SIGTERM) == 1);
+	return asked_to_stop ||
+	    (sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1);
 }
 
 static void
@@ -57,15 +58,6 @@ note_stop(int signal_number)
 {
 	(void)signal_number;
 	asked_to_stop = 1;
-}
-
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /*
@@ -100,9 +92,8 @@ static void
 start_worker(struct master *master, int number, int64_t now_ms)
 {
 	struct slot *slot = &master->slots[number];
-	struct prefork_worker self = {
-		.slot = number, .after_crash = slot->after_crash
-	};
+	struct prefork_worker self = { .slot = number,
+		.after_crash = slot->after_crash };
 	pid_t master_pid = getpid(), pid = fork();
 
 	if (pid == 0) {
@@ -125,8 +116,8 @@ plan_successor(struct slot *slot, int64_t now_ms)
 	if (now_ms - slot->born_ms >= YOUNG_MS)
 		slot->pause_ms = 0;
 	slot->due_ms = now_ms + slot->pause_ms;
-	slot->pause_ms = slot->pause_ms == 0 ? PAUSE_MIN_MS :
-	    slot->pause_ms * 2;
+	slot->pause_ms = slot->pause_ms == 0 ? PAUSE_MIN_MS
+					     : slot->pause_ms * 2;
 	if (slot->pause_ms > PAUSE_MAX_MS)
 		slot->pause_ms = PAUSE_MAX_MS;
 }
@@ -149,8 +140,8 @@ bury(struct master *master, struct slot *slot, int how)
 	    WEXITSTATUS(how) == PREFORK_EXIT_GIVE_UP;
 
 	if (WIFSIGNALED(how))
-		log_warning("worker %d was ended by signal %d",
-		    (int)slot->pid, WTERMSIG(how));
+		log_warning("worker %d was ended by signal %d", (int)slot->pid,
+		    WTERMSIG(how));
 	else if (!gave_up && WEXITSTATUS(how) != 0)
 		log_warning("worker %d ended with status %d", (int)slot->pid,
 		    WEXITSTATUS(how));
@@ -190,8 +181,8 @@ start_due(struct master *master)
 
 		if (slot->pid == 0 && slot->due_ms <= now_ms)
 			start_worker(master, i, now_ms);
-		if (slot->pid == 0 && (soonest_ms < 0 ||
-		    slot->due_ms - now_ms < soonest_ms))
+		if (slot->pid == 0 &&
+		    (soonest_ms < 0 || slot->due_ms - now_ms < soonest_ms))
 			soonest_ms = slot->due_ms - now_ms;
 	}
 	return soonest_ms;
@@ -212,13 +203,11 @@ alone(const struct master *master)
 static void
 take_signal(struct master *master, int64_t timeout_ms)
 {
-	const struct timespec timeout = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_nsec = timeout_ms % 1000 * 1000000
-	};
-	int signal_number = timeout_ms < 0 ?
-	    sigwaitinfo(&master->signals, NULL) :
-	    sigtimedwait(&master->signals, NULL, &timeout);
+	const struct timespec timeout = { .tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000 };
+	int signal_number = timeout_ms < 0
+	    ? sigwaitinfo(&master->signals, NULL)
+	    : sigtimedwait(&master->signals, NULL, &timeout);
 
 	if (signal_number == SIGCHLD)
 		bury_the_dead(master);
@@ -230,10 +219,10 @@ int
 prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
     void *arg)
 {
-	struct master master = {
-		.count = count, .worker = worker, .arg = arg,
-		.slots = calloc((size_t)count, sizeof(*master.slots))
-	};
+	struct master master = { .count = count,
+		.worker = worker,
+		.arg = arg,
+		.slots = calloc((size_t)count, sizeof(*master.slots)) };
 	int i;
 
 	if (master.slots == NULL)
@@ -251,8 +240,7 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 
 	log_info("started, workers: %d", count);
 	while (!master.stopping || !alone(&master))
-		take_signal(&master, master.stopping ? -1 :
-		    start_due(&master));
+		take_signal(&master, master.stopping ? -1 : start_due(&master));
 	log_info("stopped");
 	sigprocmask(SIG_SETMASK, &master.inherited, NULL);
 	free(master.slots);

@@ -14,21 +14,21 @@
 #include <stdbool.h>
 
 /* A worker's exit status that tells the master to give up: no restart helps. */
-#define PREFORK_EXIT_GIVE_UP	3
+#define PREFORK_EXIT_GIVE_UP 3
 
 struct prefork_worker {
-	int		 slot;		/* 0 to count - 1, stable over restarts */
+	int slot; /* 0 to count - 1, stable over restarts */
 	/*
 	 * True when the process that had this slot before died without
 	 * having been asked to, and for the first worker of every slot: how
 	 * the one before the master ended is not known.
 	 */
-	bool		 after_crash;
+	bool after_crash;
 	/*
 	 * What to wait with (ppoll, pselect): SIGTERM is blocked in a worker
 	 * but for these waits.
 	 */
-	sigset_t	 wait_mask;
+	sigset_t wait_mask;
 };
 
 /*
@@ -38,8 +38,8 @@ struct prefork_worker {
  * long that takes.  When a worker exits with PREFORK_EXIT_GIVE_UP, the master
  * stops the others and returns that.
  */
-int prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
-    void *arg);
+int prefork_run(int count,
+    int (*worker)(struct prefork_worker *self, void *arg), void *arg);
 
 /* In a worker: whether it was asked to stop, by SIGTERM or its master's end. */
 bool prefork_stopping(void);

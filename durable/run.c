@@ -110,10 +110,12 @@ run_lookup(struct workflow *wf, int number, const char *name)
 		return NULL;
 	entry = &wf->journal[number];
 	if (strcmp(entry->name, name) != 0)
-		fail(wf, "DBOSUnexpectedStepError", arena_printf(wf->arena,
-		    "step %d of workflow '%s' was recorded as '%s', but the "
-		    "function now calls '%s': a changed workflow needs a new "
-		    "version", number, wf->id, entry->name, name));
+		fail(wf, "DBOSUnexpectedStepError",
+		    arena_printf(wf->arena,
+			"step %d of workflow '%s' was recorded as '%s', but the "
+			"function now calls '%s': a changed workflow needs a new "
+			"version",
+			number, wf->id, entry->name, name));
 	return entry;
 }
 
@@ -137,8 +139,9 @@ run_record(struct workflow *wf, int number, const struct entry *entry)
 	kept.output = arena_strdup(arena, entry->output);
 	kept.error = arena_strdup(arena, entry->error);
 	kept.child = arena_strdup(arena, entry->child);
-	kept.serialization = entry->serialization == NULL ? VALUE_PORTABLE :
-	    arena_strdup(arena, entry->serialization);
+	kept.serialization = entry->serialization == NULL
+	    ? VALUE_PORTABLE
+	    : arena_strdup(arena, entry->serialization);
 	run_add_entry(wf, number, &kept);
 	turn_add_step(wf->turn, wf, number, &kept);
 }
@@ -162,10 +165,12 @@ run_answer(struct workflow *wf, const struct entry *entry)
 	json_object *value;
 
 	if (!value_decode(wf->arena, text, entry->serialization, &value))
-		fail(wf, "DBOSInvalidInput", arena_printf(wf->arena,
-		    "cannot read the result of step '%s': its format is '%s'",
-		    entry->name, entry->serialization == NULL ? "unknown" :
-		    entry->serialization));
+		fail(wf, "DBOSInvalidInput",
+		    arena_printf(wf->arena,
+			"cannot read the result of step '%s': its format is '%s'",
+			entry->name,
+			entry->serialization == NULL ? "unknown"
+						     : entry->serialization));
 	if (entry->error == NULL) {
 		wf->catching = false;
 		return value;
@@ -188,16 +193,19 @@ call(struct workflow *wf)
 	json_object *input, *output;
 
 	if (!value_decode_argument(wf->arena, wf->input, wf->serialization,
-	    &input))
-		fail(wf, "DBOSInvalidInput", arena_printf(wf->arena,
-		    "cannot read the input: its format is '%s'",
-		    wf->serialization == NULL ? "unknown" : wf->serialization));
+		&input))
+		fail(wf, "DBOSInvalidInput",
+		    arena_printf(wf->arena,
+			"cannot read the input: its format is '%s'",
+			wf->serialization == NULL ? "unknown"
+						  : wf->serialization));
 	output = value_own(wf->arena, wf->type->function(wf, input));
 	if (run_replaying(wf))
-		fail(wf, "DBOSUnexpectedStepError", arena_printf(wf->arena,
-		    "workflow '%s' returned before step %d, which it had made: "
-		    "a changed workflow needs a new version", wf->id,
-		    wf->next));
+		fail(wf, "DBOSUnexpectedStepError",
+		    arena_printf(wf->arena,
+			"workflow '%s' returned before step %d, which it had made: "
+			"a changed workflow needs a new version",
+			wf->id, wf->next));
 	wf->output = value_encode(turn_arena(wf->turn), output,
 	    wf->serialization);
 	if (wf->output == NULL)

@@ -16,67 +16,73 @@ struct turn;
 
 /* How a run ended. */
 enum run_end {
-	RUN_RETURNED,	/* the function returned: SUCCESS */
-	RUN_FAILED,	/* it failed: ERROR */
-	RUN_CANCELLED,	/* its deadline has passed */
-	RUN_SUSPENDED,	/* it waits */
-	RUN_AGAIN,	/* a step failed and is recorded: run from the top */
-	RUN_BROKEN	/* the turn's transaction is of no use any more */
+	RUN_RETURNED,  /* the function returned: SUCCESS */
+	RUN_FAILED,    /* it failed: ERROR */
+	RUN_CANCELLED, /* its deadline has passed */
+	RUN_SUSPENDED, /* it waits */
+	RUN_AGAIN,     /* a step failed and is recorded: run from the top */
+	RUN_BROKEN     /* the turn's transaction is of no use any more */
 };
 
 /* A recorded step; the texts are in the turn's arena. */
 struct entry {
-	bool		 known;
-	const char	*name;
-	const char	*output;
-	const char	*error;
-	const char	*serialization;
-	const char	*child;
-	int64_t		 started_ms;
-	int64_t		 completed_ms;
+	bool known;
+	const char *name;
+	const char *output;
+	const char *error;
+	const char *serialization;
+	const char *child;
+	int64_t started_ms;
+	int64_t completed_ms;
 };
 
 struct message {
-	const char	*id;
-	const char	*topic;
-	const char	*text;
-	const char	*serialization;
-	bool		 consumed;
+	const char *id;
+	const char *topic;
+	const char *text;
+	const char *serialization;
+	bool consumed;
 };
 
-enum wait_kind { WAIT_START, WAIT_MESSAGE, WAIT_EVENT, WAIT_RESULT, WAIT_TIMER };
+enum wait_kind {
+	WAIT_START,
+	WAIT_MESSAGE,
+	WAIT_EVENT,
+	WAIT_RESULT,
+	WAIT_TIMER
+};
 
 struct wait {
-	enum wait_kind	 kind;
-	int64_t		 wake_ms;
-	const char	*target;	/* of an event or a result */
-	const char	*key;		/* of an event; topic of a message */
+	enum wait_kind kind;
+	int64_t wake_ms;
+	const char *target; /* of an event or a result */
+	const char *key;    /* of an event; topic of a message */
 };
 
 struct workflow {
-	struct turn	*turn;
-	struct arena	*arena;		/* of this run */
+	struct turn *turn;
+	struct arena *arena; /* of this run */
 	const struct workflow_type *type;
-	const char	*id;
-	const char	*input;		/* stored arguments */
-	const char	*serialization;	/* of input, output and error */
-	bool		 begun;		/* taken from a queue by this turn */
-	int64_t		 deadline_ms;	/* 0: none */
+	const char *id;
+	const char *input;         /* stored arguments */
+	const char *serialization; /* of input, output and error */
+	bool begun;                /* taken from a queue by this turn */
+	int64_t deadline_ms;       /* 0: none */
 
-	struct entry	*journal;	/* by function id */
-	int		 journal_len, journal_size;
-	struct message	*messages;	/* not consumed yet, oldest first */
-	int		 messages_len, messages_size;
+	struct entry *journal; /* by function id */
+	int journal_len, journal_size;
+	struct message *messages; /* not consumed yet, oldest first */
+	int messages_len, messages_size;
 
-	int		 next;		/* function id of the next call */
-	bool		 catching;
-	const struct wf_error *error;	/* of the last call, in the run's arena */
+	int next; /* function id of the next call */
+	bool catching;
+	const struct wf_error *error; /* of the last call, in the run's arena */
 
-	jmp_buf		 exit;
-	enum run_end	 end;
-	struct wait	 wait;		/* when suspended */
-	const char	*output;	/* in the turn's arena */
-	const char	*failure;	/* stored error, in the turn's arena */
+	jmp_buf exit;
+	enum run_end end;
+	struct wait wait;    /* when suspended */
+	const char *output;  /* in the turn's arena */
+	const char *failure; /* stored error, in the turn's arena */
 };
 
 /* Adds a step that the database holds; texts are not copied. */
@@ -99,12 +105,12 @@ void run_condemn(struct workflow *wf, const char *name, const char *message);
  * it its function id and returns its journal entry, or NULL when it has not
  * been made before.  Ends the run when the recorded step has another name.
  */
-const struct entry *run_call(struct workflow *wf, const char *name,
-    int *number);
+const struct entry *
+run_call(struct workflow *wf, const char *name, int *number);
 
 /* The entry with this function id, or NULL; for the second id of a call. */
-const struct entry *run_lookup(struct workflow *wf, int number,
-    const char *name);
+const struct entry *
+run_lookup(struct workflow *wf, int number, const char *name);
 
 /* Records a step in this run's journal and in the turn. */
 void run_record(struct workflow *wf, int number, const struct entry *entry);
@@ -121,8 +127,7 @@ void run_raise(struct workflow *wf, const char *name, const char *message);
 /* Leave the run.  None of these returns. */
 void run_suspend(struct workflow *wf, const struct wait *wait)
     __attribute__((noreturn));
-void run_leave(struct workflow *wf, enum run_end end)
-    __attribute__((noreturn));
+void run_leave(struct workflow *wf, enum run_end end) __attribute__((noreturn));
 
 /* Whether the call that comes next has been made before. */
 bool run_replaying(const struct workflow *wf);

@@ -21,12 +21,13 @@ schema_check(struct db *db, struct arena *arena)
 	version = rows == NULL ? NULL : db_value(rows, 0, 0);
 	if (version == NULL) {
 		log_error("the database is not prepared (%s): "
-		    "run widget-store-install", rows == NULL ?
-		    db_last_error(db)->message : "no version");
+			  "run widget-store-install",
+		    rows == NULL ? db_last_error(db)->message : "no version");
 		return SCHEMA_WRONG;
 	}
 	if (strtol(version, NULL, 10) != SCHEMA_VERSION) {
-		log_error("the database has version %s and this program needs "
+		log_error(
+		    "the database has version %s and this program needs "
 		    "%d: run widget-store-install of the newer of the two",
 		    version, SCHEMA_VERSION);
 		return SCHEMA_WRONG;

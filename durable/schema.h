@@ -9,12 +9,12 @@ struct arena;
 struct db;
 
 /* What widget-store-install leaves in durable.version. */
-#define SCHEMA_VERSION	1
+#define SCHEMA_VERSION 1
 
 enum schema_state {
 	SCHEMA_CURRENT,
-	SCHEMA_WRONG,	/* missing or of another version; logged */
-	SCHEMA_UNKNOWN	/* the database did not answer */
+	SCHEMA_WRONG,  /* missing or of another version; logged */
+	SCHEMA_UNKNOWN /* the database did not answer */
 };
 
 /* Asks the database which version is installed. */

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 struct strbuf {
-	char	*text;		/* terminated by NUL; NULL when never used */
-	size_t	 len;
-	size_t	 size;
+	char *text; /* terminated by NUL; NULL when never used */
+	size_t len;
+	size_t size;
 };
 
 /* Forgets the content and keeps the memory. */

@@ -21,8 +21,8 @@ static const char announce_sql[] = "select pg_notify('durable_due', '')";
 
 /* The calls of one transaction: starts and sends, by position. */
 struct batch {
-	struct call	**starts, **sends;
-	size_t		 starts_len, sends_len;
+	struct call **starts, **sends;
+	size_t starts_len, sends_len;
 };
 
 static void
@@ -37,12 +37,10 @@ add_to_batch(struct batch *batch, struct call *call)
 static struct batch
 new_batch(struct courier *courier, size_t size)
 {
-	return (struct batch){
-		.starts = arena_alloc(courier->arena,
-		    size * sizeof(struct call *)),
+	return (struct batch){ .starts = arena_alloc(courier->arena,
+				   size * sizeof(struct call *)),
 		.sends = arena_alloc(courier->arena,
-		    size * sizeof(struct call *))
-	};
+		    size * sizeof(struct call *)) };
 }
 
 static void
@@ -165,7 +163,7 @@ submit_one_by_one(struct courier *courier)
 	struct call *call, *next;
 
 	for (call = TAILQ_FIRST(&courier->pending);
-	    call != NULL && outcome == DB_DONE; call = next) {
+	     call != NULL && outcome == DB_DONE; call = next) {
 		next = TAILQ_NEXT(call, link);
 		outcome = submit_alone(courier, call);
 	}
@@ -176,8 +174,8 @@ submit_one_by_one(struct courier *courier)
 static enum db_outcome
 look_for_left(const struct courier *courier, enum db_outcome outcome)
 {
-	return outcome == DB_DONE && !TAILQ_EMPTY(&courier->pending) ?
-	    DB_RETRY : outcome;
+	return outcome == DB_DONE && !TAILQ_EMPTY(&courier->pending) ? DB_RETRY
+								     : outcome;
 }
 
 /* Starts and sends all that is pending. */
@@ -190,13 +188,13 @@ submit_pending(struct courier *courier)
 	size_t count = 0;
 
 	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
-	    call = TAILQ_NEXT(call, link))
+	     call = TAILQ_NEXT(call, link))
 		count++;
 	if (count == 0)
 		return DB_DONE;
 	batch = new_batch(courier, count);
 	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
-	    call = TAILQ_NEXT(call, link))
+	     call = TAILQ_NEXT(call, link))
 		add_to_batch(&batch, call);
 	rows = submit(courier, &batch);
 	if (rows != NULL) {
@@ -237,8 +235,8 @@ answer_event(struct courier *courier, struct call *call, const char *text,
 	}
 	if (value != NULL)
 		json = value_encode(courier->arena, value, VALUE_PORTABLE);
-	courier_answer_waiting(courier, call, json == NULL ? CLIENT_NOTHING :
-	    CLIENT_ANSWERED, json);
+	courier_answer_waiting(courier, call,
+	    json == NULL ? CLIENT_NOTHING : CLIENT_ANSWERED, json);
 }
 
 static void
@@ -283,7 +281,7 @@ fetch_due(struct courier *courier)
 
 	clear_columns(courier);
 	for (call = TAILQ_FIRST(&courier->due); call != NULL;
-	    call = TAILQ_NEXT(call, link)) {
+	     call = TAILQ_NEXT(call, link)) {
 		strbuf_add_element(&courier->columns[0], call->id);
 		strbuf_add_element(&courier->columns[1], call->event);
 		count++;
@@ -312,8 +310,8 @@ fetch(struct courier *courier)
 	if (!courier->created && TAILQ_EMPTY(&courier->due))
 		return DB_DONE;
 	announce(courier);
-	outcome = TAILQ_EMPTY(&courier->due) ? db_finish(courier->db) :
-	    fetch_due(courier);
+	outcome = TAILQ_EMPTY(&courier->due) ? db_finish(courier->db)
+					     : fetch_due(courier);
 	if (outcome == DB_REFUSED)
 		refuse_due(courier);
 	if (outcome == DB_DONE || outcome == DB_REFUSED)
@@ -324,8 +322,8 @@ fetch(struct courier *courier)
 static bool
 same_text(const char *one, const char *other)
 {
-	return one == NULL || other == NULL ? one == other :
-	    strcmp(one, other) == 0;
+	return one == NULL || other == NULL ? one == other
+					    : strcmp(one, other) == 0;
 }
 
 static bool
@@ -372,8 +370,8 @@ ask(struct courier *courier, struct call *call)
 	    count_parameters(call->sql), call->params);
 	if (rows != NULL) {
 		value = db_row_count(rows) == 0 ? NULL : db_value(rows, 0, 0);
-		answer_equals(courier, call, value == NULL ? CLIENT_NOTHING :
-		    CLIENT_ANSWERED, value);
+		answer_equals(courier, call,
+		    value == NULL ? CLIENT_NOTHING : CLIENT_ANSWERED, value);
 		count_batch(courier, 1);
 		return DB_DONE;
 	}
@@ -399,9 +397,8 @@ ask_queries(struct courier *courier)
 enum db_outcome
 trip_make(struct courier *courier)
 {
-	static enum db_outcome (*const parts[])(struct courier *) = {
-		submit_pending, fetch, ask_queries
-	};
+	static enum db_outcome (*const parts[])(
+	    struct courier *) = { submit_pending, fetch, ask_queries };
 	enum db_outcome worst = DB_DONE;
 	size_t i;
 

@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arena.h"
 #include "engine.h"
+#include "monotonic.h"
 #include "outbox.h"
 #include "seam.h"
 #include "strbuf.h"
@@ -20,54 +20,52 @@
 
 /* Columns of durable.turn_begin. */
 enum column {
-	COLUMN_KIND, COLUMN_ID, COLUMN_NUMBER, COLUMN_NAME, COLUMN_VALUE,
-	COLUMN_ERROR, COLUMN_SERIALIZATION, COLUMN_OTHER, COLUMN_AT_MS,
+	COLUMN_KIND,
+	COLUMN_ID,
+	COLUMN_NUMBER,
+	COLUMN_NAME,
+	COLUMN_VALUE,
+	COLUMN_ERROR,
+	COLUMN_SERIALIZATION,
+	COLUMN_OTHER,
+	COLUMN_AT_MS,
 	COLUMN_UNTIL_MS
 };
 
 /* How many runs, children among them, one turn may grow to. */
-#define GROWTH		4
+#define GROWTH 4
 
 /* A line for the log, kept until the commit. */
 struct line {
-	struct line	*next;
-	enum log_level	 level;
-	const char	*text;
+	struct line *next;
+	enum log_level level;
+	const char *text;
 };
 
 struct turn {
 	const struct engine *engine;
-	struct db	*db;
-	struct arena	*arena;		/* of the turn */
-	struct arena	*run_arena;	/* of one run after the other */
-	struct outbox	*outbox;
-	struct strbuf	 types, queues;	/* array literals for turn_begin */
+	struct db *db;
+	struct arena *arena;     /* of the turn */
+	struct arena *run_arena; /* of one run after the other */
+	struct outbox *outbox;
+	struct strbuf types, queues; /* array literals for turn_begin */
 
-	struct workflow	**runs;
-	size_t		 count, size;
-	size_t		 unsettled;	/* first run with a statement on its way */
-	size_t		 running;
-	bool		 alone;
-	struct db_error	 error;		/* why the turn is broken */
+	struct workflow **runs;
+	size_t count, size;
+	size_t unsettled; /* first run with a statement on its way */
+	size_t running;
+	bool alone;
+	struct db_error error; /* why the turn is broken */
 
-	int64_t		 begun_ms;	/* the database's clock at the begin */
-	int64_t		 begun_mono_ms;	/* ours, at the same time */
-	int64_t		 due_ms;	/* when something is due, 0: unknown */
-	size_t		 taken;		/* workflows that turn_begin gave */
-	bool		 suspects;
-	struct line	*lines, **last_line;
-	const char	**culprits;
-	size_t		 culprits_count;
+	int64_t begun_ms;      /* the database's clock at the begin */
+	int64_t begun_mono_ms; /* ours, at the same time */
+	int64_t due_ms;        /* when something is due, 0: unknown */
+	size_t taken;          /* workflows that turn_begin gave */
+	bool suspects;
+	struct line *lines, **last_line;
+	const char **culprits;
+	size_t culprits_count;
 };
-
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /*
  * What the worker can run: name@version for each type, and name@ for rows
@@ -78,10 +76,11 @@ list_types(struct strbuf *types, const struct workflow_type *const *type,
     struct arena *arena)
 {
 	for (; *type != NULL; type++) {
-		strbuf_add_element(types, arena_printf(arena, "%s@%s",
-		    (*type)->name, (*type)->version));
-		strbuf_add_element(types, arena_printf(arena, "%s@",
-		    (*type)->name));
+		strbuf_add_element(types,
+		    arena_printf(arena, "%s@%s", (*type)->name,
+			(*type)->version));
+		strbuf_add_element(types,
+		    arena_printf(arena, "%s@", (*type)->name));
 	}
 	strbuf_end_array(types);
 }
@@ -167,15 +166,13 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 static void
 load_step(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
-	const struct entry entry = {
-		.name = db_value(rows, row, COLUMN_NAME),
+	const struct entry entry = { .name = db_value(rows, row, COLUMN_NAME),
 		.output = db_value(rows, row, COLUMN_VALUE),
 		.error = db_value(rows, row, COLUMN_ERROR),
 		.serialization = db_value(rows, row, COLUMN_SERIALIZATION),
 		.child = db_value(rows, row, COLUMN_OTHER),
 		.started_ms = number_at(rows, row, COLUMN_AT_MS),
-		.completed_ms = number_at(rows, row, COLUMN_UNTIL_MS)
-	};
+		.completed_ms = number_at(rows, row, COLUMN_UNTIL_MS) };
 
 	run_add_entry(wf, (int)number_at(rows, row, COLUMN_NUMBER), &entry);
 }
@@ -183,12 +180,11 @@ load_step(struct workflow *wf, const struct db_rows *rows, size_t row)
 static void
 load_message(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
-	const struct message message = {
-		.id = db_value(rows, row, COLUMN_OTHER),
+	const struct message message = { .id = db_value(rows, row,
+					     COLUMN_OTHER),
 		.topic = db_value(rows, row, COLUMN_NAME),
 		.text = db_value(rows, row, COLUMN_VALUE),
-		.serialization = db_value(rows, row, COLUMN_SERIALIZATION)
-	};
+		.serialization = db_value(rows, row, COLUMN_SERIALIZATION) };
 
 	run_add_message(wf, &message);
 }
@@ -241,10 +237,8 @@ static bool
 begin(struct turn *turn, const struct turn_plan *plan)
 {
 	char size[16];
-	const char *const params[] = {
-		turn->types.text, turn->queues.text,
-		turn->engine->application, size, plan->only
-	};
+	const char *const params[] = { turn->types.text, turn->queues.text,
+		turn->engine->application, size, plan->only };
 	const struct db_rows *rows;
 
 	snprintf(size, sizeof(size), "%d", turn->engine->turn_size);
@@ -252,7 +246,8 @@ begin(struct turn *turn, const struct turn_plan *plan)
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, error, "
 	    "serialization, other, at_ms, until_ms "
-	    "from durable.turn_begin($1, $2, $3, $4, $5)", 5, params);
+	    "from durable.turn_begin($1, $2, $3, $4, $5)",
+	    5, params);
 	if (rows == NULL) {
 		turn->error = *db_last_error(turn->db);
 		return false;
@@ -283,11 +278,10 @@ static void
 add_wait(struct turn *turn, const char *id, const struct workflow_type *type,
     const struct wait *wait)
 {
-	const char *const values[] = {
-		id, arena_printf(turn->arena, "%" PRId64, wait->wake_ms),
+	const char *const values[] = { id,
+		arena_printf(turn->arena, "%" PRId64, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
-		wait_name(wait->kind), wait->target, wait->key
-	};
+		wait_name(wait->kind), wait->target, wait->key };
 
 	outbox_add(turn->outbox, OUTBOX_WAITS, values);
 	if (turn->due_ms == 0 || wait->wake_ms < turn->due_ms)
@@ -297,12 +291,12 @@ add_wait(struct turn *turn, const char *id, const struct workflow_type *type,
 static void
 add_status(struct turn *turn, const struct workflow *wf, const char *status)
 {
-	const char *const values[] = {
-		wf->id, status, wf->begun ? "1" : "0", wf->type->version,
-		wf->deadline_ms == 0 ? NULL : arena_printf(turn->arena,
-		    "%" PRId64, wf->deadline_ms),
-		wf->output, wf->failure
-	};
+	const char *const values[] = { wf->id, status, wf->begun ? "1" : "0",
+		wf->type->version,
+		wf->deadline_ms == 0
+		    ? NULL
+		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms),
+		wf->output, wf->failure };
 
 	outbox_add(turn->outbox, OUTBOX_STATUSES, values);
 }
@@ -542,8 +536,7 @@ turn_is_alone(const struct turn *turn)
 
 /* Breaks the turn: the run ends here. */
 static void __attribute__((noreturn))
-break_turn(struct turn *turn, struct workflow *wf,
-    const struct db_error *error)
+break_turn(struct turn *turn, struct workflow *wf, const struct db_error *error)
 {
 	turn->error = *error;
 	run_leave(wf, RUN_BROKEN);
@@ -558,8 +551,7 @@ turn_queue(struct turn *turn, const char *sql, size_t nparams,
 
 const struct db_rows *
 turn_query(struct turn *turn, struct workflow *wf, const char *sql,
-    size_t nparams, const char *const params[],
-    const struct db_error **refused)
+    size_t nparams, const char *const params[], const struct db_error **refused)
 {
 	const struct db_rows *rows = db_query(turn->db, turn->run_arena, sql,
 	    nparams, params);
@@ -608,13 +600,11 @@ turn_add_step(struct turn *turn, const struct workflow *wf, int number,
     const struct entry *entry)
 {
 	struct arena *arena = turn->arena;
-	const char *const values[] = {
-		wf->id, arena_printf(arena, "%d", number), entry->name,
-		entry->output, entry->error, entry->child,
-		entry->serialization,
+	const char *const values[] = { wf->id,
+		arena_printf(arena, "%d", number), entry->name, entry->output,
+		entry->error, entry->child, entry->serialization,
 		arena_printf(arena, "%" PRId64, entry->started_ms),
-		arena_printf(arena, "%" PRId64, entry->completed_ms)
-	};
+		arena_printf(arena, "%" PRId64, entry->completed_ms) };
 
 	outbox_add(turn->outbox, OUTBOX_JOURNAL, values);
 }
@@ -623,13 +613,11 @@ void
 turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value)
 {
-	const char *const values[] = {
-		wf->id, arena_printf(turn->arena, "%d", number), key, value,
-		VALUE_PORTABLE
-	};
-	const char *const hint[] = {
-		arena_printf(turn->arena, "%s::%s", wf->id, key)
-	};
+	const char *const values[] = { wf->id,
+		arena_printf(turn->arena, "%d", number), key, value,
+		VALUE_PORTABLE };
+	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
+	    key) };
 
 	outbox_add(turn->outbox, OUTBOX_EVENTS, values);
 	outbox_add(turn->outbox, OUTBOX_HINTS, hint);
@@ -645,12 +633,10 @@ turn_add_message(struct turn *turn, const char *id, const char *topic,
 }
 
 void
-turn_add_consumed(struct turn *turn, const struct message *message,
-    int number)
+turn_add_consumed(struct turn *turn, const struct message *message, int number)
 {
-	const char *const values[] = {
-		message->id, arena_printf(turn->arena, "%d", number)
-	};
+	const char *const values[] = { message->id,
+		arena_printf(turn->arena, "%d", number) };
 
 	outbox_add(turn->outbox, OUTBOX_CONSUMED, values);
 }
@@ -663,9 +649,8 @@ static void
 add_child(struct turn *turn, const struct workflow *parent,
     const struct child *child)
 {
-	const struct wait start = {
-		.kind = WAIT_START, .wake_ms = turn_now_ms(turn)
-	};
+	const struct wait start = { .kind = WAIT_START,
+		.wake_ms = turn_now_ms(turn) };
 	struct workflow *wf;
 
 	if (turn->alone ||
@@ -685,18 +670,18 @@ const char *
 turn_start_child(struct turn *turn, struct workflow *wf,
     const struct child *child, const struct db_error **refused)
 {
-	const char *const params[] = {
-		child->id, child->type->name, child->type->version,
-		turn->engine->application, turn->engine->executor,
-		child->input, wf->id, wf->deadline_ms == 0 ? NULL :
-		    arena_printf(turn->arena, "%" PRId64, wf->deadline_ms)
-	};
+	const char *const params[] = { child->id, child->type->name,
+		child->type->version, turn->engine->application,
+		turn->engine->executor, child->input, wf->id,
+		wf->deadline_ms == 0
+		    ? NULL
+		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms) };
 	const struct db_rows *rows;
 	const char *known;
 
 	rows = turn_query(turn, wf,
-	    "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, $8)",
-	    8, params, refused);
+	    "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, $8)", 8,
+	    params, refused);
 	if (rows == NULL)
 		return NULL;
 	known = db_value(rows, 0, 0);

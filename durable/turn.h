@@ -22,16 +22,16 @@ struct turn;
 
 enum turn_outcome {
 	TURN_COMMITTED,
-	TURN_REFUSED,	/* rolled back: a workflow's fault, see turn_culprits */
-	TURN_RETRY,	/* rolled back: a circumstance */
-	TURN_LOST	/* the connection is gone */
+	TURN_REFUSED, /* rolled back: a workflow's fault, see turn_culprits */
+	TURN_RETRY,   /* rolled back: a circumstance */
+	TURN_LOST     /* the connection is gone */
 };
 
 /* Which workflows a turn takes, and how it runs them. */
 struct turn_plan {
-	const char	*only;		/* text[] of ids, or NULL: what is due */
-	bool		 alone;		/* one workflow, its steps in savepoints */
-	const char	*condemned;	/* fail them with this error instead */
+	const char *only;      /* text[] of ids, or NULL: what is due */
+	bool alone;            /* one workflow, its steps in savepoints */
+	const char *condemned; /* fail them with this error instead */
 };
 
 /* A worker makes one and uses it for all its turns. */
@@ -93,8 +93,8 @@ const struct db_rows *turn_query(struct turn *turn, struct workflow *wf,
  */
 void turn_savepoint(struct turn *turn);
 void turn_release(struct turn *turn);
-void turn_undo(struct turn *turn, struct workflow *wf,
-    const struct db_error *error);
+void
+turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error);
 
 bool turn_is_alone(const struct turn *turn);
 
@@ -105,8 +105,8 @@ void turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value);
 void turn_add_message(struct turn *turn, const char *id, const char *topic,
     const char *text);
-void turn_add_consumed(struct turn *turn, const struct message *message,
-    int number);
+void
+turn_add_consumed(struct turn *turn, const struct message *message, int number);
 
 /*
  * Logs a line when the turn has committed; a turn that is rolled back has not
@@ -117,8 +117,8 @@ void turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 
 struct child {
 	const struct workflow_type *type;
-	const char	*id;
-	const char	*input;		/* stored arguments, portable */
+	const char *id;
+	const char *input; /* stored arguments, portable */
 };
 
 /*

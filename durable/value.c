@@ -10,10 +10,10 @@
 
 #include "arena.h"
 
-#define DEPTH_MAX		64
-#define SUPERJSON_MARK		"__dbos_serializer"
-#define TO_STRING_FLAGS		(JSON_C_TO_STRING_PLAIN | \
-				    JSON_C_TO_STRING_NOSLASHESCAPE)
+#define DEPTH_MAX      64
+#define SUPERJSON_MARK "__dbos_serializer"
+#define TO_STRING_FLAGS \
+	(JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 static void
 release(void *value)
@@ -39,8 +39,9 @@ is_superjson(const char *serialization)
 bool
 value_known(const char *serialization)
 {
-	return is_superjson(serialization) || (serialization != NULL &&
-	    strcmp(serialization, VALUE_PORTABLE) == 0);
+	return is_superjson(serialization) ||
+	    (serialization != NULL &&
+		strcmp(serialization, VALUE_PORTABLE) == 0);
 }
 
 /*
@@ -148,8 +149,7 @@ value_encode_argument(struct arena *arena, json_object *value)
 }
 
 const char *
-value_encode(struct arena *arena, json_object *value,
-    const char *serialization)
+value_encode(struct arena *arena, json_object *value, const char *serialization)
 {
 	json_object *wrapped, *again;
 	const char *text;
@@ -176,6 +176,8 @@ value_encode_error(struct arena *arena, const char *name, const char *message,
 	    json_object_new_string(message));
 	text = value_encode(arena, value_own(arena, error),
 	    value_known(serialization) ? serialization : VALUE_PORTABLE);
-	return text != NULL ? text : value_encode_error(arena, "Error",
-	    "the error's text is not valid UTF-8", serialization);
+	return text != NULL
+	    ? text
+	    : value_encode_error(arena, "Error",
+		  "the error's text is not valid UTF-8", serialization);
 }

@@ -16,8 +16,8 @@
 
 struct arena;
 
-#define VALUE_PORTABLE	"portable_json"
-#define VALUE_SUPERJSON	"js_superjson"
+#define VALUE_PORTABLE  "portable_json"
+#define VALUE_SUPERJSON "js_superjson"
 
 /* Whether values in this format can be read and written. */
 bool value_known(const char *serialization);

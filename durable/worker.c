@@ -16,57 +16,48 @@
 #include "arena.h"
 #include "db.h"
 #include "log.h"
+#include "monotonic.h"
 #include "prefork.h"
 #include "schema.h"
 #include "strbuf.h"
 #include "turn.h"
 
 /* How long a worker is wary at most, when there is always more to do. */
-#define WARY_MS			10000
+#define WARY_MS            10000
 
 /* Notifications are hints; this is how long one that is lost may delay. */
-#define SAFETY_INTERVAL_MS	1000
+#define SAFETY_INTERVAL_MS 1000
 
-#define BACKOFF_MIN_MS		5
-#define BACKOFF_MAX_MS		1000
+#define BACKOFF_MIN_MS     5
+#define BACKOFF_MAX_MS     1000
 
 /*
- * The session.  The planner settings keep every plan an index nested loop in
- * the index's order, whatever the statistics say at the moment; the time-outs end what holds a
- * turn up, and, at the server, a worker that is frozen within one.  The lock
- * is what durable.daemon_workers counts.
+ * The session.  The time-outs end what holds a turn up, and, at the server, a
+ * worker that is frozen within one.  The lock is what durable.daemon_workers
+ * counts.
  */
-static const char setup[] =
-    "set default_transaction_isolation = 'read committed';"
-    "set plan_cache_mode = force_generic_plan;"
-    "set enable_seqscan = off;"
-    "set enable_hashjoin = off;"
-    "set enable_mergejoin = off;"
-    "set enable_bitmapscan = off;"
-    "set enable_sort = off;"
-    "set jit = off;"
-    "set lock_timeout = '5s';"
-    "set statement_timeout = '15s';"
-    "set idle_in_transaction_session_timeout = '5s';"
-    "select pg_advisory_lock_shared(1146442305, 1);"
-    "listen dbos_notifications_channel;"
-    "listen durable_due;";
+static const char setup[] = "set lock_timeout = '5s';"
+			    "set statement_timeout = '15s';"
+			    "set idle_in_transaction_session_timeout = '5s';"
+			    "select pg_advisory_lock_shared(1146442305, 1);"
+			    "listen dbos_notifications_channel;"
+			    "listen durable_due;";
 
 struct worker {
 	const struct engine *engine;
 	const struct prefork_worker *self;
-	struct db	*db;
-	struct turn	*turn;
-	struct arena	*arena;		/* of one step of the loop */
+	struct db *db;
+	struct turn *turn;
+	struct arena *arena; /* of one step of the loop */
 	/*
 	 * After a crash: what is due is noted as suspect before it is run,
 	 * until the backlog is done or this time has come.
 	 */
-	bool		 wary;
-	int64_t		 wary_until_ms;
-	bool		 complained;	/* about the database being away */
-	int		 backoff_ms;
-	int64_t		 swept_ms;
+	bool wary;
+	int64_t wary_until_ms;
+	bool complained; /* about the database being away */
+	int backoff_ms;
+	int64_t swept_ms;
 };
 
 const struct workflow_type *
@@ -75,19 +66,10 @@ engine_type(const struct engine *engine, const char *name, const char *version)
 	const struct workflow_type *const *type, *found = NULL;
 
 	for (type = engine->types; *type != NULL; type++)
-		if (strcmp((*type)->name, name) == 0 && (version == NULL ||
-		    strcmp((*type)->version, version) == 0))
+		if (strcmp((*type)->name, name) == 0 &&
+		    (version == NULL || strcmp((*type)->version, version) == 0))
 			found = *type;
 	return found;
-}
-
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* Waits for input on the connection (-1: for nothing), the time or SIGTERM. */
@@ -95,10 +77,8 @@ static void
 wait_for(const struct worker *worker, int fd, int timeout_ms)
 {
 	struct pollfd input = { .fd = fd, .events = POLLIN };
-	const struct timespec timeout = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_nsec = timeout_ms % 1000 * 1000000L
-	};
+	const struct timespec timeout = { .tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000L };
 
 	if (ppoll(&input, 1, &timeout, &worker->self->wait_mask) < 0 &&
 	    errno != EINTR)
@@ -158,8 +138,9 @@ connect_to_database(struct worker *worker)
 {
 	char *statements = arena_printf(worker->arena, "%s%s%s", setup,
 	    worker->engine->crash_channel == NULL ? "" : "listen ",
-	    worker->engine->crash_channel == NULL ? "" :
-	    worker->engine->crash_channel);
+	    worker->engine->crash_channel == NULL
+		? ""
+		: worker->engine->crash_channel);
 
 	if (!db_connect(worker->db, statements)) {
 		complain(worker);
@@ -207,7 +188,7 @@ take_notifications(struct worker *worker)
 	while ((notification = db_next_notification(worker->db)) != NULL) {
 		if (worker->engine->crash_channel != NULL &&
 		    strcmp(notification->channel,
-		    worker->engine->crash_channel) == 0) {
+			worker->engine->crash_channel) == 0) {
 			log_warning("crashing, as asked");
 			raise(SIGKILL);
 		}
@@ -285,11 +266,9 @@ static enum turn_outcome
 run_wary(struct worker *worker)
 {
 	const struct engine *engine = worker->engine;
-	const char *const params[] = {
-		turn_types(worker->turn), turn_queues(worker->turn),
-		engine->application,
-		arena_printf(worker->arena, "%d", engine->turn_size)
-	};
+	const char *const params[] = { turn_types(worker->turn),
+		turn_queues(worker->turn), engine->application,
+		arena_printf(worker->arena, "%d", engine->turn_size) };
 	const struct db_rows *rows;
 	struct strbuf ids = { 0 };
 	struct turn_plan plan = { 0 };
@@ -299,8 +278,9 @@ run_wary(struct worker *worker)
 	rows = db_query(worker->db, worker->arena,
 	    "select durable.turn_suspect($1, $2, $3, $4)", 4, params);
 	if (rows == NULL)
-		return db_last_error(worker->db)->outcome == DB_LOST ?
-		    TURN_LOST : TURN_RETRY;
+		return db_last_error(worker->db)->outcome == DB_LOST
+		    ? TURN_LOST
+		    : TURN_RETRY;
 	for (row = 0; row < db_row_count(rows); row++)
 		strbuf_add_element(&ids, db_value(rows, row, 0));
 	worker->wary = db_row_count(rows) >= (size_t)engine->turn_size &&
@@ -315,10 +295,9 @@ run_wary(struct worker *worker)
 static bool
 run_suspect(struct worker *worker, enum turn_outcome *outcome)
 {
-	const char *const params[] = {
-		turn_types(worker->turn), arena_printf(worker->arena, "%d",
-		    worker->engine->max_attempts)
-	};
+	const char *const params[] = { turn_types(worker->turn),
+		arena_printf(worker->arena, "%d",
+		    worker->engine->max_attempts) };
 	const struct db_rows *rows;
 	const char *id;
 
@@ -326,8 +305,9 @@ run_suspect(struct worker *worker, enum turn_outcome *outcome)
 	    "select workflow_uuid, attempts from durable.turn_attempt($1, $2)",
 	    2, params);
 	if (rows == NULL) {
-		*outcome = db_last_error(worker->db)->outcome == DB_LOST ?
-		    TURN_LOST : TURN_RETRY;
+		*outcome = db_last_error(worker->db)->outcome == DB_LOST
+		    ? TURN_LOST
+		    : TURN_RETRY;
 		return true;
 	}
 	if (db_row_count(rows) == 0)
@@ -336,7 +316,8 @@ run_suspect(struct worker *worker, enum turn_outcome *outcome)
 	if (strtol(db_value(rows, 0, 1), NULL, 10) >=
 	    worker->engine->max_attempts) {
 		log_error("wf=%s given up after %s attempts that ended with "
-		    "their process", id, db_value(rows, 0, 1));
+			  "their process",
+		    id, db_value(rows, 0, 1));
 		*outcome = TURN_COMMITTED;
 	} else {
 		*outcome = run_alone(worker, id);
@@ -358,8 +339,8 @@ work(struct worker *worker)
 	sweep(worker);
 	if (!db_connected(worker->db))
 		return 0;
-	outcome = worker->wary ? run_wary(worker) :
-	    turn_run(worker->turn, &everything);
+	outcome = worker->wary ? run_wary(worker)
+			       : turn_run(worker->turn, &everything);
 	if (outcome == TURN_REFUSED)
 		outcome = run_culprits(worker);
 	if (outcome == TURN_COMMITTED && !worker->wary &&
@@ -368,8 +349,8 @@ work(struct worker *worker)
 	switch (outcome) {
 	case TURN_COMMITTED:
 		worker->backoff_ms = BACKOFF_MIN_MS;
-		return again ? 0 :
-		    turn_due_in_ms(worker->turn, SAFETY_INTERVAL_MS);
+		return again ? 0
+			     : turn_due_in_ms(worker->turn, SAFETY_INTERVAL_MS);
 	case TURN_REFUSED:
 	case TURN_RETRY:
 		log_warning("a turn is repeated: %s",
@@ -386,10 +367,11 @@ work(struct worker *worker)
 int
 engine_work(struct prefork_worker *self, void *arg)
 {
-	struct worker worker = {
-		.engine = arg, .self = self, .wary = self->after_crash,
-		.backoff_ms = BACKOFF_MIN_MS, .arena = arena_new()
-	};
+	struct worker worker = { .engine = arg,
+		.self = self,
+		.wary = self->after_crash,
+		.backoff_ms = BACKOFF_MIN_MS,
+		.arena = arena_new() };
 	int status = 0, idle_ms;
 
 	srandom((unsigned)getpid());

@@ -15,16 +15,16 @@
 #include "turn.h"
 #include "value.h"
 
-#define DEFAULT_TOPIC	"__null__topic__"
+#define DEFAULT_TOPIC "__null__topic__"
 
 /* How long a result may be waited for: for ever, as far as anybody knows. */
-#define FOR_EVER_MS	(INT64_C(100) * 365 * 24 * 3600 * 1000)
+#define FOR_EVER_MS   (INT64_C(100) * 365 * 24 * 3600 * 1000)
 
 struct step {
-	struct workflow	*wf;
-	const char	*name;
-	int		 number;
-	int64_t		 started_ms;
+	struct workflow *wf;
+	const char *name;
+	int number;
+	int64_t started_ms;
 };
 
 const char *
@@ -94,10 +94,10 @@ static void
 record_output(struct workflow *wf, int number, const char *name,
     const char *output, int64_t started_ms)
 {
-	const struct entry entry = {
-		.name = name, .output = output, .started_ms = started_ms,
-		.completed_ms = turn_now_ms(wf->turn)
-	};
+	const struct entry entry = { .name = name,
+		.output = output,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
 
 	run_record(wf, number, &entry);
 }
@@ -107,10 +107,10 @@ static void
 record_error(struct workflow *wf, int number, const char *name,
     const char *error, int64_t started_ms)
 {
-	const struct entry entry = {
-		.name = name, .error = error, .started_ms = started_ms,
-		.completed_ms = turn_now_ms(wf->turn)
-	};
+	const struct entry entry = { .name = name,
+		.error = error,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
 
 	run_record(wf, number, &entry);
 }
@@ -121,7 +121,8 @@ database_error(struct workflow *wf, const struct db_error *error)
 {
 	return value_encode_error(wf->arena, "DatabaseError",
 	    arena_printf(wf->arena, "%s (SQLSTATE %s)", error->message,
-	    error->sqlstate), VALUE_PORTABLE);
+		error->sqlstate),
+	    VALUE_PORTABLE);
 }
 
 /* What has just been recorded, as the replay would give it. */
@@ -262,7 +263,7 @@ step_sql(struct step *step, const char *sql, size_t nparams,
 	if (rows == NULL)
 		leave_step(step, database_error(wf, refused));
 	if (!value_decode(wf->arena, first_value(wf, rows), VALUE_PORTABLE,
-	    &value))
+		&value))
 		step_fail(step, "DBOSInvalidOutput",
 		    "cannot read what a statement of step '%s' returned",
 		    step->name);
@@ -281,8 +282,8 @@ step_fail(struct step *step, const char *name, const char *format, ...)
 	message = arena_vprintf(wf->arena, format, args);
 	va_end(args);
 	turn_undo(wf->turn, wf, &error);
-	leave_step(step, value_encode_error(wf->arena, name, message,
-	    VALUE_PORTABLE));
+	leave_step(step,
+	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE));
 }
 
 void
@@ -299,8 +300,7 @@ wf_set_event(struct workflow *wf, const char *key, json_object *value)
 		wf_fail(wf, "DBOSInvalidInput",
 		    "the value of event '%s' is not valid JSON", key);
 	turn_add_event(wf->turn, wf, number, key, text);
-	record_output(wf, number, "DBOS.setEvent", NULL,
-	    turn_now_ms(wf->turn));
+	record_output(wf, number, "DBOS.setEvent", NULL, turn_now_ms(wf->turn));
 }
 
 /* Whether there is such a workflow; asked only when nobody else is in doubt. */
@@ -346,10 +346,13 @@ wf_send(struct workflow *wf, const char *id, const char *topic,
 	 * end, and the workflow comes here again in a turn of one.
 	 */
 	if (turn_is_alone(wf->turn) && !workflow_exists(wf, id)) {
-		record_error(wf, number, name, value_encode_error(wf->arena,
-		    "DBOSNonExistentWorkflowError", arena_printf(wf->arena,
-		    "there is no workflow '%s' to send to", id),
-		    VALUE_PORTABLE), started_ms);
+		record_error(wf, number, name,
+		    value_encode_error(wf->arena,
+			"DBOSNonExistentWorkflowError",
+			arena_printf(wf->arena,
+			    "there is no workflow '%s' to send to", id),
+			VALUE_PORTABLE),
+		    started_ms);
 	} else {
 		turn_add_message(wf->turn, id,
 		    topic == NULL ? DEFAULT_TOPIC : topic, text);
@@ -373,15 +376,16 @@ record_timeout(struct workflow *wf, int number, int64_t timeout_ms,
 
 	if (known != NULL) {
 		*started_ms = known->started_ms;
-		return known->output == NULL ? 0 :
-		    strtoll(known->output, NULL, 10);
+		return known->output == NULL ? 0
+					     : strtoll(known->output, NULL, 10);
 	}
 	*started_ms = turn_now_ms(wf->turn);
 	wake_ms = *started_ms + (timeout_ms < 0 ? 0 : timeout_ms);
-	run_record(wf, number, &(struct entry){
-		.name = name, .output = wf_number(wf, wake_ms),
-		.started_ms = *started_ms, .completed_ms = *started_ms
-	});
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = wf_number(wf, wake_ms),
+		.started_ms = *started_ms,
+		.completed_ms = *started_ms });
 	return wake_ms;
 }
 
@@ -421,17 +425,17 @@ wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
 	message = take_message(wf, topic, number);
 	if (message == NULL && turn_now_ms(wf->turn) < wake_ms)
-		run_suspend(wf, &(struct wait){
-			.kind = WAIT_MESSAGE, .wake_ms = wake_ms, .key = topic
-		});
-	run_record(wf, number, &(struct entry){
-		.name = name,
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_MESSAGE,
+			.wake_ms = wake_ms,
+			.key = topic });
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
 		.output = message == NULL ? NULL : message->text,
-		.serialization = message == NULL ? NULL :
-		    message->serialization,
+		.serialization = message == NULL ? NULL
+						 : message->serialization,
 		.started_ms = started_ms,
-		.completed_ms = turn_now_ms(wf->turn)
-	});
+		.completed_ms = turn_now_ms(wf->turn) });
 	return answer(wf, number);
 }
 
@@ -440,8 +444,9 @@ wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms)
 {
 	json_object *message = wf_recv(wf, topic, timeout_ms);
 
-	return json_object_is_type(message, json_type_string) ?
-	    json_object_get_string(message) : NULL;
+	return json_object_is_type(message, json_type_string)
+	    ? json_object_get_string(message)
+	    : NULL;
 }
 
 json_object *
@@ -463,24 +468,26 @@ wf_get_event(struct workflow *wf, const char *id, const char *key,
 		return run_answer(wf, entry);
 	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
 	turn_savepoint(wf->turn);
-	rows = turn_query(wf->turn, wf, "select value, serialization "
-	    "from durable.workflow_event($1, $2)", 2, params, &refused);
+	rows = turn_query(wf->turn, wf,
+	    "select value, serialization "
+	    "from durable.workflow_event($1, $2)",
+	    2, params, &refused);
 	if (rows == NULL)
 		wf_fail(wf, "DatabaseError", "%s", refused->message);
 	turn_release(wf->turn);
 	present = db_row_count(rows) > 0;
 	if (!present && turn_now_ms(wf->turn) < wake_ms)
-		run_suspend(wf, &(struct wait){
-			.kind = WAIT_EVENT, .wake_ms = wake_ms, .target = id,
-			.key = key
-		});
-	run_record(wf, number, &(struct entry){
-		.name = name,
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_EVENT,
+			.wake_ms = wake_ms,
+			.target = id,
+			.key = key });
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
 		.output = present ? db_value(rows, 0, 0) : NULL,
 		.serialization = present ? db_value(rows, 0, 1) : NULL,
 		.started_ms = started_ms,
-		.completed_ms = turn_now_ms(wf->turn)
-	});
+		.completed_ms = turn_now_ms(wf->turn) });
 	return answer(wf, number);
 }
 
@@ -498,20 +505,20 @@ wf_sleep(struct workflow *wf, int64_t duration_ms)
 		wake_ms = strtoll(entry->output, NULL, 10);
 	} else {
 		wake_ms = now_ms + (duration_ms < 0 ? 0 : duration_ms);
-		run_record(wf, number, &(struct entry){
-			.name = name, .output = wf_number(wf, wake_ms),
-			.started_ms = now_ms, .completed_ms = wake_ms
-		});
+		run_record(wf, number,
+		    &(struct entry){ .name = name,
+			.output = wf_number(wf, wake_ms),
+			.started_ms = now_ms,
+			.completed_ms = wake_ms });
 	}
 	if (now_ms < wake_ms)
-		run_suspend(wf, &(struct wait){
-			.kind = WAIT_TIMER, .wake_ms = wake_ms
-		});
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_TIMER, .wake_ms = wake_ms });
 }
 
 const char *
-wf_start(struct workflow *wf, const struct workflow_type *type,
-    const char *id, json_object *input)
+wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
+    json_object *input)
 {
 	const struct db_error *refused;
 	const struct entry *entry;
@@ -540,17 +547,21 @@ wf_start(struct workflow *wf, const struct workflow_type *type,
 		    database_error(wf, refused), started_ms);
 	} else if (strcmp(known, "conflict") == 0) {
 		turn_release(wf->turn);
-		record_error(wf, number, type->name, value_encode_error(
-		    wf->arena, "DBOSConflictingWorkflowError", arena_printf(
-		    wf->arena, "workflow '%s' exists and is no '%s'", child.id,
-		    type->name), VALUE_PORTABLE), started_ms);
+		record_error(wf, number, type->name,
+		    value_encode_error(wf->arena,
+			"DBOSConflictingWorkflowError",
+			arena_printf(wf->arena,
+			    "workflow '%s' exists and is no '%s'", child.id,
+			    type->name),
+			VALUE_PORTABLE),
+		    started_ms);
 	} else {
 		turn_release(wf->turn);
-		run_record(wf, number, &(struct entry){
-			.name = type->name, .child = child.id,
+		run_record(wf, number,
+		    &(struct entry){ .name = type->name,
+			.child = child.id,
 			.started_ms = started_ms,
-			.completed_ms = turn_now_ms(wf->turn)
-		});
+			.completed_ms = turn_now_ms(wf->turn) });
 	}
 	answer(wf, number);
 	return wf->journal[number].child;
@@ -565,14 +576,16 @@ record_result(struct workflow *wf, int number, const struct entry *child,
 
 	if (strcmp(status, "CANCELLED") == 0)
 		entry.error = value_encode_error(wf->arena,
-		    "DBOSAwaitedWorkflowCancelledError", arena_printf(
-		    wf->arena, "workflow '%s' was cancelled", child->child),
+		    "DBOSAwaitedWorkflowCancelledError",
+		    arena_printf(wf->arena, "workflow '%s' was cancelled",
+			child->child),
 		    entry.serialization = VALUE_PORTABLE);
 	else if (strcmp(status, "MAX_RECOVERY_ATTEMPTS_EXCEEDED") == 0)
 		entry.error = value_encode_error(wf->arena,
 		    "DBOSAwaitedWorkflowExceededMaxRecoveryAttempts",
 		    arena_printf(wf->arena, "workflow '%s' was given up",
-		    child->child), entry.serialization = VALUE_PORTABLE);
+			child->child),
+		    entry.serialization = VALUE_PORTABLE);
 	run_record(wf, number, &entry);
 }
 
@@ -594,7 +607,8 @@ wf_result(struct workflow *wf, const char *id)
 	turn_savepoint(wf->turn);
 	rows = turn_query(wf->turn, wf,
 	    "select status, output, error, serialization "
-	    "from durable.workflow_result($1)", 1, params, &refused);
+	    "from durable.workflow_result($1)",
+	    1, params, &refused);
 	if (rows == NULL)
 		wf_fail(wf, "DatabaseError", "%s", refused->message);
 	turn_release(wf->turn);
@@ -602,15 +616,18 @@ wf_result(struct workflow *wf, const char *id)
 	status = db_row_count(rows) == 0 ? "PENDING" : db_value(rows, 0, 0);
 	if (strcmp(status, "PENDING") == 0 || strcmp(status, "ENQUEUED") == 0 ||
 	    strcmp(status, "DELAYED") == 0)
-		run_suspend(wf, &(struct wait){
-			.kind = WAIT_RESULT, .wake_ms = now_ms + FOR_EVER_MS,
-			.target = id
-		});
-	record_result(wf, number, &(struct entry){
-		.name = name, .output = db_value(rows, 0, 1),
-		.error = db_value(rows, 0, 2), .child = id,
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_RESULT,
+			.wake_ms = now_ms + FOR_EVER_MS,
+			.target = id });
+	record_result(wf, number,
+	    &(struct entry){ .name = name,
+		.output = db_value(rows, 0, 1),
+		.error = db_value(rows, 0, 2),
+		.child = id,
 		.serialization = db_value(rows, 0, 3),
-		.started_ms = now_ms, .completed_ms = now_ms
-	}, status);
+		.started_ms = now_ms,
+		.completed_ms = now_ms },
+	    status);
 	return answer(wf, number);
 }

@@ -47,15 +47,15 @@ typedef json_object *workflow_function(struct workflow *wf, json_object *input);
  * database: any text without '@'.
  */
 struct workflow_type {
-	const char	*name;
-	const char	*version;
+	const char *name;
+	const char *version;
 	workflow_function *function;
 };
 
 /* Why a step or a child failed. */
 struct wf_error {
-	const char	*name;
-	const char	*message;
+	const char *name;
+	const char *message;
 };
 
 /* The id of this workflow, in its arena. */
@@ -153,8 +153,8 @@ void wf_set_event(struct workflow *wf, const char *key, json_object *value);
  * Returns its value, NULL when the time is over (or the value is null).
  * Does not return when there is nothing yet: see wf_recv.
  */
-json_object *wf_get_event(struct workflow *wf, const char *id,
-    const char *key, int64_t timeout_ms);
+json_object *wf_get_event(struct workflow *wf, const char *id, const char *key,
+    int64_t timeout_ms);
 
 /*
  * Sends a message to another workflow on a topic (NULL: the default topic).
@@ -170,12 +170,12 @@ void wf_send(struct workflow *wf, const char *id, const char *topic,
  * Does not return when there is nothing yet: the run ends here, and a later
  * run comes back to this line.
  */
-json_object *wf_recv(struct workflow *wf, const char *topic,
-    int64_t timeout_ms);
+json_object *
+wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
 /* The same when the message is a string; NULL also when it is none. */
-const char *wf_recv_string(struct workflow *wf, const char *topic,
-    int64_t timeout_ms);
+const char *
+wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
 /*
  * Sleeps duration_ms milliseconds by the database's clock, through crashes

@@ -13,10 +13,10 @@ struct site;
 
 /* What to say where it depends on the resource. */
 struct answer_texts {
-	const char	*nothing;	/* 404 */
-	const char	*unknown;	/* 404 */
-	const char	*conflict;	/* 409 */
-	const char	*late;		/* 503: it is on record, ask again */
+	const char *nothing;  /* 404 */
+	const char *unknown;  /* 404 */
+	const char *conflict; /* 409 */
+	const char *late;     /* 503: it is on record, ask again */
 };
 
 /*

@@ -18,13 +18,13 @@ checkout_post(struct http_request *request, const struct site *site,
 		.nothing = "Checkout failed to start",
 		.conflict = "The key belongs to something else",
 		.late = "The checkout is on record and not yet begun: "
-		    "repeat it with the same key"
+			"repeat it with the same key"
 	};
-	const struct client_start start = {
-		.id = segments[0], .name = "checkout_workflow",
-		.queue = "checkout", .event = "payment_id",
-		.timeout_ms = site->wait_timeout_ms
-	};
+	const struct client_start start = { .id = segments[0],
+		.name = "checkout_workflow",
+		.queue = "checkout",
+		.event = "payment_id",
+		.timeout_ms = site->wait_timeout_ms };
 	struct client_answer answer;
 
 	if (answer_if_full(request, site))

@@ -24,8 +24,7 @@ is_allowed(struct http_request *request, const struct site *site)
 	return site->allow_crash;
 }
 
-static void __attribute__((noreturn))
-die(void)
+static void __attribute__((noreturn)) die(void)
 {
 	log_warning("crashing, as asked");
 	_exit(1);
@@ -60,8 +59,8 @@ crash_executor(struct http_request *request, const struct site *site,
 	(void)segments;
 	if (!is_allowed(request, site))
 		return;
-	answer = client_query(site->client, request->arena, ask_executor,
-	    NULL, NULL);
+	answer = client_query(site->client, request->arena, ask_executor, NULL,
+	    NULL);
 	answer_when_done(request, &answer);
 }
 
@@ -89,7 +88,8 @@ crash_database(struct http_request *request, const struct site *site,
 		if (outcome == DB_LOST)
 			http_answer(request, 200, "application/json", "null");
 		else
-			http_error(request, 404, "The database is not "
+			http_error(request, 404,
+			    "The database is not "
 			    "installed with --allow-crash");
 	}
 	db_free(db);

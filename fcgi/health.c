@@ -22,19 +22,19 @@ void
 health_get_ready(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	struct client_answer answer = client_query(site->client,
-	    request->arena, "select durable.daemon_alive()", NULL, NULL);
+	struct client_answer answer = client_query(site->client, request->arena,
+	    "select durable.daemon_alive()", NULL, NULL);
 	bool database = answer.outcome == CLIENT_ANSWERED;
 	bool daemon = database && *answer.value == 't';
 
 	(void)segments;
 	if (!daemon) {
 		http_header(request, "Retry-After", "1");
-		request->problem = database ? "no daemon is connected" :
-		    "the database is not available";
+		request->problem = database ? "no daemon is connected"
+					    : "the database is not available";
 	}
 	http_answer(request, daemon ? 200 : 503, "application/json",
 	    arena_printf(request->arena,
-	    "{ \"database\": %s, \"daemon\": %s }\n",
-	    database ? "true" : "false", daemon ? "true" : "false"));
+		"{ \"database\": %s, \"daemon\": %s }\n",
+		database ? "true" : "false", daemon ? "true" : "false"));
 }

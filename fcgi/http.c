@@ -21,22 +21,20 @@
 #include "arena.h"
 #include "strbuf.h"
 
-#define BODY_MAX	1024
+#define BODY_MAX           1024
 
-#define EXHAUSTED_PAUSE_MS	50
+#define EXHAUSTED_PAUSE_MS 50
 
 struct http_source {
-	FCGX_Request	 fcgx;
-	struct http_request request;	/* what others see of it */
-	struct strbuf	 head;		/* of the answer */
-	struct strbuf	 headers;	/* added by http_header */
+	FCGX_Request fcgx;
+	struct http_request request; /* what others see of it */
+	struct strbuf head;          /* of the answer */
+	struct strbuf headers;       /* added by http_header */
 };
 
 /* How long libfcgi waits for a peer that neither sends nor closes. */
-static const char *const timeouts[] = {
-	"LIBFCGI_OS_CLOSE_POLL_TIMEOUT",
-	"LIBFCGI_IS_AF_UNIX_KEEPER_POLL_TIMEOUT"
-};
+static const char *const timeouts[] = { "LIBFCGI_OS_CLOSE_POLL_TIMEOUT",
+	"LIBFCGI_IS_AF_UNIX_KEEPER_POLL_TIMEOUT" };
 
 static struct http_source *
 source_of(struct http_request *request)
@@ -143,14 +141,12 @@ http_accept(struct http_source *source)
 			poll(NULL, 0, EXHAUSTED_PAUSE_MS);
 		return NULL;
 	}
-	*request = (struct http_request){
-		.arena = arena,
+	*request = (struct http_request){ .arena = arena,
 		.method = read_method(parameter(source, "REQUEST_METHOD")),
 		.path = read_path(source),
 		.query = parameter(source, "QUERY_STRING"),
 		.if_none_match = parameter(source, "HTTP_IF_NONE_MATCH"),
-		.content_length = parameter(source, "CONTENT_LENGTH")
-	};
+		.content_length = parameter(source, "CONTENT_LENGTH") };
 	if (request->query == NULL)
 		request->query = "";
 	return request;
@@ -168,15 +164,13 @@ static const char *
 reason(int status)
 {
 	static const struct {
-		int		 status;
-		const char	*reason;
-	} reasons[] = {
-		{ 200, "OK" }, { 304, "Not Modified" }, { 400, "Bad Request" },
-		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
-		{ 409, "Conflict" }, { 413, "Content Too Large" },
-		{ 500, "Internal Server Error" },
-		{ 503, "Service Unavailable" }
-	};
+		int status;
+		const char *reason;
+	} reasons[] = { { 200, "OK" }, { 304, "Not Modified" },
+		{ 400, "Bad Request" }, { 404, "Not Found" },
+		{ 405, "Method Not Allowed" }, { 409, "Conflict" },
+		{ 413, "Content Too Large" }, { 500, "Internal Server Error" },
+		{ 503, "Service Unavailable" } };
 	size_t i;
 
 	for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
@@ -209,11 +203,11 @@ put(struct http_request *request, int status, const char *body)
 
 	request->status = status;
 	strbuf_reset(head);
-	add_header(head, "Status", arena_printf(request->arena, "%d %s",
-	    status, reason(status)));
+	add_header(head, "Status",
+	    arena_printf(request->arena, "%d %s", status, reason(status)));
 	if (status != 304)
-		add_header(head, "Content-Length", arena_printf(
-		    request->arena, "%zu", strlen(body)));
+		add_header(head, "Content-Length",
+		    arena_printf(request->arena, "%zu", strlen(body)));
 	add_header(head, "X-Content-Type-Options", "nosniff");
 	if (source->headers.len > 0)
 		strbuf_add(head, source->headers.text, source->headers.len);
@@ -283,8 +277,8 @@ http_error(struct http_request *request, int status, const char *message)
 	if (error == NULL || text == NULL ||
 	    json_object_object_add(error, "error", text) != 0)
 		abort();
-	json = json_object_to_json_string_ext(error, JSON_C_TO_STRING_SPACED |
-	    JSON_C_TO_STRING_NOSLASHESCAPE);
+	json = json_object_to_json_string_ext(error,
+	    JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
 	request->problem = arena_strdup(request->arena, message);
 	http_answer(request, status, "application/json",
 	    arena_printf(request->arena, "%s\n", json));

@@ -17,13 +17,13 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
 
 struct http_request {
 	enum http_method method;
-	const char	*path;		/* as it was sent, without the query */
-	const char	*query;		/* what follows the ?, or "" */
-	const char	*if_none_match;	/* NULL when there is none */
-	const char	*content_length;	/* NULL or "" when there is none */
-	struct arena	*arena;		/* for whatever the answer needs */
-	int		 status;	/* of the answer, 0: not answered yet */
-	const char	*problem;	/* the message of http_error, if any */
+	const char *path;           /* as it was sent, without the query */
+	const char *query;          /* what follows the ?, or "" */
+	const char *if_none_match;  /* NULL when there is none */
+	const char *content_length; /* NULL or "" when there is none */
+	struct arena *arena;        /* for whatever the answer needs */
+	int status;                 /* of the answer, 0: not answered yet */
+	const char *problem;        /* the message of http_error, if any */
 };
 
 /* What a thread receives requests with. */
@@ -53,8 +53,8 @@ void http_finish(struct http_source *source);
 const char *http_method_name(enum http_method method);
 
 /* Adds a header to the answer to come. */
-void http_header(struct http_request *request, const char *name,
-    const char *value);
+void
+http_header(struct http_request *request, const char *name, const char *value);
 
 /* Answers, once; the body is a text of the content type, not to be stored. */
 void http_answer(struct http_request *request, int status, const char *type,
@@ -85,7 +85,7 @@ bool http_check_body(struct http_request *request);
  * The value of a parameter of the query, in the arena, not decoded; NULL when
  * there is none of this name.
  */
-const char *http_parameter(const struct http_request *request,
-    const char *name);
+const char *
+http_parameter(const struct http_request *request, const char *name);
 
 #endif

@@ -19,12 +19,12 @@
 
 #include "log.h"
 
-#define BACKLOG		1024
-#define PASSED_FD	3
+#define BACKLOG          1024
+#define PASSED_FD        3
 
 /* How long the workers of a master that was killed may take to leave. */
-#define PATIENCE_MS	2000
-#define PATIENCE_STEP_MS	20
+#define PATIENCE_MS      2000
+#define PATIENCE_STEP_MS 20
 
 static bool
 is_listening(int fd)
@@ -32,8 +32,9 @@ is_listening(int fd)
 	int listening = 0;
 	socklen_t len = sizeof(listening);
 
-	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening,
-	    &len) == 0 && listening;
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) ==
+	    0 &&
+	    listening;
 }
 
 static int
@@ -74,8 +75,10 @@ static bool
 is_live(const struct sockaddr_un *address)
 {
 	int fd = new_socket();
-	bool live = fd >= 0 && (connect(fd, (const struct sockaddr *)address,
-	    sizeof(*address)) == 0 || errno == EAGAIN);
+	bool live = fd >= 0 &&
+	    (connect(fd, (const struct sockaddr *)address, sizeof(*address)) ==
+		    0 ||
+		errno == EAGAIN);
 
 	if (fd >= 0)
 		close(fd);
@@ -100,7 +103,8 @@ is_free(const struct sockaddr_un *address)
 	for (waited_ms = 0; is_live(address); waited_ms += PATIENCE_STEP_MS) {
 		if (waited_ms >= PATIENCE_MS) {
 			log_error("cannot listen on '%s': another server "
-			    "does, stop it first", path);
+				  "does, stop it first",
+			    path);
 			return false;
 		}
 		poll(NULL, 0, PATIENCE_STEP_MS);
@@ -118,8 +122,8 @@ bind_to(int fd, const char *path)
 	struct sockaddr_un address = { 0 };
 	char beside[sizeof(address.sun_path)];
 
-	if (snprintf(beside, sizeof(beside), "%s.%d", path,
-	    (int)getpid()) >= (int)sizeof(beside)) {
+	if (snprintf(beside, sizeof(beside), "%s.%d", path, (int)getpid()) >=
+	    (int)sizeof(beside)) {
 		errno = ENAMETOOLONG;
 		return false;
 	}
@@ -160,8 +164,9 @@ listen_open(const char *path)
 	if (path != NULL && *path != '\0')
 		return own_socket(path);
 	fd = inherited_socket();
-	if (fd >= 0 && ((flags = fcntl(fd, F_GETFL)) < 0 ||
-	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
+	if (fd >= 0 &&
+	    ((flags = fcntl(fd, F_GETFL)) < 0 ||
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
 		log_error("cannot set up the socket: %s", strerror(errno));
 		return -1;
 	}

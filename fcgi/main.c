@@ -33,10 +33,10 @@ raise_descriptor_limit(void)
 int
 main(int argc, char *argv[])
 {
-	struct serve serve = {
-		.conninfo = "", .workers = 2, .threads = 256,
-		.wait_timeout_ms = 20000
-	};
+	struct serve serve = { .conninfo = "",
+		.workers = 2,
+		.threads = 256,
+		.wait_timeout_ms = 20000 };
 	const char *path = NULL;
 	const struct option_def defs[] = {
 		{ "database", OPTION_TEXT, &serve.conninfo, 0, 0,

@@ -19,45 +19,43 @@
 #include "site.h"
 #include "strbuf.h"
 
-#define ROUTES_MAX	24
-#define CLASSES		6	/* hundreds of a status; 0 is not used */
+#define ROUTES_MAX 24
+#define CLASSES    6 /* hundreds of a status; 0 is not used */
 
 /* Upper bounds of the histogram's buckets; the last bucket has none. */
 static const struct {
-	int64_t		 us;
-	const char	*seconds;
-} bounds[] = {
-	{ 1000, "0.001" }, { 2500, "0.0025" }, { 5000, "0.005" },
+	int64_t us;
+	const char *seconds;
+} bounds[] = { { 1000, "0.001" }, { 2500, "0.0025" }, { 5000, "0.005" },
 	{ 10000, "0.01" }, { 25000, "0.025" }, { 50000, "0.05" },
 	{ 100000, "0.1" }, { 250000, "0.25" }, { 500000, "0.5" },
 	{ 1000000, "1" }, { 2500000, "2.5" }, { 5000000, "5" },
-	{ 10000000, "10" }, { 30000000, "30" }, { INT64_MAX, "+Inf" }
-};
-#define BUCKETS		(sizeof(bounds) / sizeof(bounds[0]))
+	{ 10000000, "10" }, { 30000000, "30" }, { INT64_MAX, "+Inf" } };
+#define BUCKETS (sizeof(bounds) / sizeof(bounds[0]))
 
 typedef _Atomic uint64_t counter;
 
 struct route_counters {
-	counter		 classes[CLASSES];
-	counter		 buckets[BUCKETS];
-	counter		 duration_us;
+	counter classes[CLASSES];
+	counter buckets[BUCKETS];
+	counter duration_us;
 };
 
 /* What one worker counts, and its predecessors in the slot have counted. */
 struct slot {
-	struct route_counters routes[ROUTES_MAX + 1];	/* then: none */
-	counter		 batches, operations, reconnects;
-	counter		 waiting, busy;
+	struct route_counters routes[ROUTES_MAX + 1]; /* then: none */
+	counter batches, operations, reconnects;
+	counter waiting, busy;
 };
 
 struct metrics {
-	int		 workers;
-	size_t		 routes_len;
-	struct slot	*slots;		/* shared */
+	int workers;
+	size_t routes_len;
+	struct slot *slots; /* shared */
 	/* The worker's own. */
-	struct slot	*own;
-	struct client_stats before;	/* what its predecessors had counted */
-	pthread_mutex_t	 publishing;
+	struct slot *own;
+	struct client_stats before; /* what its predecessors had counted */
+	pthread_mutex_t publishing;
 };
 
 struct metrics *
@@ -72,8 +70,7 @@ metrics_new(int workers)
 	if (metrics->routes_len > ROUTES_MAX)
 		abort();
 	metrics->workers = workers;
-	metrics->slots = mmap(NULL,
-	    (size_t)workers * sizeof(*metrics->slots),
+	metrics->slots = mmap(NULL, (size_t)workers * sizeof(*metrics->slots),
 	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (metrics->slots == MAP_FAILED ||
 	    pthread_mutex_init(&metrics->publishing, NULL) != 0)
@@ -114,11 +111,9 @@ metrics_enter(struct metrics *metrics, int slot)
 	struct slot *own = &metrics->slots[slot];
 
 	metrics->own = own;
-	metrics->before = (struct client_stats){
-		.batches = get(&own->batches),
+	metrics->before = (struct client_stats){ .batches = get(&own->batches),
 		.operations = get(&own->operations),
-		.reconnects = get(&own->reconnects)
-	};
+		.reconnects = get(&own->reconnects) };
 	set(&own->waiting, 0);
 	set(&own->busy, 0);
 }
@@ -149,8 +144,9 @@ void
 metrics_end(struct metrics *metrics, const struct route *route, int status,
     int64_t duration_us, struct client *client)
 {
-	struct route_counters *counters = &metrics->own->routes[
-	    route == NULL ? metrics->routes_len : (size_t)(route - routes)];
+	struct route_counters *counters =
+	    &metrics->own->routes[route == NULL ? metrics->routes_len
+						: (size_t)(route - routes)];
 	size_t i = 0;
 
 	while (duration_us > bounds[i].us)
@@ -159,8 +155,7 @@ metrics_end(struct metrics *metrics, const struct route *route, int status,
 	add(&counters->duration_us, (uint64_t)duration_us);
 	add(&counters->classes[status / 100 % CLASSES], 1);
 	publish(metrics, client);
-	atomic_fetch_sub_explicit(&metrics->own->busy, 1,
-	    memory_order_relaxed);
+	atomic_fetch_sub_explicit(&metrics->own->busy, 1, memory_order_relaxed);
 }
 
 static void __attribute__((format(printf, 2, 3)))
@@ -192,8 +187,8 @@ sum(const struct metrics *metrics, size_t offset)
 	int i;
 
 	for (i = 0; i < metrics->workers; i++)
-		total += get((const counter *)(const void *)
-		    ((const char *)&metrics->slots[i] + offset));
+		total += get((const counter *)(const void
+			*)((const char *)&metrics->slots[i] + offset));
 	return total;
 }
 
@@ -202,8 +197,7 @@ put_sum(struct strbuf *page, const struct metrics *metrics, size_t offset,
     const char *name, const char *type, const char *help)
 {
 	put_type(page, name, type, help);
-	put(page, "widget_store_%s %" PRIu64 "\n", name,
-	    sum(metrics, offset));
+	put(page, "widget_store_%s %" PRIu64 "\n", name, sum(metrics, offset));
 }
 
 /* The offset of a counter of a route in a slot. */
@@ -227,11 +221,13 @@ put_requests(struct strbuf *page, const struct metrics *metrics, size_t route)
 	size_t i;
 
 	for (i = 1; i < CLASSES; i++) {
-		count = sum(metrics, route_offset(route,
-		    offsetof(struct route_counters, classes) +
-		    i * sizeof(counter)));
+		count = sum(metrics,
+		    route_offset(route,
+			offsetof(struct route_counters, classes) +
+			    i * sizeof(counter)));
 		if (count > 0)
-			put(page, "widget_store_http_requests_total"
+			put(page,
+			    "widget_store_http_requests_total"
 			    "{route=\"%s\",class=\"%zuxx\"} %" PRIu64 "\n",
 			    route_name(route), i, count);
 	}
@@ -241,14 +237,17 @@ static void
 put_durations(struct strbuf *page, const struct metrics *metrics, size_t route)
 {
 	static const char name[] = "widget_store_http_request_duration_seconds";
-	uint64_t count = 0, duration_us = sum(metrics, route_offset(route,
-	    offsetof(struct route_counters, duration_us)));
+	uint64_t count = 0,
+		 duration_us = sum(metrics,
+		     route_offset(route,
+			 offsetof(struct route_counters, duration_us)));
 	size_t i;
 
 	for (i = 0; i < BUCKETS; i++) {
-		count += sum(metrics, route_offset(route,
-		    offsetof(struct route_counters, buckets) +
-		    i * sizeof(counter)));
+		count += sum(metrics,
+		    route_offset(route,
+			offsetof(struct route_counters, buckets) +
+			    i * sizeof(counter)));
 		put(page, "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n",
 		    name, route_name(route), bounds[i].seconds, count);
 	}
@@ -292,10 +291,11 @@ void
 metrics_get(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	struct client_answer gauges = client_query(site->client,
-	    request->arena, "select string_agg(format("
+	struct client_answer gauges = client_query(site->client, request->arena,
+	    "select string_agg(format("
 	    "E'# TYPE durable_%s gauge\\ndurable_%s %s\\n', "
-	    "name, name, value), '') from durable.metrics()", NULL, NULL);
+	    "name, name, value), '') from durable.metrics()",
+	    NULL, NULL);
 	struct strbuf page = { 0 };
 
 	(void)segments;
@@ -305,7 +305,8 @@ metrics_get(struct http_request *request, const struct site *site,
 	    "threads_busy", "gauge", "Threads that have a request.");
 	put_type(&page, "threads", "gauge", "Threads there are.");
 	put(&page, "widget_store_threads %d\n", site->threads);
-	put_type(&page, "database_up", "gauge", "Whether the database answers.");
+	put_type(&page, "database_up", "gauge",
+	    "Whether the database answers.");
 	put(&page, "widget_store_database_up %d\n",
 	    gauges.outcome == CLIENT_ANSWERED);
 	if (gauges.outcome == CLIENT_ANSWERED)

@@ -25,7 +25,7 @@ void metrics_begin(struct metrics *metrics);
  * A thread has answered the request; route is NULL for one that has none.
  * Publishes the client's counters, too.
  */
-void metrics_end(struct metrics *metrics, const struct route *route,
-    int status, int64_t duration_us, struct client *client);
+void metrics_end(struct metrics *metrics, const struct route *route, int status,
+    int64_t duration_us, struct client *client);
 
 #endif

@@ -11,7 +11,7 @@
 #include "routes.h"
 #include "site.h"
 
-#define DIGITS_MAX	10	/* that an int has */
+#define DIGITS_MAX 10 /* that an int has */
 
 /* Whether the text is a plain number within the range. */
 static bool
@@ -55,9 +55,7 @@ void
 orders_get_one(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	static const struct answer_texts texts = {
-		.nothing = "Unknown order"
-	};
+	static const struct answer_texts texts = { .nothing = "Unknown order" };
 	struct client_answer answer;
 
 	if (!is_number(segments[0], 0, INT_MAX)) {

@@ -17,16 +17,17 @@ payment_post(struct http_request *request, const struct site *site,
 		.nothing = "Payment failed to process",
 		.unknown = "Unknown payment",
 		.late = "The payment is on record and not yet processed: "
-		    "repeat it"
+			"repeat it"
 	};
 	/* The key makes it one message a payment, whatever is repeated. */
-	const struct client_send send = {
-		.id = segments[0], .name = "checkout_workflow",
-		.topic = "payment_status", .key = "payment_status",
+	const struct client_send send = { .id = segments[0],
+		.name = "checkout_workflow",
+		.topic = "payment_status",
+		.key = "payment_status",
 		/* A segment has no character that JSON would escape. */
 		.message = arena_printf(request->arena, "\"%s\"", segments[1]),
-		.event = "order_id", .timeout_ms = site->wait_timeout_ms
-	};
+		.event = "order_id",
+		.timeout_ms = site->wait_timeout_ms };
 	struct client_answer answer;
 
 	if (answer_if_full(request, site))

@@ -16,8 +16,8 @@ product_get(struct http_request *request, const struct site *site,
 	static const struct answer_texts texts = {
 		.nothing = "There is no product"
 	};
-	struct client_answer answer = client_query(site->client,
-	    request->arena, "select store.product_json()", NULL, NULL);
+	struct client_answer answer = client_query(site->client, request->arena,
+	    "select store.product_json()", NULL, NULL);
 
 	(void)segments;
 	answer_with_json(request, &answer, &texts);
@@ -27,8 +27,8 @@ void
 product_restock(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	struct client_answer answer = client_query(site->client,
-	    request->arena, "select store.restock()", NULL, NULL);
+	struct client_answer answer = client_query(site->client, request->arena,
+	    "select store.restock()", NULL, NULL);
 
 	(void)segments;
 	answer_when_done(request, &answer);

@@ -9,7 +9,7 @@
 
 #include "arena.h"
 
-#define KEY_MAX	128
+#define KEY_MAX 128
 
 static const char key_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
@@ -52,8 +52,7 @@ take_segments(struct arena *arena, const char *path, const char *pattern,
 		len = strspn(path, key_characters);
 		if (len == 0 || len > KEY_MAX || taken == ROUTE_SEGMENTS_MAX)
 			return false;
-		segments[taken++] = arena_printf(arena, "%.*s", (int)len,
-		    path);
+		segments[taken++] = arena_printf(arena, "%.*s", (int)len, path);
 		path += len;
 		pattern += 2;
 	}
@@ -77,10 +76,9 @@ route_find(const struct route *routes, const struct http_request *request)
 		if (!is_like(request->path, route->pattern))
 			continue;
 		match.route = route;
-		match.allow = route->method == HTTP_GET ? "GET, HEAD" :
-		    "POST";
+		match.allow = route->method == HTTP_GET ? "GET, HEAD" : "POST";
 		if (!take_segments(request->arena, request->path,
-		    route->pattern, match.segments))
+			route->pattern, match.segments))
 			match.outcome = ROUTE_MALFORMED;
 		else if (!has_method(route, request->method))
 			match.outcome = ROUTE_WRONG_METHOD;

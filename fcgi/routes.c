@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-const struct route routes[] = {
-	{ HTTP_POST, "/checkout/{}", "checkout", checkout_post },
+const struct route routes[] = { { HTTP_POST, "/checkout/{}", "checkout",
+				    checkout_post },
 	{ HTTP_POST, "/payment_webhook/{}/{}", "payment", payment_post },
 	{ HTTP_GET, "/product", "product", product_get },
 	{ HTTP_GET, "/orders", "orders", orders_get },
@@ -21,6 +21,4 @@ const struct route routes[] = {
 	    crash_database },
 	{ HTTP_GET, "/healthz", "healthz", health_get },
 	{ HTTP_GET, "/readyz", "readyz", health_get_ready },
-	{ HTTP_GET, "/metrics", "metrics", metrics_get },
-	{ .pattern = NULL }
-};
+	{ HTTP_GET, "/metrics", "metrics", metrics_get }, { .pattern = NULL } };

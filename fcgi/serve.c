@@ -14,35 +14,26 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client.h"
 #include "log.h"
 #include "metrics.h"
+#include "monotonic.h"
 #include "prefork.h"
 #include "routes.h"
 #include "site.h"
 
-#define STACK_LEN	262144
+#define STACK_LEN 262144
 
 struct worker {
-	struct site	 site;
-	int		 listen_fd;
-	int		 stop_fd;	/* eventfd: take no more requests */
-	pthread_mutex_t	 turn;		/* to wait at the socket */
-	pthread_t	*threads;
-	int		 threads_len;
+	struct site site;
+	int listen_fd;
+	int stop_fd;          /* eventfd: take no more requests */
+	pthread_mutex_t turn; /* to wait at the socket */
+	pthread_t *threads;
+	int threads_len;
 };
-
-static int64_t
-monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* Answers a request; returns its route, NULL when it has none. */
 static const struct route *
@@ -59,7 +50,8 @@ answer(const struct site *site, struct http_request *request)
 		http_error(request, 404, "Not found");
 		break;
 	case ROUTE_MALFORMED:
-		http_error(request, 400, "A key or an id is 1 to 128 "
+		http_error(request, 400,
+		    "A key or an id is 1 to 128 "
 		    "characters of A-Z a-z 0-9 . _ ~ -");
 		break;
 	case ROUTE_WRONG_METHOD:
@@ -91,10 +83,8 @@ handle(const struct site *site, struct http_request *request)
 static bool
 wait_for_connection(struct worker *worker)
 {
-	struct pollfd fds[] = {
-		{ .fd = worker->stop_fd, .events = POLLIN },
-		{ .fd = worker->listen_fd, .events = POLLIN }
-	};
+	struct pollfd fds[] = { { .fd = worker->stop_fd, .events = POLLIN },
+		{ .fd = worker->listen_fd, .events = POLLIN } };
 
 	pthread_mutex_lock(&worker->turn);
 	if (poll(fds, 2, -1) < 0 && errno != EINTR)
@@ -173,9 +163,8 @@ stop_threads(struct worker *worker)
 static int
 wait_for_stop(const struct worker *worker, const struct prefork_worker *self)
 {
-	struct pollfd give_up = {
-		.fd = client_give_up_fd(worker->site.client), .events = POLLIN
-	};
+	struct pollfd give_up = { .fd = client_give_up_fd(worker->site.client),
+		.events = POLLIN };
 
 	while (!prefork_stopping()) {
 		if (ppoll(&give_up, 1, NULL, &self->wait_mask) < 0 &&
@@ -192,15 +181,13 @@ serve_work(struct prefork_worker *self, void *arg)
 {
 	const struct serve *serve = arg;
 	struct worker worker = {
-		.site = {
-			.metrics = serve->metrics,
-			.conninfo = serve->conninfo,
-			.threads = serve->threads * serve->workers,
-			/* Some are left for those who only read. */
-			.waiting_max = serve->threads - serve->threads / 8,
-			.wait_timeout_ms = serve->wait_timeout_ms,
-			.allow_crash = serve->allow_crash
-		},
+		.site = { .metrics = serve->metrics,
+		    .conninfo = serve->conninfo,
+		    .threads = serve->threads * serve->workers,
+		    /* Some are left for those who only read. */
+		    .waiting_max = serve->threads - serve->threads / 8,
+		    .wait_timeout_ms = serve->wait_timeout_ms,
+		    .allow_crash = serve->allow_crash },
 		.listen_fd = serve->listen_fd,
 		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.turn = PTHREAD_MUTEX_INITIALIZER,

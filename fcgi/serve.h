@@ -11,13 +11,13 @@ struct metrics;
 struct prefork_worker;
 
 struct serve {
-	const char	*conninfo;	/* libpq's; "" for the environment */
-	int		 listen_fd;	/* shared by all workers */
-	int		 workers;
-	int		 threads;	/* of a worker */
-	int		 wait_timeout_ms;	/* for an event */
-	bool		 allow_crash;
-	struct metrics	*metrics;
+	const char *conninfo; /* libpq's; "" for the environment */
+	int listen_fd;        /* shared by all workers */
+	int workers;
+	int threads;         /* of a worker */
+	int wait_timeout_ms; /* for an event */
+	bool allow_crash;
+	struct metrics *metrics;
 };
 
 /*

@@ -11,13 +11,13 @@ struct client;
 struct metrics;
 
 struct site {
-	struct client	*client;
-	struct metrics	*metrics;
-	const char	*conninfo;
-	int		 threads;	/* of all workers */
-	int		 waiting_max;	/* requests of this worker that wait */
-	int		 wait_timeout_ms;
-	bool		 allow_crash;
+	struct client *client;
+	struct metrics *metrics;
+	const char *conninfo;
+	int threads;     /* of all workers */
+	int waiting_max; /* requests of this worker that wait */
+	int wait_timeout_ms;
+	bool allow_crash;
 };
 
 #endif

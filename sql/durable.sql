@@ -80,6 +80,8 @@ create table if not exists durable.suspects (
 comment on table durable.suspects is
     'Workflows that may have killed their process.  Written before a turn '
     'that follows a crash, emptied by its commit; what is left runs alone.';
+comment on column durable.suspects.workflow_uuid is
+    'The workflow, due when it was noted.';
 comment on column durable.suspects.attempts is
     'Runs begun since the last one that ended in a commit.';
 
@@ -243,14 +245,11 @@ referencing new table as arrived
 for each statement
 execute function durable.wake_by_event();
 
--- A success without a parent has nobody to wake: the common case is free.
 create or replace trigger durable_wake_by_status
 after update of status on dbos.workflow_status
 for each row
 when (old.status is distinct from new.status
-    and new.status <> 'PENDING'
-    and (new.status not in ('SUCCESS', 'ERROR')
-        or new.parent_workflow_id is not null))
+    and new.status <> 'PENDING')
 execute function durable.wake_by_status();
 
 create or replace trigger durable_forget_workflow

@@ -18,6 +18,9 @@ create table if not exists store.products (
         constraint products_price check (price >= 0)
 ) with (fillfactor = 50);
 comment on table store.products is 'What is for sale: one widget.';
+comment on column store.products.product_id is 'Always 1.';
+comment on column store.products.product is 'Its name.';
+comment on column store.products.description is 'What the page says of it.';
 comment on column store.products.inventory is 'How many are not reserved.';
 comment on column store.products.price is 'In dollars.';
 
@@ -32,8 +35,12 @@ create table if not exists store.orders (
         check (progress_remaining between 0 and 10)
 ) with (fillfactor = 70);
 comment on table store.orders is 'One row per checkout.';
+comment on column store.orders.order_id is
+    'Its number, which the customer sees; some are left out.';
 comment on column store.orders.order_status is
     '-1 cancelled, 0 pending, 1 dispatched, 2 paid.';
+comment on column store.orders.last_update_time is
+    'When it was made, or its status or progress changed.';
 comment on column store.orders.progress_remaining is
     'Steps left until a paid order is dispatched.';
 

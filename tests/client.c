@@ -13,15 +13,15 @@
 #include "log.h"
 #include "tap.h"
 
-#define WAIT_MS		20000
-#define CALLERS		16
-#define WEB		"user=widget_store_web"
+#define WAIT_MS 20000
+#define CALLERS 16
+#define WEB     "user=widget_store_web"
 
 /* A thread that starts a workflow and waits for its event. */
 struct caller {
-	pthread_t	 thread;
+	pthread_t thread;
 	struct client_start start;
-	struct arena	*arena;
+	struct arena *arena;
 	struct client_answer answer;
 };
 
@@ -35,8 +35,9 @@ sql(const char *statement, const char *param1, const char *param2)
 {
 	const char *const params[] = { param1, param2 };
 	const struct db_rows *rows = db_query(db, arena, statement,
-	    strstr(statement, "$2") != NULL ? 2 :
-	    strstr(statement, "$1") != NULL, params);
+	    strstr(statement, "$2") != NULL ? 2
+					    : strstr(statement, "$1") != NULL,
+	    params);
 
 	if (rows == NULL) {
 		diag("%s", db_last_error(db)->message);
@@ -65,32 +66,36 @@ wait_sql(const char *want, const char *statement, const char *param1,
 static bool
 wait_start(const char *id)
 {
-	return wait_sql("1", "select count(*) from dbos.workflow_status "
-	    "where workflow_uuid = $1", id, NULL);
+	return wait_sql("1",
+	    "select count(*) from dbos.workflow_status "
+	    "where workflow_uuid = $1",
+	    id, NULL);
 }
 
 static void
 set_event(const char *id, const char *value)
 {
 	sql("insert into dbos.workflow_events (workflow_uuid, key, value, "
-	    "serialization) values ($1, 'answer', $2, 'portable_json')", id,
-	    value);
+	    "serialization) values ($1, 'answer', $2, 'portable_json')",
+	    id, value);
 }
 
 static void
 notify(const char *id)
 {
 	sql("select pg_notify('dbos_workflow_events_channel', "
-	    "$1 || '::answer')", id, NULL);
+	    "$1 || '::answer')",
+	    id, NULL);
 }
 
 static struct client_start
 start_of(const char *id, int timeout_ms)
 {
-	return (struct client_start){
-		.id = id, .name = "a_workflow", .queue = "a_queue",
-		.event = "answer", .timeout_ms = timeout_ms
-	};
+	return (struct client_start){ .id = id,
+		.name = "a_workflow",
+		.queue = "a_queue",
+		.event = "answer",
+		.timeout_ms = timeout_ms };
 }
 
 static struct client_answer
@@ -112,11 +117,13 @@ start_only(const char *id)
 static struct client_answer
 send_message(const char *id, const char *message, int timeout_ms)
 {
-	const struct client_send wanted = {
-		.id = id, .name = "a_workflow", .topic = "a_topic",
-		.message = message, .key = "a_key", .event = "answer",
-		.timeout_ms = timeout_ms
-	};
+	const struct client_send wanted = { .id = id,
+		.name = "a_workflow",
+		.topic = "a_topic",
+		.message = message,
+		.key = "a_key",
+		.event = "answer",
+		.timeout_ms = timeout_ms };
 
 	return client_send(client, arena, &wanted);
 }
@@ -133,9 +140,8 @@ run_caller(void *arg)
 static void
 call(struct caller *caller, const char *id)
 {
-	*caller = (struct caller){
-		.start = start_of(id, WAIT_MS), .arena = arena_new()
-	};
+	*caller = (struct caller){ .start = start_of(id, WAIT_MS),
+		.arena = arena_new() };
 	if (pthread_create(&caller->thread, NULL, run_caller, caller) != 0)
 		abort();
 }
@@ -181,7 +187,8 @@ test_events(void)
 	call(&caller, "ended");
 	wait_start("ended");
 	sql("update dbos.workflow_status set status = 'SUCCESS' "
-	    "where workflow_uuid = $1", "ended", NULL);
+	    "where workflow_uuid = $1",
+	    "ended", NULL);
 	is_int(hear(&caller).outcome, CLIENT_NOTHING,
 	    "nothing comes from a workflow that has ended");
 }
@@ -236,8 +243,9 @@ test_messages(void)
 	is_str(send_message("receiver", "\"two\"", WAIT_MS).value, "true",
 	    "sent again, it gets the answer");
 	is_str(sql("select string_agg(message, ',') from dbos.notifications "
-	    "where destination_uuid = $1 and topic = $2", "receiver",
-	    "a_topic"), "\"one\"", "but there is one message");
+		   "where destination_uuid = $1 and topic = $2",
+		   "receiver", "a_topic"),
+	    "\"one\"", "but there is one message");
 }
 
 static void
@@ -245,14 +253,17 @@ test_queries(void)
 {
 	is_str(client_query(client, arena, "select $1 || $2", "a", "b").value,
 	    "ab", "a query with parameters");
-	is_int(client_query(client, arena, "select $1 || $2", "a",
-	    NULL).outcome, CLIENT_NOTHING, "null is no answer");
-	is_int(client_query(client, arena, "select 1 where false", NULL,
-	    NULL).outcome, CLIENT_NOTHING, "nor is no row");
+	is_int(
+	    client_query(client, arena, "select $1 || $2", "a", NULL).outcome,
+	    CLIENT_NOTHING, "null is no answer");
+	is_int(client_query(client, arena, "select 1 where false", NULL, NULL)
+		   .outcome,
+	    CLIENT_NOTHING, "nor is no row");
 	is_int(client_query(client, arena, "select 1 / 0", NULL, NULL).outcome,
 	    CLIENT_REFUSED, "a wrong query is refused");
 	is_int(client_query(client, arena,
-	    "select count(*) from dbos.workflow_status", NULL, NULL).outcome,
+		   "select count(*) from dbos.workflow_status", NULL, NULL)
+		   .outcome,
 	    CLIENT_REFUSED, "the web's role reads no table");
 	is_str(client_query(client, arena, "select 2", NULL, NULL).value, "2",
 	    "what is refused breaks nothing");
@@ -269,8 +280,8 @@ test_culprit(void)
 	sql("begin", NULL, NULL);
 	sql("lock table dbos.workflow_status in share mode", NULL, NULL);
 	for (i = 0; i < CALLERS; i++) {
-		snprintf(ids[i], sizeof(ids[i]), i == 5 ? "bad\xff" :
-		    "good-%d", i);
+		snprintf(ids[i], sizeof(ids[i]), i == 5 ? "bad\xff" : "good-%d",
+		    i);
 		call(&callers[i], ids[i]);
 	}
 	sql("commit", NULL, NULL);
@@ -289,7 +300,8 @@ static void
 lose_connection(void)
 {
 	sql("select count(pg_terminate_backend(pid)) from pg_stat_activity "
-	    "where application_name = $1", "test web", NULL);
+	    "where application_name = $1",
+	    "test web", NULL);
 }
 
 static void

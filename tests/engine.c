@@ -20,7 +20,7 @@
 #include "prefork.h"
 #include "tap.h"
 
-#define WAIT_S	30
+#define WAIT_S 30
 
 static struct db *db;
 static struct arena *arena;
@@ -74,11 +74,15 @@ start(const char *id, const char *name, const char *input)
 static const char *
 ended(const char *id)
 {
-	wait_sql("true", arena_printf(arena, "select status not in ('PENDING', "
-	    "'ENQUEUED', 'DELAYED') from dbos.workflow_status "
-	    "where workflow_uuid = '%s'", id));
+	wait_sql("true",
+	    arena_printf(arena,
+		"select status not in ('PENDING', "
+		"'ENQUEUED', 'DELAYED') from dbos.workflow_status "
+		"where workflow_uuid = '%s'",
+		id));
 	return sql("select status from dbos.workflow_status "
-	    "where workflow_uuid = '%s'", id);
+		   "where workflow_uuid = '%s'",
+	    id);
 }
 
 static const char *
@@ -86,15 +90,17 @@ output(const char *id)
 {
 	ended(id);
 	return sql("select coalesce(output, error) from dbos.workflow_output "
-	    "where workflow_uuid = '%s'", id);
+		   "where workflow_uuid = '%s'",
+	    id);
 }
 
 static const char *
 steps(const char *id)
 {
 	return sql("select string_agg(function_id || ' ' || function_name, "
-	    "', ' order by function_id) from dbos.operation_outputs "
-	    "where workflow_uuid = '%s'", id);
+		   "', ' order by function_id) from dbos.operation_outputs "
+		   "where workflow_uuid = '%s'",
+	    id);
 }
 
 static const char *
@@ -120,18 +126,21 @@ values(struct workflow *wf, json_object *input)
 	json_object *all = wf_own(wf, json_object_new_object());
 
 	json_object_object_add(all, "input", json_object_get(input));
-	json_object_object_add(all, "boolean", json_object_get(
-	    wf_sql(wf, "boolean", "select true", 0, NULL)));
-	json_object_object_add(all, "int", json_object_get(
-	    wf_sql(wf, "int", "select 9007199254740993", 0, NULL)));
-	json_object_object_add(all, "text", json_object_get(
-	    wf_sql(wf, "text", "select $1::text", 1, params)));
-	json_object_object_add(all, "json", json_object_get(wf_sql(wf, "json",
-	    "select json_build_object('a', 1.50)", 0, NULL)));
-	json_object_object_add(all, "null", json_object_get(
-	    wf_sql(wf, "null", "select null::int", 0, NULL)));
-	json_object_object_add(all, "none", json_object_get(
-	    wf_sql(wf, "none", "select 1 where false", 0, NULL)));
+	json_object_object_add(all, "boolean",
+	    json_object_get(wf_sql(wf, "boolean", "select true", 0, NULL)));
+	json_object_object_add(all, "int",
+	    json_object_get(
+		wf_sql(wf, "int", "select 9007199254740993", 0, NULL)));
+	json_object_object_add(all, "text",
+	    json_object_get(wf_sql(wf, "text", "select $1::text", 1, params)));
+	json_object_object_add(all, "json",
+	    json_object_get(wf_sql(wf, "json",
+		"select json_build_object('a', 1.50)", 0, NULL)));
+	json_object_object_add(all, "null",
+	    json_object_get(wf_sql(wf, "null", "select null::int", 0, NULL)));
+	json_object_object_add(all, "none",
+	    json_object_get(
+		wf_sql(wf, "none", "select 1 where false", 0, NULL)));
 	wf_sleep(wf, 1);
 	return json_object_get(all);
 }
@@ -178,8 +187,8 @@ two_rows(struct step *step, void *arg)
 	const char *const *params = arg;
 	json_object *first;
 
-	first = step_sql(step,
-	    "insert into test.notes values ($1) returning 7", 1, params);
+	first = step_sql(step, "insert into test.notes values ($1) returning 7",
+	    1, params);
 	step_sql(step, "insert into test.notes values ($1)", 1, params);
 	if (params[1] != NULL)
 		step_fail(step, "TooMany", "%s", params[1]);
@@ -243,10 +252,10 @@ event_reader(struct workflow *wf, json_object *input)
 	const char *id = json_object_get_string(input);
 	json_object *all = wf_own(wf, json_object_new_array());
 
-	json_object_array_add(all, json_object_get(
-	    wf_get_event(wf, id, "colour", 60000)));
-	json_object_array_add(all, json_object_get(
-	    wf_get_event(wf, id, "nothing", 50)));
+	json_object_array_add(all,
+	    json_object_get(wf_get_event(wf, id, "colour", 60000)));
+	json_object_array_add(all,
+	    json_object_get(wf_get_event(wf, id, "nothing", 50)));
 	return json_object_get(all);
 }
 
@@ -346,14 +355,16 @@ looper(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-#define TYPE(function)	{ #function, "1", function }
-static const struct workflow_type all_types[] = {
-	TYPE(values), TYPE(refused), TYPE(refused_later), TYPE(transaction),
-	TYPE(parent), TYPE(event_reader), TYPE(event_setter), TYPE(sender),
-	TYPE(receiver), TYPE(sleeper), TYPE(player), TYPE(segfaulter),
-	TYPE(looper), { "versioned", "1", first_version },
-	{ "versioned", "2", second_version }
-};
+#define TYPE(function) \
+	{ \
+#function, "1", function \
+	}
+static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
+	TYPE(refused_later), TYPE(transaction), TYPE(parent),
+	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
+	TYPE(sleeper), TYPE(player), TYPE(segfaulter), TYPE(looper),
+	{ "versioned", "1", first_version },
+	{ "versioned", "2", second_version } };
 
 static pid_t
 start_daemon(const struct engine *engine)
@@ -371,7 +382,8 @@ static void
 test_steps(void)
 {
 	start("values", "values", "{\"n\": 1.10}");
-	is_str(output("values"), "{\"input\":{\"n\":1.10},\"boolean\":true,"
+	is_str(output("values"),
+	    "{\"input\":{\"n\":1.10},\"boolean\":true,"
 	    "\"int\":9007199254740993,\"text\":\"quote \\\" back \\\\ slash / "
 	    "\xc3\xa9\",\"json\":{\"a\":1.50},\"null\":null,\"none\":null}",
 	    "a step's result comes back as it was, also from the journal");
@@ -383,8 +395,10 @@ test_steps(void)
 	start("fatal", "refused", "false");
 	is_str(ended("fatal"), "ERROR", "one that is not fails it");
 	is_str(notes("fatal"), "1", "the step before it stands");
-	is_str(output("fatal"), "{\"name\":\"DatabaseError\",\"message\":"
-	    "\"division by zero (SQLSTATE 22012)\"}", "the error is recorded");
+	is_str(output("fatal"),
+	    "{\"name\":\"DatabaseError\",\"message\":"
+	    "\"division by zero (SQLSTATE 22012)\"}",
+	    "the error is recorded");
 
 	start("transaction", "transaction", "null");
 	is_str(output("transaction"), "\"TooMany\"",
@@ -404,8 +418,9 @@ test_isolation(void)
 	    "'{}', '{}', '{}', '{}', '{}') "
 	    "from (select n, 'many' || n as id from generate_series(1, 50) n) "
 	    "as s");
-	ok(wait_sql("49", "select count(*) from dbos.workflow_status "
-	    "where workflow_uuid like 'many%' and status = 'SUCCESS'"),
+	ok(wait_sql("49",
+	       "select count(*) from dbos.workflow_status "
+	       "where workflow_uuid like 'many%' and status = 'SUCCESS'"),
 	    "the others of a refused turn go on");
 	is_str(ended("many25"), "ERROR", "only the culprit meets its error");
 	is_str(notes("many25"), "1", "its step before the error stands");
@@ -418,11 +433,13 @@ test_children(void)
 {
 	start("parent", "parent", "null");
 	is_str(output("parent"), "42", "a child's result comes back");
-	is_str(steps("parent"), "0 child, 1 DBOS.getResult, 2 child, "
-	    "3 DBOS.getResult, 4 good", "with the names of the family");
+	is_str(steps("parent"),
+	    "0 child, 1 DBOS.getResult, 2 child, "
+	    "3 DBOS.getResult, 4 good",
+	    "with the names of the family");
 	is_str(sql("select parent_workflow_id from dbos.workflow_status "
-	    "where workflow_uuid = 'parent-0'"), "parent",
-	    "the child is <parent>-<step>");
+		   "where workflow_uuid = 'parent-0'"),
+	    "parent", "the child is <parent>-<step>");
 	is_str(notes("parent-0"), "1", "a child runs once");
 }
 
@@ -431,26 +448,30 @@ test_events_and_messages(void)
 {
 	start("reader", "event_reader", "\"setter\"");
 	start("setter", "event_setter", "null");
-	ok(wait_sql("2", "select count(*) from durable.waits "
-	    "where workflow_uuid in ('reader', 'setter')"),
+	ok(wait_sql("2",
+	       "select count(*) from durable.waits "
+	       "where workflow_uuid in ('reader', 'setter')"),
 	    "who waits is a row");
 	start("sender", "sender", "\"setter\"");
 	is_str(output("sender"), "\"sent\"",
 	    "a message to nobody is an error, one to somebody is none");
 	is_str(output("reader"), "[\"blue\",null]",
 	    "an event wakes who waits for it; one that never comes times out");
-	is_str(steps("reader"), "0 DBOS.getEvent, 1 DBOS.sleep, "
-	    "2 DBOS.getEvent, 3 DBOS.sleep", "each wait has its time-out");
+	is_str(steps("reader"),
+	    "0 DBOS.getEvent, 1 DBOS.sleep, "
+	    "2 DBOS.getEvent, 3 DBOS.sleep",
+	    "each wait has its time-out");
 	is_str(sql("select string_agg(value, ' ' order by function_id) "
-	    "from dbos.workflow_events_history "
-	    "where workflow_uuid = 'setter'"), "\"red\" \"blue\"",
-	    "the history has both values");
+		   "from dbos.workflow_events_history "
+		   "where workflow_uuid = 'setter'"),
+	    "\"red\" \"blue\"", "the history has both values");
 
 	start("receiver", "receiver", "null");
 	sql("select dbos.send_message('receiver', '1', 'topic')");
 	sql("select dbos.send_message('receiver', '0', 'elsewhere')");
-	ok(wait_sql("true", "select consumed from dbos.notifications "
-	    "where destination_uuid = 'receiver' and message = '1'"),
+	ok(wait_sql("true",
+	       "select consumed from dbos.notifications "
+	       "where destination_uuid = 'receiver' and message = '1'"),
 	    "a message of another program arrives");
 	sql("insert into dbos.notifications (destination_uuid, topic, message, "
 	    "serialization, created_at_epoch_ms) values "
@@ -460,9 +481,9 @@ test_events_and_messages(void)
 	is_str(output("receiver"), "[1,2,3,null]",
 	    "messages come in their order, in any format, then the time-out");
 	is_str(sql("select string_agg(consumed_by_function_id::text, ',' "
-	    "order by consumed_by_function_id) from dbos.notifications "
-	    "where destination_uuid = 'receiver' and consumed"), "0,2,4",
-	    "each is marked with the step that took it");
+		   "order by consumed_by_function_id) from dbos.notifications "
+		   "where destination_uuid = 'receiver' and consumed"),
+	    "0,2,4", "each is marked with the step that took it");
 }
 
 static void
@@ -473,42 +494,50 @@ test_wake_ups(void)
 	    "array_agg(json_build_object('other', "
 	    "'player' || (n + (n %% 2) * 2 - 1))::text), 'test', "
 	    "'{}', '{}', '{}', '{}', '{}') from generate_series(1, 100) as n");
-	ok(wait_sql("100", "select count(*) from dbos.workflow_status "
-	    "where workflow_uuid like 'player%' and status = 'SUCCESS'"),
+	ok(wait_sql("100",
+	       "select count(*) from dbos.workflow_status "
+	       "where workflow_uuid like 'player%' and status = 'SUCCESS'"),
 	    "of a thousand wake-ups over three workers none is lost");
 	is_str(sql("select count(*) from dbos.notifications "
-	    "where destination_uuid like 'player%%'"), "1000",
-	    "and no message was sent twice");
+		   "where destination_uuid like 'player%%'"),
+	    "1000", "and no message was sent twice");
 }
 
 static void
 test_control(void)
 {
 	start("cancelled", "sleeper", "null");
-	ok(wait_sql("1", "select count(*) from durable.waits "
-	    "where workflow_uuid = 'cancelled'"), "a sleeper sleeps");
+	ok(wait_sql("1",
+	       "select count(*) from durable.waits "
+	       "where workflow_uuid = 'cancelled'"),
+	    "a sleeper sleeps");
 	sql("update dbos.workflow_status set status = 'CANCELLED', "
 	    "owner_xid = null, queue_name = null, completed_at = 1 "
 	    "where workflow_uuid = 'cancelled'");
 	is_str(sql("select count(*) from durable.waits "
-	    "where workflow_uuid = 'cancelled'"), "0",
-	    "cancelled by a tool, it waits no more");
+		   "where workflow_uuid = 'cancelled'"),
+	    "0", "cancelled by a tool, it waits no more");
 
 	sql("select dbos.enqueue_workflow('sleeper', 'test', "
 	    "workflow_id => 'late', timeout_ms => 100)");
 	is_str(ended("late"), "CANCELLED", "past its deadline it is cancelled");
 	is_str(sql("select count(*) from durable.waits "
-	    "where workflow_uuid = 'late'"), "0", "and waits no more either");
+		   "where workflow_uuid = 'late'"),
+	    "0", "and waits no more either");
 
 	start("diverged", "receiver", "null");
-	ok(wait_sql("1", "select count(*) from durable.waits "
-	    "where workflow_uuid = 'diverged'"), "a receiver waits");
+	ok(wait_sql("1",
+	       "select count(*) from durable.waits "
+	       "where workflow_uuid = 'diverged'"),
+	    "a receiver waits");
 	sql("update dbos.operation_outputs set function_name = 'other' "
 	    "where workflow_uuid = 'diverged'");
 	sql("select dbos.send_message('diverged', '1', 'topic')");
 	is_str(ended("diverged"), "ERROR", "a replay that differs fails");
-	ok(strstr(output("diverged"), "recorded as 'other', but the function "
-	    "now calls 'DBOS.sleep'") != NULL, "with an error that names both");
+	ok(strstr(output("diverged"),
+	       "recorded as 'other', but the function "
+	       "now calls 'DBOS.sleep'") != NULL,
+	    "with an error that names both");
 
 	sql("select dbos.enqueue_workflow('versioned', 'test', "
 	    "workflow_id => 'v1', app_version => '1')");
@@ -538,8 +567,9 @@ test_poison(void)
 	    "array_agg('good'::text), array_agg('test'::text), "
 	    "array_agg(null::text), 'test', "
 	    "'{}', '{}', '{}', '{}', '{}') from generate_series(1, 50) as n");
-	ok(wait_sql("50", "select count(*) from dbos.workflow_status "
-	    "where workflow_uuid like 'healthy%' and status = 'SUCCESS'"),
+	ok(wait_sql("50",
+	       "select count(*) from dbos.workflow_status "
+	       "where workflow_uuid like 'healthy%' and status = 'SUCCESS'"),
 	    "a workflow that kills its process does not stop the others");
 	is_str(ended("poison"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
 	    "it is given up in the end");
@@ -554,16 +584,17 @@ test_poison(void)
 int
 main(void)
 {
-	static const char *const queues[] = {
-		"test", ENGINE_INTERNAL_QUEUE, NULL
-	};
-	const struct workflow_type *types[
-	    sizeof(all_types) / sizeof(all_types[0]) + 3];
-	struct engine engine = {
-		.conninfo = "", .application = "test", .executor = "tests",
-		.queues = queues, .turn_size = 16, .turn_limit_s = 2,
-		.max_attempts = 3
-	};
+	static const char *const queues[] = { "test", ENGINE_INTERNAL_QUEUE,
+		NULL };
+	const struct workflow_type
+	    *types[sizeof(all_types) / sizeof(all_types[0]) + 3];
+	struct engine engine = { .conninfo = "",
+		.application = "test",
+		.executor = "tests",
+		.queues = queues,
+		.turn_size = 16,
+		.turn_limit_s = 2,
+		.max_attempts = 3 };
 	size_t n = 0;
 	int status;
 	pid_t daemon;
@@ -577,13 +608,14 @@ main(void)
 
 	arena = arena_new();
 	db = db_new("", "test");
-	if (!db_connect(db, "create schema test;"
-	    "create table test.notes (id text not null);"
-	    "create function test.run(statement text) returns text "
-	    "language plpgsql as $$ declare got text; begin "
-	    "if statement like 'select%' then "
-	    "execute statement into got; else execute statement; end if; "
-	    "return got; end $$;"))
+	if (!db_connect(db,
+		"create schema test;"
+		"create table test.notes (id text not null);"
+		"create function test.run(statement text) returns text "
+		"language plpgsql as $$ declare got text; begin "
+		"if statement like 'select%' then "
+		"execute statement into got; else execute statement; end if; "
+		"return got; end $$;"))
 		return !ok(false, db_last_error(db)->message);
 	daemon = start_daemon(&engine);
 	test_steps();

@@ -40,7 +40,8 @@ main(void)
 	unsetenv("JOURNAL_STREAM");
 	log_open("store");
 	ok(strstr(logged("hello"), "Z store[") != NULL &&
-	    strstr(line, "]: hello\n") != NULL, "a line says who and when");
+		strstr(line, "]: hello\n") != NULL,
+	    "a line says who and when");
 	setenv("JOURNAL_STREAM", "1:2", 1);
 	is_str(logged("hello"), "<6>hello\n",
 	    "under journald it begins with its priority");

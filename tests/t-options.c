@@ -9,18 +9,17 @@
 #include "options.h"
 #include "tap.h"
 
-#define ARGS_MAX	8
+#define ARGS_MAX 8
 
 static const char *database = "";
 static int workers = 2;
 static bool allow_crash;
 
-static const struct option_def defs[] = {
-	{ "database", OPTION_TEXT, &database, 0, 0, "connection string" },
+static const struct option_def defs[] = { { "database", OPTION_TEXT, &database,
+					      0, 0, "connection string" },
 	{ "workers", OPTION_NUMBER, &workers, 1, 64, "worker processes" },
 	{ "allow-crash", OPTION_YES_NO, &allow_crash, 0, 0, "may crash" },
-	{ .name = NULL }
-};
+	{ .name = NULL } };
 
 static char path[] = "/tmp/t-options.XXXXXX";
 static char said[4096];
@@ -54,8 +53,8 @@ read_options(const char *const args[])
 		_exit(0);
 	}
 	close(pipe_fds[1]);
-	while ((got = read(pipe_fds[0], said + len,
-	    sizeof(said) - 1 - len)) > 0)
+	while (
+	    (got = read(pipe_fds[0], said + len, sizeof(said) - 1 - len)) > 0)
 		len += (size_t)got;
 	said[len] = '\0';
 	close(pipe_fds[0]);
@@ -72,7 +71,11 @@ write_file(const char *text)
 		abort();
 }
 
-#define ARGS(...)	(const char *const[]){ __VA_ARGS__, NULL }
+#define ARGS(...) \
+	(const char *const[]) \
+	{ \
+		__VA_ARGS__, NULL \
+	}
 
 static void
 gives(const char *const args[], const char *wanted, const char *title)
@@ -92,8 +95,9 @@ refuses(const char *const args[], const char *part, const char *title)
 	const char *newline = strchr(said, '\n');
 
 	if (!ok(status == 2 && strstr(said, part) != NULL &&
-	    strncmp(said, "program: ", 9) == 0 && newline != NULL &&
-	    newline[1] == '\0', title))
+		    strncmp(said, "program: ", 9) == 0 && newline != NULL &&
+		    newline[1] == '\0',
+		title))
 		diag("status %d: %s", status, said);
 }
 
@@ -119,7 +123,7 @@ static void
 test_file(void)
 {
 	write_file("# a comment\n\n  workers = 7  # another\r\n"
-	    "database = user=x password=a#b\nallow-crash=yes");
+		   "database = user=x password=a#b\nallow-crash=yes");
 	gives(ARGS("--config", path), "user=x password=a#b|7|yes",
 	    "a file says what the command line could");
 	gives(ARGS("--workers=9", "--config", path),
@@ -163,7 +167,7 @@ test_questions(void)
 {
 	is_int(read_options(ARGS("--help")), 0, "--help is no mistake");
 	ok(strstr(said, "worker processes: 1 to 64 (2)") != NULL &&
-	    strstr(said, "--config FILE") != NULL,
+		strstr(said, "--config FILE") != NULL,
 	    "--help tells ranges and defaults");
 	is_int(read_options(ARGS("--version")), 0, "--version is no mistake");
 	is_str(said, "program 1.2.3\n", "--version tells the version");

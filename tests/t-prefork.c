@@ -13,14 +13,14 @@
 #include "prefork.h"
 #include "tap.h"
 
-#define WAIT_MS	10000
+#define WAIT_MS 10000
 
 /* What a worker tells the test, through a pipe. */
 struct report {
-	pid_t	 pid;
-	int	 slot;
-	bool	 after_crash;
-	bool	 leaving;
+	pid_t pid;
+	int slot;
+	bool after_crash;
+	bool leaving;
 };
 
 static int reports[2];
@@ -28,10 +28,10 @@ static int reports[2];
 static void
 tell(const struct prefork_worker *self, bool leaving)
 {
-	const struct report report = {
-		.pid = getpid(), .slot = self->slot,
-		.after_crash = self->after_crash, .leaving = leaving
-	};
+	const struct report report = { .pid = getpid(),
+		.slot = self->slot,
+		.after_crash = self->after_crash,
+		.leaving = leaving };
 
 	if (write(reports[1], &report, sizeof(report)) != sizeof(report))
 		abort();

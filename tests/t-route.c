@@ -21,22 +21,19 @@ nothing(struct http_request *request, const struct site *site,
 	(void)segments;
 }
 
-static const struct route table[] = {
-	{ HTTP_POST, "/buy/{}", "buy", nothing },
+static const struct route table[] = { { HTTP_POST, "/buy/{}", "buy", nothing },
 	{ HTTP_POST, "/pay/{}/{}", "pay", nothing },
 	{ HTTP_GET, "/list", "list", nothing },
 	{ HTTP_GET, "/item/{}", "item", nothing },
-	{ HTTP_POST, "/list/clear", "clear", nothing },
-	{ .pattern = NULL }
-};
+	{ HTTP_POST, "/list/clear", "clear", nothing }, { .pattern = NULL } };
 
 /* Names what a request meets. */
 static const char *
 find(enum http_method method, const char *path)
 {
-	const struct http_request request = {
-		.method = method, .path = path, .arena = arena
-	};
+	const struct http_request request = { .method = method,
+		.path = path,
+		.arena = arena };
 	struct route_match match = route_find(table, &request);
 
 	switch (match.outcome) {
@@ -86,8 +83,7 @@ test_keys(void)
 	is_str(find(HTTP_POST, "/pay/one"), "malformed", "one key of two");
 	is_str(find(HTTP_POST, "/pay/one/"), "malformed",
 	    "the second is empty");
-	is_str(find(HTTP_POST, "/pay//two"), "malformed",
-	    "the first is empty");
+	is_str(find(HTTP_POST, "/pay//two"), "malformed", "the first is empty");
 	is_str(find(HTTP_GET, "/buy/a b"), "malformed",
 	    "a bad key is bad for any method");
 }

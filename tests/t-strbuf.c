@@ -21,7 +21,8 @@ main(void)
 	strbuf_add_element(&buf, "NULL");
 	strbuf_add_element(&buf, "");
 	strbuf_add_element(&buf, "a \"quote\", a \\ and {braces}");
-	is_str(strbuf_end_array(&buf), "{\"plain\",NULL,\"NULL\",\"\","
+	is_str(strbuf_end_array(&buf),
+	    "{\"plain\",NULL,\"NULL\",\"\","
 	    "\"a \\\"quote\\\", a \\\\ and {braces}\"}",
 	    "an array's elements mean themselves");
 	strbuf_reset(&buf);

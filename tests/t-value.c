@@ -38,11 +38,10 @@ argument(const char *text, const char *serialization)
 static void
 test_portable(void)
 {
-	static const char *const same[] = {
-		"null", "true", "0", "-1", "9223372036854775807", "1.50",
-		"1e400", "\"\"", "\"a/b\"", "[]", "{}", "[1,[2,{\"a\":null}]]",
-		"\"\xc3\xa9\"", "{\"b\":1,\"a\":2}", "\"\\u0000\""
-	};
+	static const char *const same[] = { "null", "true", "0", "-1",
+		"9223372036854775807", "1.50", "1e400", "\"\"", "\"a/b\"", "[]",
+		"{}", "[1,[2,{\"a\":null}]]", "\"\xc3\xa9\"",
+		"{\"b\":1,\"a\":2}", "\"\\u0000\"" };
 	size_t i, n = sizeof(same) / sizeof(same[0]), kept = 0;
 
 	for (i = 0; i < n; i++) {
@@ -63,10 +62,8 @@ test_portable(void)
 static void
 test_refusals(void)
 {
-	static const char *const bad[] = {
-		"", "nul", "[1", "[1] 2", "{\"a\":}", "NaN", "'a'", "\"\xff\"",
-		"{\"a\":1,}"
-	};
+	static const char *const bad[] = { "", "nul", "[1", "[1] 2", "{\"a\":}",
+		"NaN", "'a'", "\"\xff\"", "{\"a\":1,}" };
 	size_t i, n = sizeof(bad) / sizeof(bad[0]), refused = 0;
 	char deep[201];
 
@@ -83,9 +80,10 @@ test_refusals(void)
 	ok(reads("1", "py_pickle") == NULL && reads("1", NULL) == NULL,
 	    "so is an unknown format");
 	ok(value_encode(arena, value_own(arena, json_object_new_double(NAN)),
-	    VALUE_PORTABLE) == NULL, "a number that is none is not written");
-	ok(value_encode(arena, value_own(arena,
-	    json_object_new_string("\xff")), VALUE_PORTABLE) == NULL,
+	       VALUE_PORTABLE) == NULL,
+	    "a number that is none is not written");
+	ok(value_encode(arena, value_own(arena, json_object_new_string("\xff")),
+	       VALUE_PORTABLE) == NULL,
 	    "nor is what is not UTF-8");
 }
 
@@ -97,12 +95,14 @@ test_superjson(void)
 
 	is_str(reads(paid, VALUE_SUPERJSON), "\"paid\"",
 	    "superjson is unwrapped");
-	is_str(value_encode(arena, value_own(arena,
-	    json_object_new_string("paid")), VALUE_SUPERJSON), paid,
-	    "and wrapped as the SDK does");
+	is_str(value_encode(arena,
+		   value_own(arena, json_object_new_string("paid")),
+		   VALUE_SUPERJSON),
+	    paid, "and wrapped as the SDK does");
 	is_str(reads("{\"json\":[\"1970-01-01T00:00:00.000Z\"],\"meta\":"
-	    "{\"values\":{\"0\":[\"Date\"]}},"
-	    "\"__dbos_serializer\":\"superjson\"}", VALUE_SUPERJSON),
+		     "{\"values\":{\"0\":[\"Date\"]}},"
+		     "\"__dbos_serializer\":\"superjson\"}",
+		   VALUE_SUPERJSON),
 	    "[\"1970-01-01T00:00:00.000Z\"]", "a date reads as text");
 	ok(reads("\"paid\"", VALUE_SUPERJSON) == NULL,
 	    "unmarked text is refused, as by the SDK");
@@ -113,7 +113,8 @@ static void
 test_arguments(void)
 {
 	is_str(argument("{\"positionalArgs\":[1,2],\"namedArgs\":{}}",
-	    VALUE_PORTABLE), "1", "the first argument is the input");
+		   VALUE_PORTABLE),
+	    "1", "the first argument is the input");
 	is_str(argument("{\"positionalArgs\":[]}", VALUE_PORTABLE), "null",
 	    "no argument is null");
 	is_str(argument("{\"namedArgs\":{\"a\":1}}", VALUE_PORTABLE), "null",
@@ -121,14 +122,16 @@ test_arguments(void)
 	is_str(argument("[1]", VALUE_PORTABLE), "null",
 	    "and so is what has another shape");
 	is_str(argument("{\"json\":[7],\"__dbos_serializer\":\"superjson\"}",
-	    VALUE_SUPERJSON), "7", "superjson's arguments are the bare array");
+		   VALUE_SUPERJSON),
+	    "7", "superjson's arguments are the bare array");
 	is_str(value_encode_argument(arena, NULL),
 	    "{\"positionalArgs\":[null]}", "an argument is written");
 	is_str(value_encode_error(arena, "E", "m", VALUE_PORTABLE),
 	    "{\"name\":\"E\",\"message\":\"m\"}", "so is an error");
 	is_str(value_encode_error(arena, "E", "\xff", "py_pickle"),
 	    "{\"name\":\"Error\",\"message\":"
-	    "\"the error's text is not valid UTF-8\"}", "whatever its text");
+	    "\"the error's text is not valid UTF-8\"}",
+	    "whatever its text");
 }
 
 int

@@ -133,26 +133,30 @@ inline release()
 	i = 0
 }
 
+/*
+ * Asked whether all is done some day, as opposed to whether it can go wrong,
+ * let a lock go to who waits for it before who comes some milliseconds later.
+ */
+#ifndef FAIR
+#define FAIR		0
+#endif
+#define nobody_queues	\
+	(!FAIR || (!queueing[0] && !queueing[1] && !queueing[CLIENT]))
+
 #define or_die	\
 	:: atomic { deaths > 0 -> deaths--; goto died }
 
 /*
  * "set_config('lock_timeout', '200ms', true)": the turn is repeated.  That is
- * for two turns that wait for each other; as often as there are deaths it
- * strikes one that would have had its lock later.
+ * for two turns that wait for each other, but may strike others.
  */
 #ifdef NO_LOCK_TIMEOUT
 #define or_time_out(available)
 #else
 #define or_time_out(available)	\
 	:: atomic { \
-		is_worker(me) && !(available) && queueing[1 - me] -> \
-		goto died \
-	} \
-	:: atomic { \
-		is_worker(me) && !(available) && deaths > 0 -> \
-		deaths--; \
-		goto died \
+		is_worker(me) && !(available) && \
+		(!FAIR || queueing[1 - me]) -> goto died \
 	}
 #endif
 
@@ -505,7 +509,7 @@ end_idle:
 	fi;
 #else
 	/* Looking once a second finds it; to find nothing changes nothing. */
-	has_work;
+	has_work && nobody_queues;
 #endif
 #ifdef CHECK_BEFORE_LOCK
 	d_step { look_for_messages() };
@@ -577,13 +581,8 @@ end_idle:
 	d_step { forget() };
 	goto end_idle;
 
-	/*
-	 * Rolled back, and the worker is there again.  It backs off: whoever
-	 * waits for a lock that it had gets the lock first.
-	 */
-died:
+died:	/* Rolled back, and the worker is there again. */
 	atomic { release(); forget() };
-	!queueing[0] && !queueing[1];
 	goto end_idle
 }
 

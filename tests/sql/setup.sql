@@ -40,6 +40,14 @@ return (
         serialization, other, at_ms, until_ms, place)
     where t.kind = 'workflow');
 
+-- The same where the order is nobody's promise.
+create function test.sorted(ids text)
+returns text
+language sql
+return (
+    select coalesce(string_agg(id, ',' order by id), '')
+    from unnest(string_to_array(ids, ',')) as id);
+
 -- A workflow as a client or an engine would leave it.
 create function test.workflow(
     id text,
@@ -98,6 +106,8 @@ begin atomic
     delete from durable.waits;
     delete from durable.suspects;
     delete from dbos.workflow_status;
+    delete from dbos.workflow_input;
+    delete from dbos.operation_outputs;
 end;
 
 -- A second session, 'other'.

@@ -1,0 +1,170 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Who may do what, and whether everything says what it is.
+
+select plan(44);
+
+create view test.functions as
+select p.oid, n.nspname as schema, p.proname as name, p.prosecdef, p.proconfig,
+    n.nspname || '.' || p.proname as full_name
+from pg_proc as p
+join pg_namespace as n on n.oid = p.pronamespace
+where n.nspname in ('durable', 'store');
+
+create view test.relations as
+select c.oid, c.relkind, n.nspname || '.' || c.relname as full_name
+from pg_class as c
+join pg_namespace as n on n.oid = c.relnamespace
+where n.nspname in ('dbos', 'durable', 'store')
+    and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S');
+
+-- The functions that a role may execute.
+create function test.executable(role_name text)
+returns text[]
+language sql
+return (
+    select array_agg(f.full_name order by f.full_name)
+    from test.functions as f
+    where has_function_privilege(role_name, f.oid, 'execute'));
+
+-- The relations that a role can do anything with.
+create function test.touchable(role_name text)
+returns text[]
+language sql
+return (
+    select array_agg(r.full_name order by r.full_name)
+    from test.relations as r
+    where case when r.relkind = 'S'
+        then has_sequence_privilege(role_name, r.oid, 'usage, select, update')
+        else has_table_privilege(role_name, r.oid, 'select, insert, update, '
+                'delete, truncate, references, trigger')
+            or has_any_column_privilege(role_name, r.oid,
+                'select, insert, update, references') end);
+
+create role somebody;
+
+-- The web.
+
+select is(test.executable('widget_store_web'), array['durable.client_events',
+    'durable.client_submit', 'durable.daemon_alive', 'durable.metrics',
+    'durable.version', 'store.crash_executor', 'store.order_json',
+    'store.orders_json', 'store.product_json', 'store.restock'],
+    'the web executes what it needs and nothing else');
+select is(test.touchable('widget_store_web'), null, 'it touches no table');
+select is(has_schema_privilege('widget_store_web', 'dbos', 'usage'), false,
+    'it does not see the system database');
+select is(test.as_role('widget_store_web', statement), '42501',
+    'it is refused: ' || statement)
+from unnest(array[
+    'select * from store.products', 'select * from store.orders',
+    'update store.products set price = 0',
+    'insert into store.orders (order_status) values (2)',
+    'delete from store.orders', 'truncate store.orders',
+    'select * from dbos.workflow_status', 'select * from durable.waits',
+    'select * from durable.version', 'select store.create_order()',
+    'select store.undo_reserve_inventory()', 'select durable.now_ms()',
+    'select durable.turn_over(array[''x''])',
+    'select nextval(''store.orders_order_id_seq'')',
+    'create table store.mine ()', 'create table durable.mine ()'])
+    as statement;
+select is(test.as_role('widget_store_web', 'select store.product_json()')
+    like '{"product_id"%', true, 'and may what it may');
+
+-- The daemon.
+
+select is(test.executable('widget_store_daemon'), array_agg(full_name
+    order by full_name), 'the daemon executes what it needs and nothing else')
+from unnest(array['durable.now_ms', 'durable.register', 'durable.sweep',
+    'durable.turn_attempt', 'durable.turn_begin', 'durable.turn_consumed',
+    'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
+    'durable.turn_over', 'durable.turn_start', 'durable.turn_statuses',
+    'durable.turn_suspect', 'durable.turn_waits', 'durable.version',
+    'durable.workflow_event', 'durable.workflow_result', 'store.create_order',
+    'store.reserve_inventory', 'store.undo_reserve_inventory',
+    'store.update_order_progress', 'store.update_order_status'])
+    as full_name;
+select is(test.touchable('widget_store_daemon'), null, 'it touches no table');
+select is(has_schema_privilege('widget_store_daemon', 'dbos', 'usage'), false,
+    'it does not see the system database but through the turn');
+select is(test.as_role('widget_store_daemon', statement), '42501',
+    'it is refused: ' || statement)
+from unnest(array[
+    'select * from store.orders', 'update store.products set inventory = 9',
+    'select * from durable.waits', 'delete from dbos.workflow_status',
+    'select store.restock()']) as statement;
+select is(test.as_role('widget_store_daemon', 'select store.create_order()'),
+    '1', 'and may what it may');
+
+-- Everybody else.
+
+select is(test.executable('somebody'), null, 'others execute nothing');
+select is(test.touchable('somebody'), null, 'others touch nothing');
+select is(has_schema_privilege('somebody', name, 'usage, create'), false,
+    'others do not see schema ' || name)
+from unnest(array['dbos', 'durable', 'store']) as name;
+select is(array_agg(distinct pg_get_userbyid(o.owner)::text),
+    '{widget_store_owner}', 'everything belongs to the owner')
+from (
+    select proowner from pg_proc where oid in (select oid from test.functions)
+    union all
+    select relowner from pg_class where oid in (select oid from test.relations)
+    union all
+    select nspowner from pg_namespace
+    where nspname in ('dbos', 'durable', 'store')
+) as o (owner);
+select is(rolcanlogin or rolsuper or rolcreaterole or rolcreatedb, false,
+    'who cannot log in') from pg_roles where rolname = 'widget_store_owner';
+select is(string_agg(rolname, ', '), null,
+    'the roles of the programs are nothing special')
+from pg_roles
+where rolname in ('widget_store_web', 'widget_store_daemon')
+    and (rolsuper or rolcreaterole or rolcreatedb or rolreplication
+        or rolbypassrls or not rolcanlogin);
+
+select is(count(*), 0::bigint, 'and cannot become anybody else')
+from pg_auth_members
+where member in ('widget_store_web'::regrole, 'widget_store_daemon'::regrole);
+
+-- The functions themselves.
+
+select is(array_agg(full_name), null,
+    'a function that has its owner''s rights sets its search path')
+from test.functions
+where prosecdef
+    and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig),
+        false);
+
+-- Everything is explained.
+
+select is(array_agg(full_name order by full_name), null,
+    'every function has a comment')
+from test.functions
+where obj_description(oid, 'pg_proc') is null;
+select is(array_agg(full_name order by full_name), null,
+    'every table has a comment')
+from test.relations
+where full_name not like 'dbos.%'
+    and relkind <> 'S'
+    and obj_description(oid, 'pg_class') is null;
+select is(array_agg(r.full_name || '.' || a.attname order by r.full_name,
+    a.attnum), null, 'every column has a comment')
+from test.relations as r
+join pg_attribute as a on a.attrelid = r.oid
+where r.full_name not like 'dbos.%'
+    and r.relkind <> 'S'
+    and a.attnum > 0
+    and not a.attisdropped
+    and col_description(r.oid, a.attnum) is null;
+select is(array_agg(nspname::text), null, 'every schema has a comment')
+from pg_namespace
+where nspname in ('durable', 'store')
+    and obj_description(oid, 'pg_namespace') is null;
+select is(array_agg(conname::text order by conname), null,
+    'every constraint has been named')
+from pg_constraint as c
+join test.relations as r on r.oid = c.conrelid
+where r.full_name not like 'dbos.%'
+    and c.conname !~ ('^' || split_part(r.full_name, '.', 2) || '_');
+
+drop role somebody;
+select finish();

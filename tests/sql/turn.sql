@@ -1,0 +1,498 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The turn: what it takes, in which order, and what it writes.
+
+select plan(107);
+
+-- What a turn takes from queues.
+
+select is(test.taken(), '', 'nothing is due at first');
+select is((t.kind, t.workflow_uuid, t.number, t.name, t.until_ms)::text,
+    '(turn,,0,,)', 'which a turn says')
+from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t;
+select ok(abs(t.at_ms - extract(epoch from clock_timestamp()) * 1000) < 1000,
+    'by the clock of the database')
+from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t;
+
+select test.workflow(id) from unnest('{c,a,b}'::text[]) as id;
+update dbos.workflow_status as s
+set created_at = n.at, priority = n.priority
+from unnest('{a,b,c}'::text[], '{2,1,3}'::int[], '{0,0,5}'::int[])
+    as n (id, at, priority)
+where s.workflow_uuid = n.id;
+select is(test.taken(), 'b,a,c', 'a queue is taken in the order of time');
+update dbos.workflow_status set priority = 1 where workflow_uuid = 'b';
+select is(test.taken(), 'a,b,c', 'of equal priority; a lower one goes first');
+select is(test.taken(2), 'a,b', 'no more than asked for');
+select test.workflow('d', queue => 'second');
+select is(test.taken(1), 'a,d', 'of each queue');
+select is(test.taken(queues => '{second,main}'), 'd,a,b,c',
+    'in the order of the queues');
+select is(test.taken(queues => '{second}'), 'd', 'of no other queue');
+select is(test.taken(queues => '{}'), '', 'without a queue nothing');
+select is(test.taken(types => '{other@}'), '', 'no other workflow');
+select test.clear();
+
+select test.workflow('any'), test.workflow('old', version => '1'),
+    test.workflow('new', version => '2');
+select is(test.sorted(test.taken()), 'any,old', 'a version that we have, and any');
+select is(test.taken(types => '{job@1}'), 'old', 'a version alone');
+select is(test.sorted(test.taken(types => '{job@2,job@}')), 'any,new',
+    'another version');
+select test.clear();
+
+select test.workflow('ours'), test.workflow('free', application => null),
+    test.workflow('theirs', application => 'other');
+select is(test.sorted(test.taken()), 'free,ours',
+    'what is enqueued for us or anybody, not for another application');
+select is(test.sorted(test.taken(only_ids => '{ours,free}')), 'free,ours',
+    'also by id');
+select test.clear();
+
+select test.workflow(status, status)
+from unnest('{PENDING,DELAYED,CANCELLED,SUCCESS,ERROR,
+    MAX_RECOVERY_ATTEMPTS_EXCEEDED}'::text[]) as status;
+select is(test.taken(), '', 'only what is enqueued is taken from a queue');
+select is(test.taken(only_ids => array_agg(workflow_uuid)), '',
+    'also by id')
+from dbos.workflow_status;
+select test.clear();
+
+-- What a turn takes of those that wait.
+
+select test.waiting('soon', 1000), test.waiting('late', -10),
+    test.waiting('later', -20), test.workflow('enqueued');
+select is(test.sorted(test.taken()), 'enqueued,late,later',
+    'what waits is taken when it is due');
+select is(test.taken(1), 'later,enqueued',
+    'first what is most overdue, and before the queues');
+select is(test.sorted(test.taken(only_ids => '{soon,late,enqueued}')),
+    'enqueued,late', 'by id only what is due');
+select is(t.until_ms, w.wake_at, 'a turn knows when there is more')
+from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) as t
+join durable.waits as w on w.workflow_uuid = 'soon'
+where t.kind = 'turn';
+update durable.waits set wake_at = 0 where workflow_uuid <> 'soon';
+select is(t.number, 0, 'nobody is suspect')
+from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) as t
+where t.kind = 'turn';
+update dbos.workflow_status set status = 'CANCELLED'
+where workflow_uuid = 'late';
+update durable.waits set type = 'job@2' where workflow_uuid = 'later';
+select is(test.taken(), 'enqueued',
+    'one that has been cancelled is not taken, nor one of another version');
+select test.clear();
+
+select test.waiting('theirs', -10);
+update dbos.workflow_status set application_name = 'other';
+select todo('a wait does not know its application', 1);
+select is(test.taken(), '', 'what waits of another application is not taken');
+select test.clear();
+
+-- What a turn is told.
+
+select test.workflow('fresh', version => '1'), test.waiting('older', -10);
+update dbos.workflow_status
+set workflow_timeout_ms = 5000, workflow_deadline_epoch_ms = 99
+where workflow_uuid = 'fresh';
+update dbos.workflow_input set inputs = 'in' where workflow_uuid = 'fresh';
+delete from dbos.workflow_input where workflow_uuid = 'older';
+update dbos.workflow_status set inputs = 'legacy'
+where workflow_uuid = 'older';
+insert into dbos.operation_outputs (workflow_uuid, function_id, function_name,
+    output, error, child_workflow_id, serialization, started_at_epoch_ms,
+    completed_at_epoch_ms)
+values ('older', 10, 'tenth', null, 'e', null, 'portable_json', 3, 4),
+    ('older', 9, 'ninth', 'o', null, 'c', null, 1, 2),
+    ('stranger', 1, 'first', 'o', null, null, null, 1, 2);
+insert into dbos.notifications (message_uuid, destination_uuid, topic, message,
+    created_at_epoch_ms, consumed)
+values ('m2', 'older', 't', 'second', 7, false),
+    ('m1', 'older', 't', 'third', 7, false),
+    ('m3', 'older', 't', 'first', 6, false),
+    ('m4', 'older', 't', 'read', 1, true);
+update dbos.notifications set message = 'second' where message_uuid = 'm1';
+update dbos.notifications set message = 'third' where message_uuid = 'm2';
+create table test.told as
+select t.*
+from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
+    as t (kind, workflow_uuid, number, name, value, error, serialization,
+    other, at_ms, until_ms, place);
+select is(string_agg(kind, ',' order by place),
+    'workflow,workflow,step,step,message,message,message,turn',
+    'a turn is told of workflows, steps, messages and itself')
+from test.told;
+select is((workflow_uuid, number, name, value, serialization, other, at_ms,
+    until_ms)::text, '(fresh,1,job,in,portable_json,1,5000,99)',
+    'of a fresh workflow its input, version, time-out and deadline')
+from test.told
+where kind = 'workflow'
+    and workflow_uuid = 'fresh';
+select is((workflow_uuid, number, value)::text, '(older,0,legacy)',
+    'of one that goes on, too, wherever a client has put the input')
+from test.told
+where kind = 'workflow'
+    and workflow_uuid = 'older';
+select is(string_agg((workflow_uuid, number, name, value, error,
+    serialization, other, at_ms, until_ms)::text, '' order by place),
+    '(older,9,ninth,o,,,c,1,2)(older,10,tenth,,e,portable_json,,3,4)',
+    'its steps in order')
+from test.told
+where kind = 'step';
+select is(string_agg(workflow_uuid || ' ' || name || ' ' || value || ' '
+    || other, ', ' order by place),
+    'older t first m3, older t second m1, older t third m2',
+    'and its messages in order, but not those that it has read')
+from test.told
+where kind = 'message';
+select test.clear();
+
+-- Two workers.
+
+select test.waiting('waits', -10), test.workflow('enqueued');
+select test.other('begin');
+select is(test.other($$select test.taken()$$), 'waits,enqueued',
+    'another worker takes all there is');
+select is(test.taken(), '', 'nothing is left, and nobody waits');
+select is(test.taken(only_ids => '{waits,enqueued}'), '', 'also by id');
+select ok(t.until_ms - t.at_ms between 1 and 100,
+    'but looks again soon: the other may die')
+from durable.turn_begin('{job@,job@1}', '{main}', 'app', 64, null) as t
+where t.kind = 'turn';
+select is(test.other('rollback'), 'ROLLBACK', 'it dies');
+select is(test.taken(), 'waits,enqueued', 'and the work is there again');
+select test.clear();
+
+-- Suspects.
+
+select test.waiting('w', -10), test.workflow('e'), test.waiting('no', 9999);
+select is(string_agg(id, ',' order by id), 'e,w',
+    'what a worker runs after a crash is suspect')
+from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64) as id;
+select is(test.taken(), '', 'nobody takes a suspect');
+select is(test.sorted(test.taken(only_ids => '{w,e}')), 'e,w',
+    'but by its id');
+select is(t.number, 1, 'a turn is told that there are suspects')
+from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t
+where t.kind = 'turn';
+select is(count(*), 0::bigint, 'nobody becomes suspect twice')
+from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64);
+select is((a.workflow_uuid, a.attempts)::text, '(e,1)',
+    'a suspect is run by itself')
+from durable.turn_attempt('{job@,job@1}', 3) as a;
+select is((a.workflow_uuid, a.attempts)::text, '(w,1)',
+    'the next time the one with fewer attempts')
+from durable.turn_attempt('{job@,job@1}', 3) as a;
+select is(string_agg(attempts::text, ','), '2,2', 'and each is counted')
+from durable.suspects;
+select test.other('begin');
+select is(test.other($$select workflow_uuid
+    from durable.turn_attempt('{job@,job@1}', 3)$$), 'e',
+    'another worker has one');
+select is((a.workflow_uuid, a.attempts)::text, '(w,2)', 'we another one')
+from durable.turn_attempt('{job@,job@1}', 3) as a;
+select is(count(*), 0::bigint, 'and then there is none')
+from durable.turn_attempt('{other@}', 3);
+select test.other('rollback');
+update durable.suspects set attempts = 3 where workflow_uuid = 'w';
+update durable.suspects set attempts = 4 where workflow_uuid = 'e';
+select is((a.workflow_uuid, a.attempts)::text, '(w,3)',
+    'after so many attempts a suspect is given up')
+from durable.turn_attempt('{job@,job@1}', 3) as a;
+select is((s.status, s.recovery_attempts, s.queue_name,
+    s.completed_at is not null)::text,
+    '(MAX_RECOVERY_ATTEMPTS_EXCEEDED,3,,t)', 'as the family says that')
+from dbos.workflow_status as s
+where s.workflow_uuid = 'w';
+select is(test.taken(only_ids => '{w}'), '', 'and never run again');
+select is(count(*), 0::bigint, 'nothing of it waits')
+from durable.waits
+where workflow_uuid = 'w';
+update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'e';
+select is(count(*), 0::bigint, 'who has ended meanwhile is not run')
+from durable.turn_attempt('{job@,job@1}', 3);
+select is(count(*), 0::bigint, 'nor suspect') from durable.suspects;
+insert into durable.suspects values ('no', 1);
+select is(count(*), 0::bigint, 'who is not due is not run')
+from durable.turn_attempt('{job@,job@1}', 3);
+select is(count(*), 1::bigint, 'but still suspect') from durable.suspects;
+select test.clear();
+
+-- Children.
+
+select is(durable.turn_start('child', 'job', '1', 'app', 'host', 'in', 'mum',
+    99), 'created', 'a child is started');
+select is((s.status, s.name, s.application_version, s.application_name,
+    s.executor_id, s.parent_workflow_id, s.workflow_deadline_epoch_ms,
+    s.recovery_attempts, s.serialization, s.queue_name, s.application_id)
+    ::text, '(PENDING,job,1,app,host,mum,99,1,portable_json,,"")',
+    'and runs')
+from dbos.workflow_status as s;
+select ok(s.owner_xid = s.creator_xid and s.started_at_epoch_ms is not null
+    and s.completed_at is null and s.class_name is null
+    and s.config_name is null and s.authenticated_roles is null,
+    'in the hands of its creator')
+from dbos.workflow_status as s;
+select is(inputs, 'in', 'with its input') from dbos.workflow_input;
+select is(durable.turn_start('child', 'job', '1', 'app', 'host', 'other',
+    'dad', null), 'exists', 'not twice');
+select is(durable.turn_start('child', 'other', '1', 'app', 'host', 'in', 'mum',
+    null), 'conflict', 'nor as another workflow');
+select is(inputs, 'in', 'it stays as it was') from dbos.workflow_input;
+select test.clear();
+
+-- Waits.
+
+select test.workflow(id, 'PENDING', null)
+from unnest('{w,x,y}'::text[]) as id;
+insert into durable.suspects values ('w', 1);
+select durable.turn_waits('{w}', '{5}', '{job@1}', '{message}', '{null}',
+    '{t}');
+select is((w.*)::text, '(w,5,job@1,message,,t)', 'a wait is written')
+from durable.waits as w;
+select is(count(*), 0::bigint, 'who has come that far is no suspect')
+from durable.suspects;
+select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
+    '{null}');
+select is((w.*)::text, '(w,6,job@2,timer,,)', 'the next one replaces it')
+from durable.waits as w;
+select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
+    '{job@1,job@1}', '{event,result}', '{y,y}', '{k,null}');
+select is(string_agg(wake_at::text, ','), '9000000000000,9000000000000',
+    'one may wait for another workflow')
+from durable.waits;
+insert into dbos.workflow_events (workflow_uuid, key, value)
+values ('y', 'other', '1');
+select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{event}',
+    '{y}', '{k}');
+select ok(not test.is_due('w'), 'another event is of no interest');
+insert into dbos.workflow_events (workflow_uuid, key, value)
+values ('y', 'k', '1');
+select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{event}',
+    '{y}', '{k}');
+select ok(test.is_due('w'), 'an event that has come meanwhile is noticed');
+select ok(not test.is_due('x'), 'by who waits for that');
+update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'y';
+select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
+    '{y}', '{null}');
+select ok(test.is_due('x'), 'and so is a result');
+select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
+    '{nobody}', '{null}');
+select ok(wake_at - durable.now_ms() between 1 and 1000,
+    'a workflow that is not there is looked for again')
+from durable.waits
+where workflow_uuid = 'x';
+select test.other('begin');
+select test.other($$select status from dbos.workflow_status
+    where workflow_uuid = 'y' for update$$);
+select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
+    '{y}', '{null}');
+select ok(wake_at - durable.now_ms() <= 10,
+    'and so is one that another worker has in hands')
+from durable.waits
+where workflow_uuid = 'x';
+select test.other('rollback');
+insert into durable.suspects values ('w', 1), ('x', 1);
+select durable.turn_over('{w}');
+select is(string_agg(w.workflow_uuid || s.workflow_uuid, ','), 'xx',
+    'who has ended waits no more and is not suspect')
+from durable.waits as w
+join durable.suspects as s on s.workflow_uuid = w.workflow_uuid;
+select test.clear();
+
+-- The journal.
+
+select lives_ok($$select durable.turn_journal('{w,w}', '{0,1}', '{a,b}',
+    '{1,null}', '{null,e}', '{null,c}', '{portable_json,js_superjson}',
+    '{1,2}', '{3,4}', 'app')$$, 'steps are recorded');
+select is(string_agg((o.workflow_uuid, o.function_id, o.function_name,
+    o.output, o.error, o.child_workflow_id, o.serialization,
+    o.started_at_epoch_ms, o.completed_at_epoch_ms, o.application_name)::text,
+    '' order by o.function_id),
+    '(w,0,a,1,,,portable_json,1,3,app)(w,1,b,,e,c,js_superjson,2,4,app)',
+    'all there is to say of them')
+from dbos.operation_outputs as o;
+select throws_ok($$select durable.turn_journal('{w}', '{1}', '{b}', '{null}',
+    '{null}', '{null}', '{null}', '{1}', '{1}', 'app')$$, '23505', null,
+    'no step is recorded twice');
+
+-- Messages.
+
+select test.workflow('x'), test.workflow('y');
+select durable.turn_messages('{x,y,x,x}', '{t,t,t,t}', '{1,2,3,4}');
+select is(string_agg(n.message, ',' order by n.created_at_epoch_ms,
+    n.message_uuid), '1,3,4', 'messages of one turn keep their order')
+from dbos.notifications as n
+where n.destination_uuid = 'x';
+select is(string_agg(distinct n.topic || n.serialization || n.consumed, ''),
+    'tportable_jsonfalse', 'they are as a client''s')
+from dbos.notifications as n;
+select ok(abs(n.created_at_epoch_ms - durable.now_ms()) < 1000,
+    'and of now')
+from dbos.notifications as n
+where n.destination_uuid = 'y';
+select durable.turn_messages(array_fill('y'::text, '{3000}'),
+    array_fill('u'::text, '{3000}'), array_agg(n::text order by n))
+from generate_series(1, 3000) as n;
+select is(array_agg(message::int order by created_at_epoch_ms, message_uuid),
+    array(select generate_series(1, 3000)), 'however many there are')
+from dbos.notifications
+where topic = 'u';
+select throws_ok($$select durable.turn_messages('{z}', '{t}', '{1}')$$,
+    '23503', null, 'nobody sends to who is not there');
+select test.other('begin');
+select test.other($$select status from dbos.workflow_status
+    where workflow_uuid = 'x' for update$$);
+select throws_ok($$select durable.turn_messages('{x}', '{t}', '{1}')$$,
+    '55P03', null, 'nor waits long for who is in a turn');
+select test.other('rollback');
+select is(count(distinct id), 5000::bigint, 'message ids are unique')
+from generate_series(1, 5000) as n
+cross join lateral durable.message_id(1700000000000000 + n) as id;
+select is(bool_and(id > before), true, 'sort as their times do')
+from (
+    select id, lag(id) over (order by n) as before
+    from generate_series(1, 5000) as n
+    cross join lateral durable.message_id(1700000000000000 + n * 7) as id
+) as ids;
+select matches(durable.message_id(1700000000123456), '^018bcfe5-687b-7720-'
+    '[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'and are UUIDs of version 7');
+select durable.turn_consumed(array_agg(message_uuid), '{7}')
+from dbos.notifications
+where message = '1'
+    and destination_uuid = 'x';
+select is(string_agg(message || consumed || coalesce(
+    consumed_by_function_id, 0), ',' order by message),
+    '1true7,3false0,4false0', 'a message is received by a step')
+from dbos.notifications
+where destination_uuid = 'x';
+
+-- Events.
+
+select durable.turn_events('{x,x,y}', '{3,1,0}', '{k,k,k}', '{"b","a","c"}',
+    '{portable_json,portable_json,js_superjson}');
+select is(string_agg((e.*)::text, '' order by e.workflow_uuid),
+    '(x,k,b,portable_json)(y,k,c,js_superjson)',
+    'of an event that is set twice in a turn the later value stands')
+from dbos.workflow_events as e;
+select is(string_agg(e.workflow_uuid || e.function_id || e.value, ','
+    order by e.workflow_uuid, e.function_id), 'x1a,x3b,y0c',
+    'its history knows both')
+from dbos.workflow_events_history as e;
+select durable.turn_events('{x}', '{5}', '{k}', '{d}', '{portable_json}');
+select is((e.value, e.serialization)::text, '(d,portable_json)',
+    'the value of another turn replaces it')
+from durable.workflow_event('x', 'k') as e;
+select is(count(*), 0::bigint, 'an event that is not set has none')
+from durable.workflow_event('x', 'other');
+select test.clear();
+
+-- Statuses.
+
+select test.workflow('w', application => null);
+update dbos.workflow_status set deduplication_id = 'd';
+select durable.turn_statuses('{w}', '{PENDING}', '{1}', '{1}', '{99}',
+    '{null}', '{null}', 'app', 'host');
+select is((s.status, s.queue_name, s.executor_id, s.application_version,
+    s.application_name, s.recovery_attempts, s.workflow_deadline_epoch_ms,
+    s.deduplication_id, s.completed_at)::text,
+    '(PENDING,main,host,1,app,1,99,d,)', 'one from a queue begins')
+from dbos.workflow_status as s;
+select ok(s.owner_xid is not null
+    and abs(s.started_at_epoch_ms - durable.now_ms()) < 1000
+    and abs(s.updated_at - durable.now_ms()) < 1000, 'now')
+from dbos.workflow_status as s;
+update dbos.workflow_status set started_at_epoch_ms = 1;
+select durable.turn_statuses('{w}', '{SUCCESS}', '{0}', '{1}', '{99}',
+    '{out}', '{null}', 'app', 'host');
+select is((s.status, s.queue_name, s.recovery_attempts, s.owner_xid,
+    s.deduplication_id, s.started_at_epoch_ms)::text, '(SUCCESS,main,1,,,1)',
+    'it ends')
+from dbos.workflow_status as s;
+select ok(abs(s.completed_at - durable.now_ms()) < 1000, 'now')
+from dbos.workflow_status as s;
+select is((r.*)::text, '(SUCCESS,out,,portable_json)', 'with an output')
+from durable.workflow_result('w') as r;
+select durable.turn_statuses('{w}', '{ERROR}', '{1}', '{1}', '{null}',
+    '{null}', '{err}', 'app', 'host');
+select is((r.*)::text, '(ERROR,,err,portable_json)',
+    'or, run once more, with an error')
+from durable.workflow_result('w') as r;
+select test.clear(), test.workflow('w', application => 'theirs');
+select durable.turn_statuses('{w}', '{CANCELLED}', '{1}', '{1}', '{1}',
+    '{null}', '{null}', 'app', 'host');
+select is((s.status, s.queue_name, s.application_name, s.owner_xid)::text,
+    '(CANCELLED,,theirs,)', 'or past its deadline')
+from dbos.workflow_status as s;
+select is((r.*)::text, '(CANCELLED,,,portable_json)', 'without any')
+from durable.workflow_result('w') as r;
+select is(count(*), 0::bigint, 'one that is not there has no result')
+from durable.workflow_result('x');
+update dbos.workflow_status set output = 'o', error = 'e';
+select is((r.*)::text, '(CANCELLED,o,e,portable_json)',
+    'results are found where older libraries put them, too')
+from durable.workflow_result('w') as r;
+select test.clear();
+
+-- Once a second.
+
+select test.workflow(status || ' ' || deadline, status)
+from unnest('{ENQUEUED,PENDING,DELAYED,SUCCESS}'::text[]) as status,
+    unnest('{past,future}'::text[]) as deadline;
+select test.workflow('no deadline'),
+    test.workflow('theirs past', application => 'other'),
+    test.workflow('free past', application => null);
+update dbos.workflow_status
+set workflow_deadline_epoch_ms = durable.now_ms() +
+    case when workflow_uuid like '%past' then -1 else 60000 end
+where workflow_uuid <> 'no deadline';
+update dbos.workflow_status
+set deduplication_id = workflow_uuid, owner_xid = 'o', started_at_epoch_ms = 1;
+insert into durable.waits (workflow_uuid, wake_at, type, kind)
+values ('PENDING past', 9000000000000, 'job@1', 'timer');
+select durable.sweep('app');
+select is(string_agg(s.workflow_uuid, ', ' order by s.workflow_uuid),
+    'DELAYED past, ENQUEUED past, PENDING past, free past',
+    'what is past its deadline is cancelled, of ours and of nobody')
+from dbos.workflow_status as s
+where s.status = 'CANCELLED';
+select is(string_agg(distinct (s.queue_name, s.deduplication_id, s.owner_xid,
+    s.started_at_epoch_ms)::text, ''), '(,,,)', 'and leaves its queue')
+from dbos.workflow_status as s
+where s.status = 'CANCELLED';
+select is(count(*), 0::bigint, 'and waits no more') from durable.waits;
+select test.clear();
+
+select test.workflow(id, 'DELAYED', application => application)
+from unnest('{due,debounced,future,theirs}'::text[], '{app,null,app,other}'
+    ::text[]) as w (id, application);
+update dbos.workflow_status
+set deduplication_id = workflow_uuid,
+    is_debounced = workflow_uuid = 'debounced',
+    delay_until_epoch_ms = durable.now_ms() +
+        case when workflow_uuid = 'future' then 60000 else 0 end;
+select durable.sweep('app');
+select is(string_agg(s.workflow_uuid || ' ' || s.status || ' '
+    || coalesce(s.deduplication_id, '-'), ', ' order by s.workflow_uuid),
+    'debounced ENQUEUED -, due ENQUEUED due, future DELAYED future, '
+    'theirs DELAYED theirs', 'what was delayed is enqueued when it is time')
+from dbos.workflow_status as s;
+select test.clear();
+
+-- At a daemon's start.
+
+select durable.register('app', '1', '{main,_dbos_internal_queue}');
+select is(string_agg(version_name || ' ' || application_name, ', '), '1 app',
+    'the tools see which version is served')
+from dbos.application_versions;
+select is(string_agg(name || ' ' || application_name, ', '), 'main app',
+    'and which queues')
+from dbos.queues;
+select durable.register('app', '1', '{main,second}');
+select is(string_agg(name, ', ' order by name), 'main, second',
+    'the next start adds what is new')
+from dbos.queues;
+select is(count(*), 1::bigint, 'and repeats nothing')
+from dbos.application_versions;
+
+select finish();
