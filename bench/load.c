@@ -9,6 +9,10 @@
  * counts from when one should have begun, so that a slow server cannot hide
  * behind its clients' patience.  An answer of 502, 503 or 504 and a lost
  * connection are repeated with the same key, as the page does, and counted.
+ *
+ * --pay ID pays for one checkout that waits, repeating without much patience,
+ * and says after how many milliseconds that was answered: how long a store
+ * was away.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,9 +30,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_MAX  4096
-#define RETRY_US    INT64_C(50000)
-#define CLIENTS_MAX 4096
+#define ANSWER_MAX   4096
+#define RETRY_US     INT64_C(50000)
+#define RETRY_PAY_US INT64_C(2000)
+#define CLIENTS_MAX  4096
 
 /* What a client does next; a purchase goes through them in this order. */
 enum stage { STAGE_IDLE, STAGE_CHECKOUT, STAGE_PAYMENT, STAGES };
@@ -59,7 +64,9 @@ static struct {
 	double rate; /* purchases per second; 0: closed */
 	bool checkouts_only;
 	bool json;
-} config = { .clients = 64, .seconds = 10 };
+	const char *pay; /* for this checkout, and nothing else */
+	int64_t retry_us;
+} config = { .clients = 64, .seconds = 10, .retry_us = RETRY_US };
 
 static struct client *clients;
 static struct series series[STAGES];
@@ -118,7 +125,7 @@ repeat(struct client *client)
 {
 	repeated++;
 	client->sent = false;
-	client->retry_us = now_us() + RETRY_US;
+	client->retry_us = now_us() + config.retry_us;
 }
 
 static bool
@@ -181,7 +188,7 @@ static void
 end_purchase(struct client *client)
 {
 	client->stage = STAGE_IDLE;
-	if (config.rate == 0 && now_us() < end_us)
+	if (config.rate == 0 && config.pay == NULL && now_us() < end_us)
 		begin_purchase(client, now_us());
 }
 
@@ -220,6 +227,10 @@ take_answer(struct client *client, int status, const char *body)
 	    us -
 		(client->stage == STAGE_CHECKOUT ? client->purchase_us
 						 : client->request_us));
+	if (config.pay != NULL) {
+		printf("%.1f\n", (us - client->purchase_us) / 1000.0);
+		exit(0);
+	}
 	if (client->stage == STAGE_PAYMENT || config.checkouts_only) {
 		note(&purchases, us - client->purchase_us);
 		end_purchase(client);
@@ -360,6 +371,15 @@ report(double seconds)
 }
 
 static void
+begin_payment(struct client *client)
+{
+	snprintf(client->payment, sizeof(client->payment), "%s", config.pay);
+	client->purchase_us = begun_us;
+	client->stage = STAGE_PAYMENT;
+	send_request(client);
+}
+
+static void
 run(void)
 {
 	struct epoll_event events[256];
@@ -369,7 +389,9 @@ run(void)
 	end_us = begun_us + (int64_t)(config.seconds * 1e6);
 	for (i = 0; i < config.clients; i++) {
 		clients[i].fd = -1;
-		if (config.rate == 0)
+		if (config.pay != NULL)
+			begin_payment(&clients[i]);
+		else if (config.rate == 0)
 			begin_purchase(&clients[i], now_us());
 	}
 	while (drive() || now_us() < end_us) {
@@ -387,6 +409,7 @@ static void __attribute__((noreturn)) usage(int status)
 	fputs(
 	    "usage: load [--port N] [--clients N] [--seconds N] [--rate N]\n"
 	    "            [--checkouts] [--json]\n"
+	    "       load [--port N] --pay ID\n"
 	    "Buys widgets from the store on 127.0.0.1:PORT (8080).  Raise the\n"
 	    "inventory before: it sells out.\n",
 	    status == 0 ? stdout : stderr);
@@ -403,6 +426,7 @@ read_options(int argc, char *argv[])
 		{ "rate", required_argument, NULL, 'r' },
 		{ "checkouts", no_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "pay", required_argument, NULL, 'y' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	int option, port = 8080;
 
@@ -425,6 +449,11 @@ read_options(int argc, char *argv[])
 			break;
 		case 'j':
 			config.json = true;
+			break;
+		case 'y':
+			config.pay = optarg;
+			config.clients = 1;
+			config.retry_us = RETRY_PAY_US;
 			break;
 		case 'h':
 			usage(0);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "log.h"
 
 /* Type oids, from PostgreSQL's pg_type.dat: they never change. */
 enum {
@@ -27,7 +28,8 @@ enum {
 };
 
 /*
- * Every session.  The planner settings keep every plan an index nested loop in
+ * Every session.  The server finds out when our host has vanished (it may be
+ * in the middle of a transaction).  The planner settings keep every plan an index nested loop in
  * the index's order, whatever the statistics say at the moment: what we ask
  * is small and keyed, and a plan that was made while a table was empty is a
  * disaster when it is large.
@@ -40,7 +42,11 @@ static const char session[] =
     "set enable_mergejoin = off;"
     "set enable_bitmapscan = off;"
     "set enable_sort = off;"
-    "set jit = off;";
+    "set jit = off;"
+    "set tcp_keepalives_idle = 10;"
+    "set tcp_keepalives_interval = 5;"
+    "set tcp_keepalives_count = 3;"
+    "set tcp_user_timeout = 10000;";
 
 #define STATEMENTS_MAX 256 /* distinct statements; a power of two */
 
@@ -67,6 +73,7 @@ struct db {
 	struct statement statements[STATEMENTS_MAX]; /* open addressing */
 	struct expected *expected;
 	size_t expected_count, expected_size;
+	bool in_trip; /* something was queued since the last round trip */
 	PGnotify *notified;
 	struct db_notification notification;
 };
@@ -109,8 +116,9 @@ clear_error(struct db *db)
 static void
 begin_trip(struct db *db)
 {
-	if (db->expected_count == 0)
+	if (!db->in_trip)
 		clear_error(db);
+	db->in_trip = true;
 }
 
 /* Keeps the first error of a round trip: the later ones follow from it. */
@@ -138,11 +146,14 @@ note_lost(struct db *db)
 }
 
 static void
-note_result_error(struct db *db, const PGresult *result)
+note_result_error(struct db *db, const PGresult *result,
+    const struct statement *statement)
 {
 	const char *primary = PQresultErrorField(result,
 	    PG_DIAG_MESSAGE_PRIMARY);
 
+	if (db->error.outcome == DB_DONE)
+		db->error.sql = statement == NULL ? NULL : statement->sql;
 	note_error(db, PQresultErrorField(result, PG_DIAG_SQLSTATE),
 	    primary == NULL ? PQresultErrorMessage(result) : primary);
 }
@@ -181,6 +192,7 @@ db_disconnect(struct db *db)
 		PQfinish(db->conn);
 	db->conn = NULL;
 	db->expected_count = 0;
+	db->in_trip = false;
 	memset(db->statements, 0, sizeof(db->statements));
 }
 
@@ -213,7 +225,7 @@ run_setup(struct db *db, const char *setup)
 	done = PQresultStatus(result) == PGRES_COMMAND_OK ||
 	    PQresultStatus(result) == PGRES_TUPLES_OK;
 	if (!done)
-		note_result_error(db, result);
+		note_result_error(db, result, NULL);
 	PQclear(result);
 	return done;
 }
@@ -292,6 +304,9 @@ find_statement(struct db *db, const char *sql)
 			return statement;
 	}
 	/* A program has a fixed set of statements; this one has too many. */
+	log_error("more than %d distinct statements: an address that is no "
+		  "string constant?",
+	    STATEMENTS_MAX);
 	abort();
 }
 
@@ -322,7 +337,7 @@ db_queue(struct db *db, const char *sql, size_t nparams,
 		note_lost(db);
 		return;
 	}
-	expect(db, EXPECT_RESULT, NULL);
+	expect(db, EXPECT_RESULT, statement);
 }
 
 void
@@ -369,7 +384,7 @@ take_answer(struct db *db, const struct expected *expected)
 	if (result == NULL || PQstatus(db->conn) != CONNECTION_OK)
 		note_lost(db);
 	else if (status == PGRES_FATAL_ERROR)
-		note_result_error(db, result);
+		note_result_error(db, result, expected->statement);
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
 	/* A statement's result is followed by NULL, a sync is not. */
@@ -404,6 +419,7 @@ round_trip(struct db *db)
 		}
 	}
 	db->expected_count = 0;
+	db->in_trip = false;
 	if (db->error.outcome != DB_DONE) {
 		PQclear(last);
 		last = NULL;
@@ -477,7 +493,8 @@ db_column_type(const struct db_rows *rows, int column)
 bool
 db_consume(struct db *db)
 {
-	clear_error(db);
+	if (!db->in_trip)
+		clear_error(db);
 	if (!db_connected(db) || !PQconsumeInput(db->conn)) {
 		note_lost(db);
 		return false;

@@ -37,6 +37,7 @@ enum db_type {
 
 struct db_error {
 	enum db_outcome outcome;
+	const char *sql; /* the statement, NULL when it was none of ours */
 	char sqlstate[6];
 	char message[512];
 };

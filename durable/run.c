@@ -219,6 +219,7 @@ run_execute(struct workflow *wf)
 	do {
 		wf->next = 0;
 		wf->catching = false;
+		wf->step = NULL;
 		wf->error = NULL;
 		if (setjmp(wf->exit) == 0)
 			call(wf);

@@ -61,7 +61,8 @@ struct wait {
 
 struct workflow {
 	struct turn *turn;
-	struct arena *arena; /* of this run */
+	struct workflow *creator; /* that started it in this turn, or NULL */
+	struct arena *arena;      /* of this run */
 	const struct workflow_type *type;
 	const char *id;
 	const char *input;         /* stored arguments */
@@ -76,6 +77,7 @@ struct workflow {
 
 	int next; /* function id of the next call */
 	bool catching;
+	const char *step; /* name of the C step that it is in, or NULL */
 	const struct wf_error *error; /* of the last call, in the run's arena */
 
 	jmp_buf exit;

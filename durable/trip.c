@@ -91,6 +91,9 @@ submit(struct courier *courier, const struct batch *batch)
 static void
 settle(struct courier *courier, struct call *call, const char *outcome)
 {
+	/* Its workflow is in a turn: it stays pending. */
+	if (strcmp(outcome, "busy") == 0)
+		return;
 	TAILQ_REMOVE(&courier->pending, call, link);
 	if (strcmp(outcome, "conflict") == 0) {
 		courier_answer(courier, call, CLIENT_CONFLICT, NULL);
@@ -170,7 +173,7 @@ submit_one_by_one(struct courier *courier)
 	return outcome;
 }
 
-/* What is left vanished under its call, and is submitted again. */
+/* What is left is busy, or vanished under its call: it is submitted again. */
 static enum db_outcome
 look_for_left(const struct courier *courier, enum db_outcome outcome)
 {

@@ -33,7 +33,11 @@ enum column {
 };
 
 /* How many runs, children among them, one turn may grow to. */
-#define GROWTH 4
+#define GROWTH         4
+
+/* For how long a statement that was blocked is not tried: doubling. */
+#define BLOCKED_MIN_MS 1000
+#define BLOCKED_MAX_MS 16000
 
 /* A line for the log, kept until the commit. */
 struct line {
@@ -63,6 +67,11 @@ struct turn {
 	size_t taken;          /* workflows that turn_begin gave */
 	bool suspects;
 	struct line *lines, **last_line;
+
+	/* The step that met a circumstance last; see turn_hold_off. */
+	const char *blocked_step;
+	int64_t blocked_until_ms; /* on our clock */
+	int64_t blocked_for_ms;
 	const char **culprits;
 	size_t culprits_count;
 };
@@ -413,6 +422,51 @@ commit(struct turn *turn)
 	return false;
 }
 
+/*
+ * Notes the statement that met a circumstance (a row that somebody keeps
+ * locked, say), so that for a while the workflows that come to its step wait
+ * there, and the others of their turns go on.
+ */
+static void
+note_blocked(struct turn *turn)
+{
+	const char *step = turn->error.sql;
+
+	if (turn->error.outcome != DB_RETRY || step == NULL)
+		return;
+	/* In the middle of a C step nobody can wait: it is met at its begin. */
+	if (turn->running < turn->count &&
+	    turn->runs[turn->running]->step != NULL)
+		step = turn->runs[turn->running]->step;
+	turn->blocked_for_ms = step != turn->blocked_step
+	    ? BLOCKED_MIN_MS
+	    : turn->blocked_for_ms * 2;
+	if (turn->blocked_for_ms > BLOCKED_MAX_MS)
+		turn->blocked_for_ms = BLOCKED_MAX_MS;
+	turn->blocked_step = step;
+	turn->blocked_until_ms = monotonic_ms() + turn->blocked_for_ms;
+}
+
+void
+turn_hold_off(const struct turn *turn, struct workflow *wf, const char *step)
+{
+	if (step != turn->blocked_step ||
+	    monotonic_ms() >= turn->blocked_until_ms)
+		return;
+	run_suspend(wf,
+	    &(struct wait){ .kind = WAIT_TIMER,
+		.wake_ms = turn_now_ms(turn) + turn->blocked_for_ms });
+}
+
+/* The taken workflow that a run is the fault of: a child's is its creator. */
+static const char *
+culprit(const struct workflow *wf)
+{
+	while (wf->creator != NULL)
+		wf = wf->creator;
+	return wf->id;
+}
+
 /* Rolls back and says what follows from why. */
 static enum turn_outcome
 abandon(struct turn *turn)
@@ -420,6 +474,7 @@ abandon(struct turn *turn)
 	size_t i;
 
 	turn->culprits_count = 0;
+	note_blocked(turn);
 	if (turn->error.outcome != DB_LOST) {
 		db_queue(turn->db, "rollback", 0, NULL);
 		if (db_finish(turn->db) != DB_DONE)
@@ -434,7 +489,7 @@ abandon(struct turn *turn)
 	turn->culprits = arena_alloc(turn->arena,
 	    turn->count * sizeof(*turn->culprits));
 	for (i = turn->unsettled; i <= turn->running; i++)
-		turn->culprits[turn->culprits_count++] = turn->runs[i]->id;
+		turn->culprits[turn->culprits_count++] = culprit(turn->runs[i]);
 	return TURN_REFUSED;
 }
 
@@ -555,7 +610,6 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 {
 	const struct db_rows *rows = db_query(turn->db, turn->run_arena, sql,
 	    nparams, params);
-
 	*refused = NULL;
 	if (rows != NULL) {
 		turn->unsettled = turn->running;
@@ -646,8 +700,7 @@ turn_add_consumed(struct turn *turn, const struct message *message, int number)
  * enough, leaves it to the next.
  */
 static void
-add_child(struct turn *turn, const struct workflow *parent,
-    const struct child *child)
+add_child(struct turn *turn, struct workflow *parent, const struct child *child)
 {
 	const struct wait start = { .kind = WAIT_START,
 		.wake_ms = turn_now_ms(turn) };
@@ -659,6 +712,7 @@ add_child(struct turn *turn, const struct workflow *parent,
 		return;
 	}
 	wf = add_run(turn);
+	wf->creator = parent;
 	wf->type = child->type;
 	wf->id = arena_strdup(turn->arena, child->id);
 	wf->input = arena_strdup(turn->arena, child->input);

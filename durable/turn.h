@@ -73,6 +73,13 @@ int64_t turn_now_ms(const struct turn *turn);
 
 struct arena *turn_arena(struct turn *turn);
 
+/*
+ * Before a step: when its statement was found blocked a moment ago, the run
+ * ends here and the workflow waits for a while.
+ */
+void
+turn_hold_off(const struct turn *turn, struct workflow *wf, const char *sql);
+
 /* Sends a statement along with the next round trip, without waiting. */
 void turn_queue(struct turn *turn, const char *sql, size_t nparams,
     const char *const params[]);

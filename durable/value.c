@@ -4,6 +4,9 @@
  */
 #include "value.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json_tokener.h>
@@ -11,6 +14,7 @@
 #include "arena.h"
 
 #define DEPTH_MAX      64
+#define DIGITS         "0123456789"
 #define SUPERJSON_MARK "__dbos_serializer"
 #define TO_STRING_FLAGS \
 	(JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
@@ -44,24 +48,75 @@ value_known(const char *serialization)
 		strcmp(serialization, VALUE_PORTABLE) == 0);
 }
 
+/* Goes past a string; false when it has a control character. */
+static bool
+skip_string(const char **at)
+{
+	for (++*at; **at != '"'; ++*at) {
+		if (**at == '\\')
+			++*at;
+		if ((unsigned char)**at < ' ')
+			return false;
+	}
+	++*at;
+	return true;
+}
+
+/* Whether the digits make an integer that json-c can hold. */
+static bool
+is_held(const char *number)
+{
+	errno = 0;
+	if (*number == '-')
+		strtoll(number, NULL, 10);
+	else
+		strtoull(number, NULL, 10);
+	return errno == 0;
+}
+
+/* Goes past a number; false when it is none, or does not fit. */
+static bool
+skip_number(const char **at)
+{
+	const char *number = *at;
+	size_t digits;
+
+	*at += *number == '-';
+	digits = strspn(*at, DIGITS);
+	if (digits == 0 || (digits > 1 && **at == '0'))
+		return false;
+	*at += digits;
+	if (strspn(*at, ".eE") == 0)
+		return is_held(number);
+	if (**at == '.' && strspn(*at + 1, DIGITS) == 0)
+		return false;
+	*at += strspn(*at, ".eE+-" DIGITS);
+	return true;
+}
+
 /*
- * Whether the text has a number that is none: json-c reads NaN and Infinity
- * even when it is strict.  Outside strings JSON has no such capitals.
+ * Whether a text that json-c has read is JSON to the letter, RFC 8259.  Even
+ * when it is strict, json-c reads NaN, Infinity, -01, 1. and control
+ * characters in strings, and takes an integer that it cannot hold for the
+ * nearest that it can.
  */
 static bool
-has_no_number(const char *text)
+is_strict(const char *text)
 {
-	bool quoted = false;
-
-	for (; *text != '\0'; text++) {
-		if (quoted && *text == '\\' && text[1] != '\0')
+	while (*text != '\0') {
+		if (*text == '"') {
+			if (!skip_string(&text))
+				return false;
+		} else if (*text == '-' || isdigit((unsigned char)*text)) {
+			if (!skip_number(&text))
+				return false;
+		} else if (*text == 'N' || *text == 'I') {
+			return false;
+		} else {
 			text++;
-		else if (*text == '"')
-			quoted = !quoted;
-		else if (!quoted && (*text == 'N' || *text == 'I'))
-			return true;
+		}
 	}
-	return false;
+	return true;
 }
 
 /* Parses the whole text as one strict JSON value. */
@@ -79,7 +134,7 @@ parse(struct arena *arena, const char *text, json_object **value)
 	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	*value = value_own(arena, json_tokener_parse_ex(tokener, text, len));
 	parsed = json_tokener_get_error(tokener) == json_tokener_success &&
-	    !has_no_number(text);
+	    is_strict(text);
 	json_tokener_free(tokener);
 	return parsed;
 }

@@ -24,8 +24,8 @@ bool value_known(const char *serialization);
 
 /*
  * Reads a stored value; text NULL is null.  The value belongs to the arena.
- * Returns false when the text is malformed, not UTF-8 or nested deeper than
- * 64, or the format is unknown.
+ * Returns false when the text is not JSON (RFC 8259), not UTF-8, nested deeper
+ * than 64 or has an integer of more than 64 bits, or the format is unknown.
  */
 bool value_decode(struct arena *arena, const char *text,
     const char *serialization, json_object **value);

@@ -36,7 +36,7 @@
  * worker that is frozen within one.  The lock is what durable.daemon_workers
  * counts.
  */
-static const char setup[] = "set lock_timeout = '5s';"
+static const char setup[] = "set lock_timeout = '1s';"
 			    "set statement_timeout = '15s';"
 			    "set idle_in_transaction_session_timeout = '5s';"
 			    "select pg_advisory_lock_shared(1146442305, 1);"
@@ -166,6 +166,13 @@ connect_to_database(struct worker *worker)
 	return CONNECTED;
 }
 
+static void
+be_wary(struct worker *worker)
+{
+	worker->wary = true;
+	worker->wary_until_ms = monotonic_ms() + WARY_MS;
+}
+
 /* Drops a connection that is of no use; the loop makes a new one. */
 static void
 lose_connection(struct worker *worker)
@@ -291,6 +298,17 @@ run_wary(struct worker *worker)
 	return outcome;
 }
 
+/* An attempt counts only when it ended with the process or its session. */
+static void
+take_back_attempt(struct worker *worker, const char *id)
+{
+	const char *const params[] = { id };
+
+	db_queue(worker->db, "select durable.turn_survived($1)", 1, params);
+	if (db_finish(worker->db) == DB_LOST)
+		lose_connection(worker);
+}
+
 /* Runs one suspect alone, its attempt counted before; false: there is none. */
 static bool
 run_suspect(struct worker *worker, enum turn_outcome *outcome)
@@ -321,6 +339,8 @@ run_suspect(struct worker *worker, enum turn_outcome *outcome)
 		*outcome = TURN_COMMITTED;
 	} else {
 		*outcome = run_alone(worker, id);
+		if (*outcome == TURN_RETRY)
+			take_back_attempt(worker, id);
 	}
 	return true;
 }
@@ -341,8 +361,12 @@ work(struct worker *worker)
 		return 0;
 	outcome = worker->wary ? run_wary(worker)
 			       : turn_run(worker->turn, &everything);
-	if (outcome == TURN_REFUSED)
+	if (outcome == TURN_REFUSED) {
+		log_info("a turn's workflows run one by one: %s",
+		    turn_error(worker->turn)->message);
 		outcome = run_culprits(worker);
+		again = true;
+	}
 	if (outcome == TURN_COMMITTED && !worker->wary &&
 	    turn_saw_suspects(worker->turn) && run_suspect(worker, &outcome))
 		again = true;
@@ -358,7 +382,10 @@ work(struct worker *worker)
 		back_off(worker);
 		return 0;
 	case TURN_LOST:
+		/* A workflow may have ended the session: that is a crash. */
+		be_wary(worker);
 		lose_connection(worker);
+		back_off(worker);
 		return 0;
 	}
 	return 0;
@@ -369,13 +396,13 @@ engine_work(struct prefork_worker *self, void *arg)
 {
 	struct worker worker = { .engine = arg,
 		.self = self,
-		.wary = self->after_crash,
 		.backoff_ms = BACKOFF_MIN_MS,
 		.arena = arena_new() };
 	int status = 0, idle_ms;
 
 	srandom((unsigned)getpid());
-	worker.wary_until_ms = monotonic_ms() + WARY_MS;
+	if (self->after_crash)
+		be_wary(&worker);
 	worker.db = db_new(worker.engine->conninfo, "durable worker");
 	worker.turn = turn_new(worker.engine, worker.db);
 	while (!prefork_stopping()) {

@@ -169,6 +169,7 @@ wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
 	entry = run_call(wf, name, &number);
 	if (entry != NULL)
 		return run_answer(wf, entry);
+	turn_hold_off(wf->turn, wf, sql);
 	started_ms = turn_now_ms(wf->turn);
 	turn_savepoint(wf->turn);
 	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
@@ -213,6 +214,7 @@ wf_sql_void(struct workflow *wf, const char *name, const char *sql,
 		run_answer(wf, entry);
 		return;
 	}
+	turn_hold_off(wf->turn, wf, sql);
 	turn_queue(wf->turn, sql, nparams, params);
 	record_output(wf, number, name, NULL, turn_now_ms(wf->turn));
 	wf->catching = false;
@@ -229,14 +231,17 @@ wf_transaction(struct workflow *wf, const char *name, step_function *function,
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
+	turn_hold_off(wf->turn, wf, name);
 	step.started_ms = turn_now_ms(wf->turn);
 	turn_savepoint(wf->turn);
+	wf->step = name;
 	result = value_own(wf->arena, function(&step, arg));
 	output = value_encode(wf->arena, result, VALUE_PORTABLE);
 	if (output == NULL)
 		step_fail(&step, "DBOSInvalidOutput",
 		    "the result of step '%s' is not valid JSON", name);
 	turn_release(wf->turn);
+	wf->step = NULL;
 	record_output(wf, step.number, name, output, step.started_ms);
 	return answer(wf, step.number);
 }

@@ -14,6 +14,8 @@
  *    does not return (it ends the run by longjmp).  What the calls return
  *    lives in the run's arena and needs no release; so does what the function
  *    allocates with wf_arena;
+ *  - does not compute for seconds between two calls: the server ends a
+ *    transaction that is idle for 5 s;
  *  - changes only under a new version in its struct workflow_type; runs that
  *    have begun go on with the version they began with.
  *
@@ -75,7 +77,8 @@ const char *wf_number(struct workflow *wf, int64_t number);
 
 /*
  * Logs a line with the workflow's id when what was done so far has committed:
- * once, not again when the line is replayed.
+ * once, not again when the line is replayed (but for a line right before
+ * wf_result, which waits without leaving a trace in the journal).
  */
 void wf_log(struct workflow *wf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -125,7 +128,8 @@ void wf_sql_void(struct workflow *wf, const char *name, const char *sql,
  * Runs a C function as the step name: all its statements, and the step's
  * journal row, commit together.  It talks to the database by step_sql alone
  * and may be run again after a failure, so it changes nothing else but its
- * own variables.  What it returns is the step's result.
+ * own variables.  What it returns is the step's result, and the reference goes
+ * to the engine: json_object_get what a call returned before returning it.
  */
 typedef json_object *step_function(struct step *step, void *arg);
 json_object *wf_transaction(struct workflow *wf, const char *name,

@@ -8,9 +8,10 @@
 -- replaces the functions and leaves the tables alone.  Tables change only by
 -- a numbered script in upgrades/.
 --
--- Lock order: dbos.workflow_status, durable.waits, store.products,
--- store.orders, dbos.notifications.  A turn takes its status rows with SKIP
--- LOCKED, so it never waits for another turn's.
+-- Lock order: dbos.workflow_status (with skip locked, so that no turn waits
+-- for another's), what the steps lock (store.products, store.orders),
+-- durable.waits, and last the status rows that a new message's foreign key
+-- locks, for at most 200 ms.
 --
 -- I5, no wake-up is lost.  A turn holds its workflows' status rows FOR
 -- UPDATE from before it looks for messages until it has committed their
@@ -18,7 +19,8 @@
 -- before the message's trigger looks for a wait.  So either the message
 -- committed first and the turn sees it, or the turn did and the trigger sees
 -- the wait.  For an event or a result of another workflow the turn that wants
--- to wait takes that workflow's status row FOR SHARE and looks once more.
+-- to wait takes that workflow's status row FOR UPDATE, which the foreign key
+-- of a new event conflicts with, and looks once more.
 
 -- Whoever may execute a function of ours is named at the end; nobody else may.
 alter default privileges revoke execute on functions from public;
@@ -69,7 +71,7 @@ comment on column durable.waits.target is
 comment on column durable.waits.key is
     'Topic of the message, or key of the event.';
 
-create index if not exists waits_wake_at on durable.waits (wake_at);
+create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)
 where target is not null;
 
@@ -109,17 +111,24 @@ comment on function durable.version() is
 
 -- Waking.
 
--- The next two update row by row, through the index, because a plan for a set
--- that was made while durable.waits was small is a disaster when it is large.
+-- These update row by row and through an index: a plan for a set that was made
+-- while durable.waits was small is a disaster when it is large, and whose
+-- session it is made in is not known.
 
 create or replace function durable.wake_by_message()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
     message record;
+    -- An older snapshot may not show what the workflow waits for now.  Moving
+    -- any wait that there is does no harm, and one that has changed since
+    -- raises a serialization failure, for the sender to repeat.
+    blind boolean := current_setting('transaction_isolation')
+        <> 'read committed';
 begin
     for message in
         select distinct m.destination_uuid, m.topic
@@ -129,8 +138,7 @@ begin
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.workflow_uuid = message.destination_uuid
-            and w.kind = 'message'
-            and w.key = message.topic;
+            and (w.kind = 'message' and w.key = message.topic or blind);
     end loop;
     return null;
 end
@@ -144,6 +152,7 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
     event record;
@@ -181,6 +190,7 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 begin
     if new.status in ('CANCELLED', 'ENQUEUED', 'DELAYED',
@@ -188,7 +198,9 @@ begin
         delete from durable.waits as w
         where w.workflow_uuid = new.workflow_uuid;
     end if;
-    if new.status not in ('ENQUEUED', 'DELAYED') then
+    if new.status not in ('ENQUEUED', 'DELAYED')
+        and exists (select from durable.waits as w where w.target is not null)
+    then
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.target = new.workflow_uuid
@@ -248,8 +260,7 @@ execute function durable.wake_by_event();
 create or replace trigger durable_wake_by_status
 after update of status on dbos.workflow_status
 for each row
-when (old.status is distinct from new.status
-    and new.status <> 'PENDING')
+when (old.status is distinct from new.status and new.status <> 'PENDING')
 execute function durable.wake_by_status();
 
 create or replace trigger durable_forget_workflow
@@ -263,6 +274,165 @@ execute function durable.forget_workflow();
 -- turn_over, turn_waits, turn_journal, turn_consumed, turn_messages,
 -- turn_events, turn_statuses: waits first, so that what the turn itself
 -- sends, sets or ends wakes them.
+
+create or replace function durable.can_run(
+    name text,
+    version text,
+    owner text,
+    types text[],
+    application text
+)
+returns boolean
+language sql
+immutable
+parallel safe
+return name || '@' || coalesce(version, '') = any (types)
+    and (owner = application or owner is null);
+comment on function durable.can_run(text, text, text, text[], text) is
+    'Whether a worker that has these types, as name@version and name@ for a '
+    'row of no version, and is of this application may run a workflow.';
+
+create or replace function durable.take_due(
+    types text[],
+    application text,
+    max_workflows int,
+    present_ms bigint,
+    out taken text[],
+    out skipped boolean
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    due record;
+    status text;
+    count int;
+begin
+    taken := '{}';
+    skipped := false;
+    for type_at in 1 .. cardinality(types) loop
+        count := 0;
+        for due in
+            select w.workflow_uuid as id
+            from durable.waits as w
+            where w.type = types[type_at]
+                and w.wake_at <= present_ms
+                and not exists (
+                    select from durable.suspects as x
+                    where x.workflow_uuid = w.workflow_uuid)
+            order by w.wake_at
+        loop
+            exit when count = max_workflows;
+            select s.status
+            into status
+            from dbos.workflow_status as s
+            where s.workflow_uuid = due.id
+                and (s.application_name = application
+                    or s.application_name is null)
+            for update skip locked;
+            -- Under the lock: it may just have had its turn.
+            if status = 'PENDING' and exists (
+                select from durable.waits as w
+                where w.workflow_uuid = due.id
+                    and w.wake_at <= present_ms)
+            then
+                taken := taken || due.id;
+                count := count + 1;
+            elsif status is null and exists (
+                select from dbos.workflow_status as s
+                where s.workflow_uuid = due.id)
+            then
+                skipped := true;
+            elsif status is distinct from 'PENDING' then
+                -- A wait without a workflow that could run (its table was
+                -- truncated, say) would come up again for ever.
+                delete from durable.waits as w
+                where w.workflow_uuid = due.id;
+            end if;
+        end loop;
+    end loop;
+end
+$$;
+comment on function durable.take_due(text[], text, int, bigint) is
+    'Locks workflows that are due, at most max_workflows of each type and no '
+    'suspects; skipped: some were locked by others.';
+
+create or replace function durable.take_enqueued(
+    types text[],
+    queues text[],
+    application text,
+    max_workflows int
+)
+returns text[]
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    taken text[] := '{}';
+    enqueued text[];
+    queue text;
+begin
+    foreach queue in array queues loop
+        select coalesce(array_agg(t.workflow_uuid), '{}')
+        into enqueued
+        from (
+            select s.workflow_uuid
+            from dbos.workflow_status as s
+            where s.queue_name = queue
+                and s.status = 'ENQUEUED'
+                and durable.can_run(s.name, s.application_version,
+                    s.application_name, types, application)
+                and not exists (
+                    select from durable.suspects as x
+                    where x.workflow_uuid = s.workflow_uuid)
+            order by s.priority, s.created_at
+            limit max_workflows
+            for update of s skip locked
+        ) as t;
+        taken := taken || enqueued;
+    end loop;
+    return taken;
+end
+$$;
+comment on function durable.take_enqueued(text[], text[], text, int) is
+    'Locks enqueued workflows, at most max_workflows of each queue in its '
+    'order, and no suspects.';
+
+create or replace function durable.take_only(
+    types text[],
+    application text,
+    only_ids text[],
+    present_ms bigint
+)
+returns text[]
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    taken text[];
+begin
+    select coalesce(array_agg(t.workflow_uuid), '{}')
+    into taken
+    from (
+        select s.workflow_uuid
+        from dbos.workflow_status as s
+        where s.workflow_uuid = any (only_ids)
+            and durable.can_run(s.name, s.application_version,
+                s.application_name, types, application)
+            and (s.status = 'ENQUEUED' or s.status = 'PENDING' and exists (
+                select from durable.waits as w
+                where w.workflow_uuid = s.workflow_uuid
+                    and w.wake_at <= present_ms))
+        for update of s skip locked
+    ) as t;
+    return taken;
+end
+$$;
+comment on function durable.take_only(text[], text, text[], bigint) is
+    'Locks those of only_ids that are due or enqueued.';
 
 create or replace function durable.turn_begin(
     types text[],
@@ -290,84 +460,20 @@ as $$
 #variable_conflict use_column
 declare
     present_ms bigint := durable.now_ms();
-    due text[];
-    enqueued text[];
-    taken text[] := '{}';
-    queue text;
+    taken text[];
+    skipped boolean := false;
+    soonest_ms bigint;
     next_ms bigint;
 begin
     if only_ids is not null then
-        select coalesce(array_agg(t.workflow_uuid), '{}')
-        into taken
-        from (
-            select s.workflow_uuid
-            from dbos.workflow_status as s
-            where s.workflow_uuid = any (only_ids)
-                and s.name || '@' || coalesce(s.application_version, '')
-                    = any (types)
-                and (s.status = 'ENQUEUED' or s.status = 'PENDING' and exists (
-                    select from durable.waits as w
-                    where w.workflow_uuid = s.workflow_uuid
-                        and w.wake_at <= present_ms))
-            for update of s skip locked
-        ) as t;
+        taken := durable.take_only(types, application, only_ids, present_ms);
     else
-        select coalesce(array_agg(t.workflow_uuid), '{}')
-        into due
-        from (
-            select w.workflow_uuid
-            from durable.waits as w
-            where w.wake_at <= present_ms
-                and w.type = any (types)
-                and not exists (
-                    select from durable.suspects as x
-                    where x.workflow_uuid = w.workflow_uuid)
-            order by w.wake_at
-            limit max_workflows
-            for update of w skip locked
-        ) as t;
-        -- The status is no condition of the scan, or an index on it might be
-        -- used instead of the key.
-        select coalesce(array_agg(t.workflow_uuid)
-            filter (where t.status = 'PENDING'), '{}')
-        into taken
-        from (
-            select s.workflow_uuid, s.status
-            from dbos.workflow_status as s
-            where s.workflow_uuid = any (due)
-            for update of s skip locked
-        ) as t;
-        -- A wait without a workflow that could run (its table was truncated,
-        -- say) would come up again for ever.
-        if cardinality(taken) < cardinality(due) then
-            delete from durable.waits as w
-            where w.workflow_uuid = any (due)
-                and not exists (
-                    select from dbos.workflow_status as s
-                    where s.workflow_uuid = w.workflow_uuid
-                        and s.status = 'PENDING');
-        end if;
-        foreach queue in array queues loop
-            select coalesce(array_agg(t.workflow_uuid), '{}')
-            into enqueued
-            from (
-                select s.workflow_uuid
-                from dbos.workflow_status as s
-                where s.queue_name = queue
-                    and s.status = 'ENQUEUED'
-                    and s.name || '@' || coalesce(s.application_version, '')
-                        = any (types)
-                    and (s.application_name = application
-                        or s.application_name is null)
-                    and not exists (
-                        select from durable.suspects as x
-                        where x.workflow_uuid = s.workflow_uuid)
-                order by s.priority, s.created_at
-                limit max_workflows
-                for update of s skip locked
-            ) as t;
-            taken := taken || enqueued;
-        end loop;
+        select t.taken, t.skipped
+        into taken, skipped
+        from durable.take_due(types, application, max_workflows, present_ms)
+            as t;
+        taken := taken || durable.take_enqueued(types, queues, application,
+            max_workflows);
     end if;
 
     -- A new snapshot from here on: what these workflows got before they were
@@ -375,7 +481,7 @@ begin
     return query
     select 'workflow'::text, s.workflow_uuid, (s.status = 'ENQUEUED')::int,
         s.name, coalesce(i.inputs, s.inputs), null::text, s.serialization,
-        s.application_version, s.workflow_timeout_ms,
+        nullif(s.application_version, ''), s.workflow_timeout_ms,
         s.workflow_deadline_epoch_ms
     from unnest(taken) with ordinality as t (id, place)
     join dbos.workflow_status as s on s.workflow_uuid = t.id
@@ -401,20 +507,17 @@ begin
 
     -- Whoever holds a due workflow that we could not lock may give it back
     -- without a word (by dying): come back soon.  Else sleep to the next time.
-    select w.wake_at
-    into next_ms
-    from durable.waits as w
-    where w.wake_at > present_ms
-    order by w.wake_at
-    limit 1;
-    if only_ids is null and cardinality(taken) < max_workflows and exists (
-        select from durable.waits as w
-        where w.wake_at <= present_ms
-            and w.type = any (types)
-            and w.workflow_uuid <> all (taken)
-            and not exists (
-                select from durable.suspects as x
-                where x.workflow_uuid = w.workflow_uuid)) then
+    for type_at in 1 .. cardinality(types) loop
+        select w.wake_at
+        into soonest_ms
+        from durable.waits as w
+        where w.type = types[type_at]
+            and w.wake_at > present_ms
+        order by w.wake_at
+        limit 1;
+        next_ms := least(next_ms, soonest_ms);
+    end loop;
+    if skipped then
         next_ms := least(next_ms, present_ms + 100);
     end if;
     return query
@@ -425,9 +528,8 @@ begin
 end
 $$;
 comment on function durable.turn_begin(text[], text[], text, int, text[]) is
-    'Takes due workflows: at most max_workflows that waited and as many from '
-    'each queue, or of only_ids those that are due; suspects only by id.  '
-    'types are "name@version" and, for rows of no version, "name@".  Rows: '
+    'Takes workflows that are due and enqueued, or of only_ids, and returns '
+    'what there is to know about them.  Rows: '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
     'time-out; until_ms: deadline), step (number: function id; value: output; '
     'other: child), message (name: topic; other: message id), turn (number: '
@@ -447,11 +549,11 @@ as $$
 declare
     taken text[];
 begin
-    select coalesce(array_agg(t.workflow_uuid), '{}')
+    select t.taken || durable.take_enqueued(types, queues, application,
+        max_workflows)
     into taken
-    from durable.turn_begin(types, queues, application, max_workflows, null)
-        as t
-    where t.kind = 'workflow';
+    from durable.take_due(types, application, max_workflows, durable.now_ms())
+        as t;
     return query
     insert into durable.suspects as s (workflow_uuid, attempts)
     select id, 1
@@ -530,6 +632,22 @@ comment on function durable.turn_attempt(text[], int) is
     'Counts one more attempt at one due suspect, or gives it up as '
     'MAX_RECOVERY_ATTEMPTS_EXCEEDED after max_attempts.  Returns it with the '
     'attempts before this one; no row when no suspect is due and free.';
+
+create or replace function durable.turn_survived(id text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update durable.suspects as x
+    set attempts = x.attempts - 1
+    where x.workflow_uuid = id
+        and x.attempts > 1;
+end
+$$;
+comment on function durable.turn_survived(text) is
+    'Takes back an attempt whose process lived on: it met a circumstance.';
 
 create or replace function durable.turn_start(
     id text,
@@ -638,7 +756,7 @@ begin
         perform
         from dbos.workflow_status as s
         where s.workflow_uuid = watched.target
-        for share skip locked;
+        for update skip locked;
         if not found then
             update durable.waits as w
             set wake_at = least(w.wake_at, durable.now_ms() +
@@ -809,6 +927,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     present_ms bigint := durable.now_ms();
+    -- When the turn began, before its steps.
+    begun_ms bigint := extract(epoch from now()) * 1000;
 begin
     update dbos.workflow_status as s
     set status = n.status,
@@ -823,7 +943,7 @@ begin
         application_version = n.version,
         application_name = coalesce(s.application_name, application),
         recovery_attempts = coalesce(s.recovery_attempts, 0) + n.begun,
-        started_at_epoch_ms = case when n.begun = 1 then present_ms
+        started_at_epoch_ms = case when n.begun = 1 then begun_ms
             else s.started_at_epoch_ms end,
         workflow_deadline_epoch_ms = n.deadline
     from unnest(ids, statuses, begun, versions, deadlines)
@@ -994,11 +1114,24 @@ begin
     return query
     select 'daemon_workers', durable.daemon_workers()::double precision;
     return query
-    select 'due_lag_seconds', greatest(0,
-        durable.now_ms() - coalesce((
-            select w.wake_at from durable.waits as w
-            order by w.wake_at limit 1), durable.now_ms()))
-        / 1000::double precision;
+    with recursive types as (
+        select min(w.type) as type
+        from durable.waits as w
+        union all
+        select (
+            select min(w.type)
+            from durable.waits as w
+            where w.type > t.type)
+        from types as t
+        where t.type is not null
+    )
+    select 'due_lag_seconds', greatest(0, durable.now_ms() - min((
+        select w.wake_at
+        from durable.waits as w
+        where w.type = t.type
+        order by w.wake_at
+        limit 1))) / 1000::double precision
+    from types as t;
     return query
     select 'waiting_workflows', greatest(c.reltuples, 0)::double precision
     from pg_class as c
@@ -1038,6 +1171,7 @@ as $$
 #variable_conflict use_column
 declare
     created text[];
+    free text[];
     sent text[];
 begin
     -- In the order of the ids, as every other batch does: no deadlock.
@@ -1074,6 +1208,15 @@ begin
         with ordinality as n (id, name, place)
     join dbos.workflow_status as s on s.workflow_uuid = n.id;
 
+    -- A batch never waits for a turn: who is in one now gets it next time.
+    select coalesce(array_agg(f.workflow_uuid), '{}')
+    into free
+    from (
+        select s.workflow_uuid
+        from dbos.workflow_status as s
+        where s.workflow_uuid = any (send_ids)
+        for key share skip locked
+    ) as f;
     with inserted as (
         insert into dbos.notifications (message_uuid, destination_uuid, topic,
             message, serialization)
@@ -1083,6 +1226,7 @@ begin
             send_keys) as n (id, name, topic, message, key)
         join dbos.workflow_status as s on s.workflow_uuid = n.id
         where s.name = n.name
+            and n.id = any (free)
         order by n.id, n.key
         on conflict (message_uuid) do nothing
         returning message_uuid
@@ -1094,7 +1238,10 @@ begin
     select 'send'::text, n.place::int,
         case when s.workflow_uuid is null then 'unknown'
             when n.key || '::' || n.id = any (sent) then 'sent'
-            else 'exists' end
+            when exists (
+                select from dbos.notifications as m
+                where m.message_uuid = n.key || '::' || n.id) then 'exists'
+            else 'busy' end
     from unnest(send_ids, send_names, send_keys)
         with ordinality as n (id, name, key, place)
     left join dbos.workflow_status as s
@@ -1104,7 +1251,9 @@ end
 $$;
 comment on function durable.client_submit(text[], text[], text[], text[],
     text, text[], text[], text[], text[], text[]) is
-    'Enqueues workflows and sends messages, each once per id or key.';
+    'Enqueues workflows (created, exists, conflict: it is another kind of '
+    'workflow) and sends messages (sent, exists, unknown: no such workflow, '
+    'busy: not now), each once per id or key.';
 
 create or replace function durable.client_events(ids text[], keys text[])
 returns table (
@@ -1156,6 +1305,7 @@ grant execute on function
     durable.turn_begin(text[], text[], text, int, text[]),
     durable.turn_suspect(text[], text[], text, int),
     durable.turn_attempt(text[], int),
+    durable.turn_survived(text),
     durable.turn_start(text, text, text, text, text, text, text, bigint),
     durable.turn_over(text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),

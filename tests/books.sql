@@ -73,18 +73,29 @@ steps as (
     from dbos.operation_outputs as o
     join workflows as w on w.id = o.workflow_uuid
 ),
+tallies as (
+    -- What the steps of each workflow come to.
+    select s.id,
+        max(s.output) filter (where s.name = 'create_order') as order_id,
+        bool_or(s.output = 'true')
+            filter (where s.name = 'reserve_inventory') as reserved,
+        bool_or(s.paid) filter (where s.name = 'DBOS.recv') as paid,
+        max(s.at_ms) filter (where s.name = 'update_order_status'
+            and s.effective) as updated_ms,
+        count(*) filter (where s.name = 'update_order_progress'
+            and s.effective) as progress,
+        count(*) filter (where s.name = 'DBOS.setEvent') as events,
+        count(*) filter (where s.name = 'DBOS.recv'
+            and s.output is not null and s.effective) as messages
+    from steps as s
+    group by s.id
+),
 checkouts as (
-    select w.id, w.status, w.forked_from,
-        (select s.output from steps as s
-            where s.id = w.id and s.name = 'create_order') as order_id,
-        (select s.output = 'true' from steps as s
-            where s.id = w.id and s.name = 'reserve_inventory') as reserved,
-        (select s.paid from steps as s
-            where s.id = w.id and s.name = 'DBOS.recv') as paid,
-        (select max(s.at_ms) from steps as s
-            where s.id = w.id and s.name = 'update_order_status'
-                and s.effective) as updated_ms
+    select w.id, w.status, w.forked_from, t.order_id, t.reserved, t.paid,
+        t.updated_ms, coalesce(t.events, 0) as events,
+        coalesce(t.messages, 0) as messages
     from workflows as w
+    left join tallies as t on t.id = w.id
     where w.name = 'checkout_workflow'
 ),
 branches as (
@@ -116,13 +127,21 @@ expected as (
             when not c.reserved or not c.paid then -1
             when o.progress_remaining = 0 then 1
             else 2 end as status,
-        10 - (select count(*) from steps as s
-            join workflows as d on d.id = s.id
-            where d.order_id = o.order_id::text
-                and s.name = 'update_order_progress'
-                and s.effective) as progress
+        10 - coalesce(d.progress, 0) as progress
     from store.orders as o
     left join claims as c on c.order_id = o.order_id::text
+    left join (
+        select w.order_id, sum(t.progress) as progress
+        from workflows as w
+        join tallies as t on t.id = w.id
+        group by w.order_id) as d on d.order_id = o.order_id::text
+),
+mismatches as (
+    -- Steps that are not where a script has them.
+    select distinct s.id, c.branch
+    from steps as s
+    join scripts as c on c.name = s.workflow
+    where s.name is distinct from c.steps[s.number + 1]
 ),
 events as (
     select c.id, c.order_id, c.status, c.reserved, c.forked_from,
@@ -230,9 +249,9 @@ where not exists (
         and c.branch = coalesce(j.branch, c.branch)
         and (j.status <> 'SUCCESS' or j.length = cardinality(c.steps))
         and not exists (
-            select from steps as s
-            where s.id = j.id
-                and s.name is distinct from c.steps[s.number + 1]))
+            select from mismatches as m
+            where m.id = j.id
+                and m.branch = c.branch))
 union all
 select 'ended without outcome', w.id, w.status
 from workflows as w
@@ -262,9 +281,7 @@ cross join lateral (
     select count(*) as number
     from dbos.workflow_events_history as e
     where e.workflow_uuid = c.id) as h
-where h.number <> (
-    select count(*) from steps as s
-    where s.id = c.id and s.name = 'DBOS.setEvent')
+where h.number <> c.events
 union all
 select 'messages received and not consumed, or the reverse', c.id,
     n.number || ' consumed'
@@ -274,10 +291,7 @@ cross join lateral (
     from dbos.notifications as m
     where m.destination_uuid = c.id
         and m.consumed) as n
-where n.number <> (
-    select count(*) from steps as s
-    where s.id = c.id and s.name = 'DBOS.recv' and s.output is not null
-        and s.effective)
+where n.number <> c.messages
 
 -- Waiting.
 union all

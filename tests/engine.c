@@ -355,6 +355,56 @@ looper(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+/* Comes to a row that somebody may keep locked. */
+static json_object *
+blocked(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	take_note(wf, "before");
+	wf_sql(wf, "locked", "update test.locked set n = n + 1", 0, NULL);
+	return NULL;
+}
+
+/* Ends the session that it runs in, as a crashing server process would. */
+static json_object *
+session_killer(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sql(wf, "kill", "select pg_terminate_backend(pg_backend_pid())", 0,
+	    NULL);
+	return NULL;
+}
+
+static json_object *
+failing_child(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sql(wf, "divide", "select 1 / 0", 0, NULL);
+	return NULL;
+}
+
+static const struct workflow_type failing_child_type = { "failing_child", "1",
+	failing_child };
+
+static json_object *
+parent_of_failing(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_start(wf, &failing_child_type, NULL, NULL);
+	return NULL;
+}
+
+/* Waits for a workflow that somebody else has started. */
+static json_object *
+watcher(struct workflow *wf, json_object *input)
+{
+	const char *id = json_object_get_string(input);
+
+	wf_start(wf, &good_type, id, NULL);
+	wf_result(wf, id);
+	return json_object_new_string("seen");
+}
+
 #define TYPE(function) \
 	{ \
 #function, "1", function \
@@ -363,7 +413,8 @@ static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
 	TYPE(refused_later), TYPE(transaction), TYPE(parent),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
 	TYPE(sleeper), TYPE(player), TYPE(segfaulter), TYPE(looper),
-	{ "versioned", "1", first_version },
+	TYPE(blocked), TYPE(session_killer), TYPE(parent_of_failing),
+	TYPE(watcher), { "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
 static pid_t
@@ -581,13 +632,72 @@ test_poison(void)
 	    "nobody is suspect any more");
 }
 
+/* Starts many healthy workflows, and waits until they are done. */
+static bool
+healthy_go_on(const char *prefix)
+{
+	sql("select durable.client_submit(array_agg('%s' || n), "
+	    "array_agg('good'::text), array_agg('test'::text), "
+	    "array_agg(null::text), 'test', "
+	    "'{}', '{}', '{}', '{}', '{}') from generate_series(1, 40) as n",
+	    prefix);
+	return wait_sql("40",
+	    arena_printf(arena,
+		"select count(*) from dbos.workflow_status "
+		"where workflow_uuid like '%s%%' and status = 'SUCCESS'",
+		prefix));
+}
+
+/* What one workflow meets is not what the others meet. */
+static void
+test_circumstances(void)
+{
+	struct db *locker = db_new("", "locker");
+
+	if (!db_connect(locker, NULL))
+		abort();
+	db_queue(locker, "begin", 0, NULL);
+	db_queue(locker, "update test.locked set n = n", 0, NULL);
+	db_finish(locker);
+	start("blocked", "blocked", "null");
+	ok(healthy_go_on("beside"),
+	    "a row that somebody keeps locked stops nobody else");
+	ok(wait_sql("PENDING",
+	       "select status from dbos.workflow_status "
+	       "where workflow_uuid = 'blocked'"),
+	    "who wants the row waits");
+	db_queue(locker, "rollback", 0, NULL);
+	db_finish(locker);
+	db_free(locker);
+	is_str(ended("blocked"), "SUCCESS", "and goes on when it is free");
+	is_str(notes("blocked"), "1", "having done everything once");
+	is_str(sql("select n from test.locked"), "1", "this, too");
+
+	start("session_killer", "session_killer", "null");
+	ok(healthy_go_on("apart"), "a lost session stops nobody else");
+	is_str(ended("session_killer"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+	    "who ends its session each time is given up");
+
+	start("failing", "parent_of_failing", "null");
+	ok(healthy_go_on("near"), "an error in a child stops nobody else");
+	is_str(ended("failing"), "SUCCESS", "nor its parent");
+	is_str(ended("failing-0"), "ERROR", "and the child meets it");
+
+	sql("insert into dbos.workflow_status (workflow_uuid, name, "
+	    "queue_name, status, serialization, application_version) values "
+	    "('watched', 'good', 'test', 'ENQUEUED', 'portable_json', '')");
+	start("watcher", "watcher", "\"watched\"");
+	is_str(output("watcher"), "\"seen\"",
+	    "the end of a workflow without a parent is seen, too");
+}
+
 int
 main(void)
 {
 	static const char *const queues[] = { "test", ENGINE_INTERNAL_QUEUE,
 		NULL };
 	const struct workflow_type
-	    *types[sizeof(all_types) / sizeof(all_types[0]) + 3];
+	    *types[sizeof(all_types) / sizeof(all_types[0]) + 4];
 	struct engine engine = { .conninfo = "",
 		.application = "test",
 		.executor = "tests",
@@ -602,6 +712,7 @@ main(void)
 	for (; n < sizeof(all_types) / sizeof(all_types[0]); n++)
 		types[n] = &all_types[n];
 	types[n++] = &child_type;
+	types[n++] = &failing_child_type;
 	types[n++] = &good_type;
 	types[n] = NULL;
 	engine.types = types;
@@ -611,6 +722,7 @@ main(void)
 	if (!db_connect(db,
 		"create schema test;"
 		"create table test.notes (id text not null);"
+		"create table test.locked as select 0 as n;"
 		"create function test.run(statement text) returns text "
 		"language plpgsql as $$ declare got text; begin "
 		"if statement like 'select%' then "
@@ -624,6 +736,7 @@ main(void)
 	test_events_and_messages();
 	test_wake_ups();
 	test_control();
+	test_circumstances();
 	test_poison();
 	kill(daemon, SIGTERM);
 	ok(waitpid(daemon, &status, 0) == daemon && status == 0,

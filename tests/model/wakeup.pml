@@ -17,8 +17,8 @@
  * having waited for a row it goes on with the row's newest version.  The
  * quotations say which line of sql/durable.sql a step stands for.
  *
- * Each of the macros in MUTANT takes away one thing on which all this rests,
- * and must fail.  tests/model.tap has the list.
+ * Mutants, each a macro, take away one thing on which all this rests, and must
+ * fail; tests/model.tap has the list.
  */
 
 #ifndef DEATHS

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: MIT
+//
+// Makes table.md and plots of the raw data that bench/run has gathered:
+//
+//	node bench/report.mjs DIRECTORY
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const directory = process.argv[2] ?? '.';
+const raw = readFileSync(join(directory, 'raw.jsonl'), 'utf8')
+	.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+
+const NAMES = {
+	A: 'A, this store',
+	B: 'B, DBOS on Node',
+	C: 'C, one at a time',
+	D: 'C, in batches of 64',
+};
+const COLORS = { A: '#0b6e4f', B: '#c0392b', C: '#7f8c8d', D: '#2c3e50' };
+
+function median(values) {
+	const sorted = values.filter((v) => Number.isFinite(v))
+		.sort((a, b) => a - b);
+	const middle = sorted.length >> 1;
+
+	if (sorted.length === 0)
+		return undefined;
+	return sorted.length % 2 === 1 ? sorted[middle] :
+		(sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+// Of all runs of a figure and system that match; undefined if there is none.
+function of(figure, system, match, value) {
+	return median(raw.filter((run) => run.figure === figure &&
+		run.system === system &&
+		Object.entries(match).every(([k, v]) => run[k] === v)).map(value));
+}
+
+function values(figure, key) {
+	return [...new Set(raw.filter((run) => run.figure === figure)
+		.map((run) => run[key]))].sort((a, b) => a - b);
+}
+
+function number(value) {
+	if (value === undefined)
+		return '–';
+	const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;
+
+	return value.toFixed(digits).replace(/\B(?=(\d{3})+$)/g,
+		digits === 0 ? ' ' : '');
+}
+
+function table(title, head, rows) {
+	const filled = rows.filter((row) => row.slice(1)
+		.some((cell) => cell !== undefined));
+	const line = (cells) => `| ${cells.join(' | ')} |\n`;
+
+	if (filled.length === 0)
+		return '';
+	return `\n### ${title}\n\n` + line(head) +
+		line(head.map((_, i) => i === 0 ? '---' : '--:')) +
+		filled.map((row) => line(row.map((cell) =>
+			typeof cell === 'string' ? cell : number(cell)))).join('');
+}
+
+// What a run's counters say of one purchase.
+const bought = (run) => run.after.database.orders - run.before.database.orders;
+const perPurchase = (key) => (run) =>
+	(run.after.database[key] - run.before.database[key]) / bought(run);
+const cpuMs = (group) => (run) => run.after.cpu[group] === undefined ?
+	undefined : (run.after.cpu[group] - (run.before.cpu[group] ?? 0)) * 1000 /
+	bought(run);
+
+// Purchases that go on while the dispatches of earlier ones do; in a run too
+// short to tell, those that the load generator counted.
+const sustained = (run) => run.sustained === null ?
+	run.purchases.purchase.per_second :
+	Math.min(run.sustained.payments, run.sustained.dispatches) /
+	run.sustained.seconds;
+const checkouts = (run) => run.checkouts.checkout.per_second;
+
+
+// Plots.
+
+const escape = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
+
+// Lines over clients, both axes logarithmic.  series: [system, name, points].
+function plot(file, title, unit, series) {
+	const shown = series.map(([system, name, points]) =>
+		[system, name, points.filter(([, y]) => y > 0)])
+		.filter(([, , points]) => points.length > 0);
+	const all = shown.flatMap(([, , points]) => points);
+	const [w, h, left, right, top, bottom] = [640, 400, 64, 176, 44, 48];
+
+	if (all.length === 0)
+		return;
+	const xs = [...new Set(all.map(([x]) => x))].sort((a, b) => a - b);
+	const low = Math.floor(Math.log10(Math.min(...all.map(([, y]) => y))));
+	const high = Math.max(low + 1,
+		Math.ceil(Math.log10(Math.max(...all.map(([, y]) => y)))));
+	const spread = Math.log(xs.at(-1) / xs[0]) || 1;
+	const x = (v) => left + Math.log(v / xs[0]) / spread * (w - left - right);
+	const y = (v) => top + (high - Math.log10(v)) / (high - low) *
+		(h - top - bottom);
+	const text = (px, py, anchor, content, extra = '') => `<text x="${px}" ` +
+		`y="${py}" text-anchor="${anchor}" ${extra}>${escape(content)}</text>`;
+	const parts = [text(left, 24, 'start', title, 'font-size="15"')];
+
+	for (let power = low; power <= high; power++) {
+		const py = y(10 ** power);
+
+		parts.push(`<path d="M${left} ${py}H${w - right}" stroke="#ddd"/>`,
+			text(left - 8, py + 4, 'end', String(10 ** power)));
+	}
+	for (const value of xs)
+		parts.push(text(x(value), h - bottom + 20, 'middle', String(value)));
+	parts.push(text((left + w - right) / 2, h - 10, 'middle', 'clients'),
+		text(16, top - 8, 'start', unit));
+	const labels = shown.map(([system, name, points]) => ({
+		system, name, points, y: y(points.at(-1)[1]) + 4,
+	})).sort((a, b) => a.y - b.y);
+	labels.forEach((label, i) => {
+		if (i > 0)
+			label.y = Math.max(label.y, labels[i - 1].y + 15);
+		const path = label.points.map(([px, py], j) =>
+			`${j === 0 ? 'M' : 'L'}${x(px).toFixed(1)} ${y(py).toFixed(1)}`)
+			.join('');
+		const dashes = label.name.includes('p50') ?
+			' stroke-dasharray="5 4"' : '';
+
+		parts.push(`<path d="${path}" fill="none" stroke-width="2" ` +
+			`stroke="${COLORS[label.system]}"${dashes}/>`);
+		for (const [px, py] of label.points)
+			parts.push(`<circle cx="${x(px).toFixed(1)}" ` +
+				`cy="${y(py).toFixed(1)}" r="3" ` +
+				`fill="${COLORS[label.system]}"/>`);
+		parts.push(text(w - right + 10, label.y.toFixed(1), 'start',
+			label.name, `fill="${COLORS[label.system]}"`));
+	});
+	writeFileSync(join(directory, file), `<svg xmlns="http://www.w3.org/2000/` +
+		`svg" viewBox="0 0 ${w} ${h}" width="${w}" height="${h}" ` +
+		`font-family="sans-serif" font-size="12" fill="#333">\n` +
+		`<rect width="${w}" height="${h}" fill="#fff"/>\n` +
+		`${parts.join('\n')}\n</svg>\n`);
+}
+
+
+// The tables.
+
+const clients = values('load', 'clients');
+const A_AND_B = ['A', 'B'];
+let out = '';
+
+out += table('What a purchase leaves in the tables',
+	['table', ...['A', 'B', 'C'].map((s) => NAMES[s])],
+	Object.keys(raw.find((run) => run.figure === 'rows')?.rows ?? {}).map(
+		(name) => [name, ...['A', 'B', 'C'].map((system) =>
+			of('rows', system, {}, (run) => run.rows[name]))]));
+
+function byClients(title, rows) {
+	out += table(title, ['clients', ...clients.map(String)],
+		rows.map(([name, system, value]) => [name,
+			...clients.map((n) => of('load', system, { clients: n }, value))]));
+}
+
+byClients('Full purchases per second, dispatches going on', [
+	...A_AND_B.map((s) => [NAMES[s], s, sustained]),
+	[NAMES.C, 'C', (run) => run.one_per_second],
+	[NAMES.D, 'C', (run) => run.batch_per_second * 64],
+]);
+byClients('Checkouts per second',
+	A_AND_B.map((s) => [NAMES[s], s, checkouts]));
+byClients('Latency in ms, closed loop', A_AND_B.flatMap((s) => [
+	...['p50', 'p99', 'max'].map((p) => [`${s}: checkout alone, ${p}`, s,
+		(run) => run.checkouts.checkout[`${p}_ms`]]),
+	...['p50', 'p99', 'max'].map((p) =>
+		[`${s}: checkout among purchases, ${p}`, s,
+			(run) => run.purchases.checkout[`${p}_ms`]]),
+	...['p50', 'p99', 'max'].map((p) =>
+		[`${s}: payment among purchases, ${p}`, s,
+			(run) => run.purchases.payment[`${p}_ms`]]),
+]));
+byClients('Cost of a purchase, dispatch and idle polling included',
+	A_AND_B.flatMap((s) => [
+		[`${s}: commits`, s, perPurchase('commits')],
+		[`${s}: WAL flushes`, s, perPurchase('wal_syncs')],
+		[`${s}: WAL bytes`, s, perPurchase('wal_bytes')],
+		...['nginx', 'web', 'daemon', 'cluster'].map((group) =>
+			[`${s}: CPU ms, ${{ cluster: 'PostgreSQL',
+				web: s === 'B' ? 'node' : 'web' }[group] ?? group}`, s,
+			cpuMs(group)]),
+	]).concat([
+		['C, one at a time: commits', 'C', (run) =>
+			(run.middle.database.commits - run.before.database.commits) /
+			(run.middle.database.orders - run.before.database.orders)],
+		['C, batched: WAL bytes', 'C', (run) =>
+			(run.after.database.wal_bytes - run.middle.database.wal_bytes) /
+			(run.after.database.orders - run.middle.database.orders)],
+		['C, batched: CPU ms, PostgreSQL', 'C', (run) =>
+			(run.after.cpu.cluster - run.middle.cpu.cluster) * 1000 /
+			(run.after.database.orders - run.middle.database.orders)],
+	]));
+
+out += table('Statements of a purchase, 64 clients',
+	['', 'A', 'B'], [
+		['statements', ...A_AND_B.map((s) =>
+			of('profile', s, {}, perPurchase('statements')))],
+		['commits', ...A_AND_B.map((s) =>
+			of('profile', s, {}, perPurchase('commits')))],
+	]);
+
+out += table('Checkouts by the clock, at half of the closed loop\'s rate',
+	['', 'A', 'B'], [
+		['checkouts/s, closed loop, 64 clients', ...A_AND_B.map((s) =>
+			of('open', s, {}, (run) => run.closed.checkout.per_second))],
+		...['p50', 'p99', 'max'].map((p) => [`${p} ms`, ...A_AND_B.map((s) =>
+			of('open', s, {}, (run) => run.open.checkout[`${p}_ms`]))]),
+	]);
+
+const memory = (kind) => (run) => Object.values(run.full.memory)
+	.reduce((sum, m) => sum + m[kind], 0);
+const growth = (run) => Object.keys(run.full.memory).reduce((sum, group) =>
+	sum + run.full.memory[group].private - run.empty.memory[group].private, 0);
+const idle = (value) => (run) => (value(run.idle_after) -
+	value(run.idle_before)) / ((run.idle_after.database.at_ms -
+	run.idle_before.database.at_ms) / 1000);
+const programs = (c) => Object.entries(c.cpu).reduce((sum, [name, s]) =>
+	sum + (name === 'cluster' ? 0 : s), 0);
+for (const system of A_AND_B) {
+	const counts = [...new Set(raw.filter((run) => run.figure === 'waiting' &&
+		run.system === system).map((run) => 10 **
+		Math.floor(Math.log10(run.waiting))))].sort((a, b) => a - b);
+	const row = (name, value) => [name, ...counts.map((count) =>
+		median(raw.filter((run) => run.figure === 'waiting' &&
+			run.system === system && run.waiting >= count &&
+			run.waiting < count * 10).map(value)))];
+
+	out += table(`${NAMES[system]}, with checkouts that wait for payment`,
+		['', ...counts.map((n) => `${n} and more`)], [
+			row('waiting', (run) => run.waiting),
+			row('resident KB, all programs', memory('rss')),
+			row('private KB, all programs', memory('private')),
+			row('private KB more than with none', growth),
+			row('private bytes each', (run) =>
+				growth(run) * 1024 / run.waiting),
+			row('database bytes each', (run) =>
+				(run.full.counters.database.bytes -
+				run.empty.counters.database.bytes) / run.waiting),
+			row('idle: % of a core, all programs', (run) =>
+				idle(programs)(run) * 100),
+			row('idle: % of a core, PostgreSQL', (run) =>
+				idle((c) => c.cpu.cluster)(run) * 100),
+			row('idle: statements/s', idle((c) => c.database.statements)),
+			row('idle: commits/s', idle((c) => c.database.commits)),
+			row('kill -9 to the first payment, ms', (run) =>
+				median(run.restart_ms)),
+			row('the slowest of three, ms', (run) =>
+				Math.max(...run.restart_ms)),
+		]);
+}
+
+out += table('How late ticks are, all dispatches at once', ['', 'A', 'B'], [
+	['dispatches', ...A_AND_B.map((s) =>
+		of('ticks', s, {}, (run) => run.dispatches))],
+	...['p50', 'p99', 'max'].map((p) => [`${p} ms`, ...A_AND_B.map((s) =>
+		of('ticks', s, {}, (run) => run.lateness[`${p}_ms`]))]),
+]);
+
+out += table('Workflows of 100 SQL steps', ['', 'A'], [
+	['pgbench -N, 64 clients, transactions/s',
+		of('steps', 'A', {}, (run) => run.pgbench_tps)],
+	['steps/s, 500 workflows, every result read',
+		of('steps', 'A', {}, (run) => run.read)],
+	['steps/s, 500 workflows, no result read',
+		of('steps', 'A', {}, (run) => run.blind)],
+	['steps/s, one workflow',
+		of('steps', 'A', {}, (run) => run.one_workflow)],
+	['steps over transactions, results read',
+		of('steps', 'A', {}, (run) => run.read / run.pgbench_tps)],
+]);
+
+out += table('Full purchases per second of 64 clients',
+	['workers', ...values('scale', 'workers').map(String)],
+	[1, 2].map((daemons) => [`${daemons} daemon${daemons > 1 ? 's' : ''}`,
+		...values('scale', 'workers').map((workers) =>
+			of('scale', 'A', { workers, daemons }, sustained))]));
+
+writeFileSync(join(directory, 'table.md'), out.trimStart());
+
+
+const line = (system, value) => clients.map((n) =>
+	[n, of('load', system, { clients: n }, value)]);
+
+plot('purchases.svg', 'Full purchases per second', 'per second', [
+	...A_AND_B.map((s) => [s, NAMES[s], line(s, sustained)]),
+	['C', NAMES.C, line('C', (run) => run.one_per_second)],
+	['D', NAMES.D, line('C', (run) => run.batch_per_second * 64)],
+]);
+plot('checkouts.svg', 'Checkouts per second', 'per second',
+	A_AND_B.map((s) => [s, NAMES[s], line(s, checkouts)]));
+plot('latency.svg', 'Latency of a checkout, closed loop', 'ms',
+	A_AND_B.flatMap((s) => ['p50', 'p99'].map((p) => [s, `${s}, ${p}`,
+		line(s, (run) => run.checkouts.checkout[`${p}_ms`])])));
+plot('cpu.svg', 'CPU of a full purchase, all processes', 'ms',
+	A_AND_B.map((s) => [s, NAMES[s], line(s, (run) =>
+		Object.keys(run.after.cpu).reduce((sum, group) =>
+			sum + cpuMs(group)(run), 0))]));

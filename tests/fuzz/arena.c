@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An arena of which every piece is an allocation of its own, so that the
+ * address sanitizer sees where it ends and that it is gone.
+ */
+#include "arena.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A piece of memory, or a clean-up; latest first. */
+struct piece {
+	struct piece *next;
+	void (*release)(void *);
+	void *resource;
+};
+
+struct arena {
+	struct piece *pieces;
+};
+
+static void
+add_piece(struct arena *arena, void (*release)(void *), void *resource)
+{
+	struct piece *piece = malloc(sizeof(*piece));
+
+	if (piece == NULL)
+		abort();
+	*piece = (struct piece){ arena->pieces, release, resource };
+	arena->pieces = piece;
+}
+
+struct arena *
+arena_new(void)
+{
+	struct arena *arena = calloc(1, sizeof(*arena));
+
+	if (arena == NULL)
+		abort();
+	return arena;
+}
+
+void
+arena_reset(struct arena *arena)
+{
+	struct piece *last;
+
+	while ((last = arena->pieces) != NULL) {
+		arena->pieces = last->next;
+		last->release(last->resource);
+		free(last);
+	}
+}
+
+void
+arena_free(struct arena *arena)
+{
+	if (arena == NULL)
+		return;
+	arena_reset(arena);
+	free(arena);
+}
+
+void *
+arena_alloc(struct arena *arena, size_t len)
+{
+	void *memory = calloc(1, len == 0 ? 1 : len);
+
+	if (memory == NULL)
+		abort();
+	add_piece(arena, free, memory);
+	return memory;
+}
+
+char *
+arena_strdup(struct arena *arena, const char *text)
+{
+	size_t len;
+
+	if (text == NULL)
+		return NULL;
+	len = strlen(text) + 1;
+	return memcpy(arena_alloc(arena, len), text, len);
+}
+
+char *
+arena_vprintf(struct arena *arena, const char *format, va_list args)
+{
+	char *text;
+
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	add_piece(arena, free, text);
+	return text;
+}
+
+char *
+arena_printf(struct arena *arena, const char *format, ...)
+{
+	va_list args;
+	char *text;
+
+	va_start(args, format);
+	text = arena_vprintf(arena, format, args);
+	va_end(args);
+	return text;
+}
+
+void
+arena_defer(struct arena *arena, void (*release)(void *), void *resource)
+{
+	add_piece(arena, release, resource);
+}

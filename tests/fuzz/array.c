@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Array literals: PostgreSQL reads back what was put in (8.15.6).
+ *
+ * Input: elements, one to a line; a line of one tilde is SQL's null.
+ */
+#include "fuzz.h"
+
+#include "strbuf.h"
+
+/* Reads an element as array_in does; *is_null tells the bare word NULL. */
+static char *
+read_element(struct arena *arena, const char **at, bool *is_null)
+{
+	char *text = arena_alloc(arena, strlen(*at) + 1);
+	size_t len = 0;
+
+	*is_null = false;
+	if (**at != '"') {
+		/* Ours are never bare, but for this one and numbers. */
+		len = strspn(*at, "-0123456789NUL");
+		memcpy(text, *at, len);
+		*at += len;
+		*is_null = strcmp(text, "NULL") == 0;
+		return text;
+	}
+	for (++*at; **at != '"'; ++*at) {
+		if (**at == '\\')
+			++*at;
+		require(**at != '\0', "quotes are closed");
+		text[len++] = **at;
+	}
+	++*at;
+	return text;
+}
+
+/* An element as it stands in the literal is this one. */
+static void
+expect_element(struct arena *arena, const char **at, const char *wanted)
+{
+	bool is_null;
+	const char *text = read_element(arena, at, &is_null);
+
+	require(is_null == (wanted == NULL), "null is null, text is text");
+	require(is_null || strcmp(text, wanted) == 0,
+	    "an element comes back as it was");
+}
+
+static void
+expect_char(const char **at, char wanted)
+{
+	require(**at == wanted, "braces and commas stand where they belong");
+	++*at;
+}
+
+static const char *
+element_of(const char *line)
+{
+	return strcmp(line, "~") == 0 ? NULL : line;
+}
+
+static void
+try_texts(struct arena *arena, struct strbuf *buf, struct input input)
+{
+	struct input again = input;
+	const char *at;
+	bool first = true;
+
+	strbuf_reset(buf);
+	while (input_has_more(&input))
+		strbuf_add_element(buf, element_of(input_line(arena, &input)));
+	at = strbuf_end_array(buf);
+	require(strlen(at) == buf->len, "the literal is as long as it says");
+	expect_char(&at, '{');
+	while (input_has_more(&again)) {
+		if (!first)
+			expect_char(&at, ',');
+		first = false;
+		expect_element(arena, &at,
+		    element_of(input_line(arena, &again)));
+	}
+	expect_char(&at, '}');
+	require(*at == '\0', "nothing follows");
+}
+
+static void
+try_numbers(struct arena *arena, struct strbuf *buf, struct input input)
+{
+	struct input again = input;
+	const char *at;
+	bool first = true;
+
+	strbuf_reset(buf);
+	while (input_has_more(&input))
+		strbuf_add_number(buf,
+		    strtoll(input_line(arena, &input), NULL, 10));
+	at = strbuf_end_array(buf);
+	expect_char(&at, '{');
+	while (input_has_more(&again)) {
+		if (!first)
+			expect_char(&at, ',');
+		first = false;
+		expect_element(arena, &at,
+		    arena_printf(arena, "%lld",
+			strtoll(input_line(arena, &again), NULL, 10)));
+	}
+	expect_char(&at, '}');
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct strbuf buf;
+	struct arena *arena = arena_new();
+
+	try_texts(arena, &buf, input_of(data, size));
+	try_numbers(arena, &buf, input_of(data, size));
+	if (size % 64 == 0)
+		strbuf_free(&buf);
+	arena_free(arena);
+	return 0;
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests: whatever comes in is answered once, soundly, and nothing but keys
+ * and numbers gets through to the database.
+ *
+ * Input, a line each: method, path, query, If-None-Match, Content-Length (a
+ * line of one tilde is none), a letter for what the database says; then its
+ * answer.  libfcgi and the client half are ours here.
+ */
+#include "fuzz.h"
+
+#include <fcgiapp.h>
+#include <json-c/json_tokener.h>
+
+#include "client.h"
+#include "http.h"
+#include "routes.h"
+#include "site.h"
+#include "strbuf.h"
+
+static const char *const names[] = { "REQUEST_METHOD", "DOCUMENT_URI",
+	"QUERY_STRING", "HTTP_IF_NONE_MATCH", "CONTENT_LENGTH" };
+#define NAMES (sizeof(names) / sizeof(names[0]))
+
+static struct {
+	const char *fields[NAMES];
+	char letter;
+	const char *value;
+	struct strbuf sent;
+	int answers;
+} world;
+
+/* libfcgi. */
+
+int
+FCGX_Init(void)
+{
+	return 0;
+}
+
+int
+FCGX_InitRequest(FCGX_Request *request, int sock, int flags)
+{
+	(void)request;
+	(void)sock;
+	(void)flags;
+	return 0;
+}
+
+int
+FCGX_Accept_r(FCGX_Request *request)
+{
+	(void)request;
+	return 0;
+}
+
+void
+FCGX_Finish_r(FCGX_Request *request)
+{
+	(void)request;
+}
+
+void
+FCGX_Free(FCGX_Request *request, int close)
+{
+	(void)request;
+	(void)close;
+}
+
+char *
+FCGX_GetParam(const char *name, FCGX_ParamArray envp)
+{
+	size_t i;
+
+	(void)envp;
+	for (i = 0; i < NAMES; i++)
+		if (strcmp(name, names[i]) == 0)
+			return (char *)(uintptr_t)world.fields[i];
+	return NULL;
+}
+
+int
+FCGX_PutStr(const char *bytes, int len, FCGX_Stream *stream)
+{
+	(void)stream;
+	strbuf_add(&world.sent, bytes, (size_t)len);
+	world.answers++;
+	return len;
+}
+
+/* The client half. */
+
+static void
+expect_key(const char *text)
+{
+	size_t len = strspn(text,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789._~-");
+
+	require(len > 0 && len <= 128 && text[len] == '\0', "a key is a key");
+}
+
+static void
+expect_number(const char *text)
+{
+	require(text == NULL ||
+		(*text != '\0' && text[strspn(text, "0123456789")] == '\0' &&
+		    strtoll(text, NULL, 10) <= INT32_MAX),
+	    "a number is a number of PostgreSQL's");
+}
+
+/*
+ * What the database says: the outcomes in their order, of which not every call
+ * has all; f is that too many wait.
+ */
+static struct client_answer
+say(const char *possible)
+{
+	static const char letters[] = "anuclrw";
+	struct client_answer answer = { .outcome = CLIENT_NOTHING };
+
+	if (world.letter != '\0' && strchr(possible, world.letter) != NULL)
+		answer.outcome = (enum client_outcome)(
+		    strchr(letters, world.letter) - letters);
+	if (answer.outcome == CLIENT_ANSWERED)
+		answer.value = world.value;
+	return answer;
+}
+
+struct client_answer
+client_start(struct client *client, struct arena *arena,
+    const struct client_start *start)
+{
+	(void)client;
+	(void)arena;
+	expect_key(start->id);
+	return say("anclrw");
+}
+
+struct client_answer
+client_send(struct client *client, struct arena *arena,
+    const struct client_send *send)
+{
+	json_object *message = json_tokener_parse(send->message);
+
+	(void)client;
+	(void)arena;
+	expect_key(send->id);
+	require(json_object_is_type(message, json_type_string),
+	    "a message is a string");
+	expect_key(json_object_get_string(message));
+	json_object_put(message);
+	return say("anulrw");
+}
+
+struct client_answer
+client_query(struct client *client, struct arena *arena, const char *sql,
+    const char *param1, const char *param2)
+{
+	(void)client;
+	(void)arena;
+	(void)sql;
+	expect_number(param1);
+	expect_number(param2);
+	return say("anrw");
+}
+
+struct client_stats
+client_stats(struct client *client)
+{
+	(void)client;
+	return (
+	    struct client_stats){ .waiting = world.letter == 'f' ? 100 : 0 };
+}
+
+/* The routes that ask the process itself. */
+
+static void
+answer_ok(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	(void)site;
+	(void)segments;
+	http_text(request, "ok\n");
+}
+
+route_handler crash_all __attribute__((alias("answer_ok")));
+route_handler crash_web __attribute__((alias("answer_ok")));
+route_handler crash_executor __attribute__((alias("answer_ok")));
+route_handler crash_database __attribute__((alias("answer_ok")));
+route_handler health_get __attribute__((alias("answer_ok")));
+route_handler health_get_ready __attribute__((alias("answer_ok")));
+route_handler metrics_get __attribute__((alias("answer_ok")));
+
+static void
+read_world(struct arena *arena, struct input *input)
+{
+	size_t i;
+
+	strbuf_reset(&world.sent);
+	world.answers = 0;
+	for (i = 0; i < NAMES; i++) {
+		world.fields[i] = input_line(arena, input);
+		if (strcmp(world.fields[i], "~") == 0)
+			world.fields[i] = NULL;
+	}
+	world.letter = *input_line(arena, input);
+	world.value = input_take(arena, input, '\0');
+}
+
+/* As serve.c has it; returns what was found. */
+static struct route_match
+answer(struct http_request *request, const struct site *site)
+{
+	struct route_match match = route_find(routes, request);
+
+	switch (match.outcome) {
+	case ROUTE_FOUND:
+		if (http_check_body(request))
+			match.route->handler(request, site, match.segments);
+		break;
+	case ROUTE_UNKNOWN:
+		http_error(request, 404, "Not found");
+		break;
+	case ROUTE_MALFORMED:
+		http_error(request, 400, "Malformed");
+		break;
+	case ROUTE_WRONG_METHOD:
+		http_header(request, "Allow", match.allow);
+		http_error(request, 405, "Method not allowed");
+		break;
+	}
+	return match;
+}
+
+/* The pattern with the segments in it is the path. */
+static void
+expect_path(struct arena *arena, const struct route_match *match,
+    const char *path)
+{
+	const char *const *segment = match->segments;
+	const char *at = match->route->pattern, *brace;
+	char *made = arena_strdup(arena, "");
+
+	for (; (brace = strchr(at, '{')) != NULL; at = brace + 2)
+		made = arena_printf(arena, "%s%.*s%s", made, (int)(brace - at),
+		    at, *segment++);
+	made = arena_printf(arena, "%s%s", made, at);
+	require(strcmp(made, path) == 0, "a route is found by its path");
+}
+
+static void
+expect_headers(const char *at, const char *end)
+{
+	for (; at < end; at += 2) {
+		size_t len = strcspn(at, "\r\n"), i;
+
+		require(strncmp(at + len, "\r\n", 2) == 0,
+		    "a header ends as it should");
+		require(memchr(at, ':', len) != NULL, "a header has a name");
+		for (i = 0; i < len; i++)
+			require((unsigned char)at[i] >= ' ',
+			    "a header has no control characters");
+		at += len;
+	}
+}
+
+static void
+expect_error_body(const char *body)
+{
+	json_object *json = json_tokener_parse(body), *text;
+
+	require(json_object_object_get_ex(json, "error", &text),
+	    "an error says so in JSON");
+	json_object_put(json);
+}
+
+static void
+expect_answer(const struct http_request *request)
+{
+	const char *head = world.sent.text, *body = strstr(head, "\r\n\r\n");
+	const char *length = strstr(head, "Content-Length: ");
+	size_t body_len, told;
+
+	require(body != NULL, "an answer has a head");
+	expect_headers(head, body + 2);
+	body_len = strlen(body += 4);
+	require(strtol(head + strlen("Status: "), NULL, 10) == request->status,
+	    "the status is the one that is counted");
+	if (request->status == 304) {
+		require(body_len == 0, "304 has no body");
+		return;
+	}
+	require(length != NULL && length < body, "the length is told");
+	told = strtoul(length + strlen("Content-Length: "), NULL, 10);
+	require(request->method == HTTP_HEAD ? body_len == 0 : told == body_len,
+	    "and is true");
+	if (request->status >= 400 && request->method != HTTP_HEAD)
+		expect_error_body(body);
+}
+
+/* A parameter of the query is a part of it. */
+static void
+try_parameters(const struct http_request *request)
+{
+	static const char *const wanted[] = { "limit", "before", "", "=" };
+	size_t i;
+
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		const char *value = http_parameter(request, wanted[i]);
+
+		require(value == NULL ||
+			(strchr(value, '&') == NULL &&
+			    strstr(request->query, value) != NULL),
+		    "a parameter is a part of the query");
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct site site = { .waiting_max = 50 };
+	struct arena *arena = arena_new();
+	struct input input = input_of(data, size);
+	struct http_source *source;
+	struct http_request *request;
+	struct route_match match;
+
+	http_init();
+	read_world(arena, &input);
+	source = http_source_new(0);
+	request = http_accept(source);
+	try_parameters(request);
+	match = answer(request, &site);
+	require(world.answers == 1, "a request is answered once");
+	if (match.outcome == ROUTE_FOUND)
+		expect_path(arena, &match, request->path);
+	expect_answer(request);
+	http_finish(source);
+	http_source_free(source);
+	arena_free(arena);
+	return 0;
+}
