@@ -22,9 +22,13 @@
 #include "value.h"
 #include "workflow.h"
 
-#define STEPS_MAX    128
-#define MESSAGES_MAX 16
-#define NOW_MS       INT64_C(1700000000000)
+/* Between these an entry makes the journal long, and nothing else. */
+#define NUMBER_FAR     1024
+#define NUMBER_TOO_FAR (1 << 24)
+
+#define STEPS_MAX      128
+#define MESSAGES_MAX   16
+#define NOW_MS         INT64_C(1700000000000)
 
 struct step_row {
 	int number;
@@ -424,6 +428,8 @@ read_step(struct turn *turn, struct input *line)
 	};
 	size_t i;
 
+	if (step.number > NUMBER_FAR && step.number < NUMBER_TOO_FAR)
+		return;
 	for (i = 0; i < turn->steps_len; i++)
 		if (turn->steps[i].number == step.number)
 			return;

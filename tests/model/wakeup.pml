@@ -141,7 +141,8 @@ inline release()
 #define FAIR		0
 #endif
 #define nobody_queues	\
-	(!FAIR || (!queueing[0] && !queueing[1] && !queueing[CLIENT]))
+	(!FAIR || (!queueing[0] && !queueing[1] && !queueing[CLIENT] && \
+	!queueing[PARTIES - 1]))
 
 #define or_die	\
 	:: atomic { deaths > 0 -> deaths--; goto died }
@@ -199,33 +200,35 @@ inline wake(w)
 	fi
 }
 
-/* "for update of w skip locked". */
-inline take_waits()
+/* take_due: "where w.type = types[type_at] and w.wake_at <= present_ms". */
+inline find_due()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
 		if
-		:: is_due(i) && wait_lock[i] == 0 ->
-			due = due | bit_of(i);
-#ifndef NO_CLAIM
-			write_wait(i, wake_at[i])
-#endif
+		:: is_due(i) -> due = due | bit_of(i)
 		:: else
 		fi
 	}
 	i = 0
 }
 
-/* "where s.workflow_uuid = any (due) for update of s skip locked". */
+/*
+ * "where s.workflow_uuid = due.id ... for update skip locked", and "under the
+ * lock: it may just have had its turn".
+ */
 inline take_due()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
 		if
-		:: (due & bit_of(i)) && status[i] == PENDING &&
-		    lockable(i, UPDATE) ->
-			taken = taken | bit_of(i);
+		:: (due & bit_of(i)) && lockable(i, UPDATE) ->
 #ifndef NO_CLAIM
-			lock_status(i, UPDATE)
+			lock_status(i, UPDATE);
 #endif
+			if
+			:: status[i] == PENDING && is_due(i) ->
+				taken = taken | bit_of(i)
+			:: else
+			fi
 		:: else
 		fi
 	}
@@ -233,7 +236,7 @@ inline take_due()
 	i = 0
 }
 
-/* "and s.status = 'ENQUEUED' ... for update of s skip locked". */
+/* take_enqueued: "and s.status = 'ENQUEUED' ... for update of s skip locked". */
 inline take_enqueued()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
@@ -318,6 +321,9 @@ inline run_setter()
  * durable.waits ... on conflict on constraint waits_pkey do update".
  */
 #define writable(w)	((taken & bit_of(w)) == 0 || is_mine(w) || is_free(w))
+#define all_writable	\
+	(writable(RECEIVER) && writable(SETTER) && writable(WATCHER))
+
 inline write_waits()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
@@ -331,11 +337,11 @@ inline write_waits()
 }
 
 /*
- * The second look: "perform from dbos.workflow_status as s ... for share skip
+ * The second look: "perform from dbos.workflow_status as s ... for update skip
  * locked; if not found then ... 10".
  */
 #ifndef LOOK
-#define LOOK		SHARE
+#define LOOK		UPDATE
 #endif
 inline lock_watched()
 {
@@ -363,10 +369,8 @@ inline look_again()
 inline turn_waits()
 {
 	if
-	:: d_step {
-		writable(RECEIVER) && writable(SETTER) && writable(WATCHER) ->
-		write_waits()
-	}
+	:: d_step { all_writable -> write_waits() }
+	or_time_out(all_writable)
 	or_die
 	fi;
 #ifndef NO_SECOND_LOOK
@@ -491,8 +495,8 @@ inline forget()
 }
 
 #define can_take(w)	\
-	((is_due(w) && wait_lock[w] == 0) || \
-	(status[w] == ENQUEUED && lockable(w, UPDATE)))
+	(((status[w] == PENDING && is_due(w)) || status[w] == ENQUEUED) && \
+	lockable(w, UPDATE))
 #define has_work	\
 	(can_take(RECEIVER) || can_take(SETTER) || can_take(WATCHER))
 
@@ -516,7 +520,7 @@ end_idle:
 #endif
 	/* turn_begin. */
 	if
-	:: d_step { take_waits() }
+	:: d_step { find_due() }
 	or_die
 	fi;
 	if
@@ -597,6 +601,7 @@ proctype client(byte me)
 died:
 	atomic { release() };
 #ifdef OLD_SNAPSHOT
+	/* REPEATABLE READ, without what wake_by_message calls blind. */
 	seen = wake_at[RECEIVER] != NO_ROW;
 #endif
 	/* "insert into dbos.notifications". */
@@ -661,9 +666,11 @@ died:
 		fi;
 		release()
 	};
-	atomic {
+	queueing[me] = true;
+	d_step {
 		lockable(SETTER, NO_KEY_UPDATE) ->
-		status[SETTER] = SUCCESS
+		status[SETTER] = SUCCESS;
+		queueing[me] = false
 	}
 }
 #endif

@@ -2,7 +2,7 @@
 --
 -- The client half: intents, messages, events, and what monitoring reads.
 
-select plan(48);
+select plan(54);
 
 create function test.start(
     ids text[],
@@ -85,6 +85,13 @@ update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'c';
 select is(test.start('{c}', '{job}'), 'start 1 exists',
     'a workflow that has ended is not started again');
 
+insert into dbos.workflow_input values ('orphan', 'old');
+select is(test.start('{orphan}', '{job}', array['1']), 'start 1 created',
+    'an id of which something was left is as good as a new one');
+select is(inputs, '{"positionalArgs":[1]}', 'with its own argument')
+from dbos.workflow_input
+where workflow_uuid = 'orphan';
+
 -- Two sessions, one id.
 select test.other('begin');
 select test.other($$select outcome from durable.client_submit('{g}', '{job}',
@@ -130,6 +137,22 @@ select is((
     from durable.client_submit('{h}', '{job}', '{main}', '{null}', 'app',
         '{h}', '{job}', '{topic}', '{1}', '{k}') as s),
     'start 1 created, send 1 sent', 'one can be sent to as it is started');
+
+-- Nobody waits for a turn.
+select test.other('begin');
+select test.other($$select status from dbos.workflow_status
+    where workflow_uuid = 'a' for update$$);
+select is(test.send('{a,b,a}', '{1,1,1}', '{n,n,k}'),
+    'send 1 busy, send 2 sent, send 3 exists',
+    'who is in a turn cannot be sent to; the others of the batch can');
+select is(test.start('{a,i}', '{job,job}'),
+    'start 1 exists, start 2 created', 'and what starts does not wait');
+select test.other('rollback');
+select is(test.send('{a}', '{2}', '{n}'), 'send 1 sent',
+    'after the turn the message is sent');
+select is(string_agg(message, ','), '2', 'once')
+from dbos.notifications
+where message_uuid = 'n::a';
 
 -- Events.
 
@@ -184,7 +207,7 @@ from durable.metrics();
 select is(value, 1::double precision, 'one counts the workers')
 from durable.metrics()
 where name = 'daemon_workers';
-select is(value, 4::double precision, 'one what is enqueued')
+select is(value, 6::double precision, 'one what is enqueued')
 from durable.metrics()
 where name = 'enqueued_workflows';
 select test.clear(), test.waiting('due', -5000);

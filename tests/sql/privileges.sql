@@ -78,10 +78,11 @@ from unnest(array['durable.now_ms', 'durable.register', 'durable.sweep',
     'durable.turn_attempt', 'durable.turn_begin', 'durable.turn_consumed',
     'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
     'durable.turn_over', 'durable.turn_start', 'durable.turn_statuses',
-    'durable.turn_suspect', 'durable.turn_waits', 'durable.version',
-    'durable.workflow_event', 'durable.workflow_result', 'store.create_order',
-    'store.reserve_inventory', 'store.undo_reserve_inventory',
-    'store.update_order_progress', 'store.update_order_status'])
+    'durable.turn_survived', 'durable.turn_suspect', 'durable.turn_waits',
+    'durable.version', 'durable.workflow_event', 'durable.workflow_result',
+    'store.create_order', 'store.reserve_inventory',
+    'store.undo_reserve_inventory', 'store.update_order_progress',
+    'store.update_order_status'])
     as full_name;
 select is(test.touchable('widget_store_daemon'), null, 'it touches no table');
 select is(has_schema_privilege('widget_store_daemon', 'dbos', 'usage'), false,

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(107);
+select plan(113);
 
 -- What a turn takes from queues.
 
@@ -85,8 +85,22 @@ select test.clear();
 
 select test.waiting('theirs', -10);
 update dbos.workflow_status set application_name = 'other';
-select todo('a wait does not know its application', 1);
 select is(test.taken(), '', 'what waits of another application is not taken');
+select is(count(*), 1::bigint, 'but waits on') from durable.waits;
+insert into durable.suspects values ('theirs', 1);
+select todo('a suspect does not know its application', 1);
+select is(count(*), 0::bigint, 'nor is it ours to suspect')
+from durable.turn_attempt('{job@1}', 3);
+select test.clear();
+
+select test.waiting('ended', -10), test.waiting('gone', -10);
+update dbos.workflow_status set status = 'SUCCESS'
+where workflow_uuid = 'ended';
+alter table dbos.workflow_status disable trigger user;
+delete from dbos.workflow_status where workflow_uuid = 'gone';
+alter table dbos.workflow_status enable trigger user;
+select is(test.taken(), '', 'a wait without a workflow is not taken');
+select is(count(*), 0::bigint, 'and not looked at again') from durable.waits;
 select test.clear();
 
 -- What a turn is told.
@@ -159,8 +173,9 @@ select ok(t.until_ms - t.at_ms between 1 and 100,
     'but looks again soon: the other may die')
 from durable.turn_begin('{job@,job@1}', '{main}', 'app', 64, null) as t
 where t.kind = 'turn';
-select is(test.other('rollback'), 'ROLLBACK', 'it dies');
-select is(test.taken(), 'waits,enqueued', 'and the work is there again');
+select test.other('rollback');
+select is(test.taken(), 'waits,enqueued',
+    'and when the other dies, the work is there again');
 select test.clear();
 
 -- Suspects.
@@ -186,14 +201,21 @@ from durable.turn_attempt('{job@,job@1}', 3) as a;
 select is(string_agg(attempts::text, ','), '2,2', 'and each is counted')
 from durable.suspects;
 select test.other('begin');
-select is(test.other($$select workflow_uuid
-    from durable.turn_attempt('{job@,job@1}', 3)$$), 'e',
-    'another worker has one');
-select is((a.workflow_uuid, a.attempts)::text, '(w,2)', 'we another one')
+select is(test.other($$select test.taken(only_ids => '{e}')$$), 'e',
+    'while another worker runs one');
+select is((a.workflow_uuid, a.attempts)::text, '(w,2)', 'we take another one')
 from durable.turn_attempt('{job@,job@1}', 3) as a;
 select is(count(*), 0::bigint, 'and then there is none')
 from durable.turn_attempt('{other@}', 3);
 select test.other('rollback');
+select durable.turn_survived('w'), durable.turn_survived('e');
+select is(string_agg(attempts::text, ','), '2,1',
+    'an attempt that did not kill its process does not count')
+from durable.suspects;
+select durable.turn_survived('e');
+select is(string_agg(attempts::text, ','), '2,1',
+    'but for the one that made it suspect')
+from durable.suspects;
 update durable.suspects set attempts = 3 where workflow_uuid = 'w';
 update durable.suspects set attempts = 4 where workflow_uuid = 'e';
 select is((a.workflow_uuid, a.attempts)::text, '(w,3)',
