@@ -228,7 +228,7 @@ take_answer(struct client *client, int status, const char *body)
 		(client->stage == STAGE_CHECKOUT ? client->purchase_us
 						 : client->request_us));
 	if (config.pay != NULL) {
-		printf("%.1f\n", (us - client->purchase_us) / 1000.0);
+		printf("%.1f\n", (double)(us - client->purchase_us) / 1000.0);
 		exit(0);
 	}
 	if (client->stage == STAGE_PAYMENT || config.checkouts_only) {

@@ -22,7 +22,7 @@
 #define SAFETY_INTERVAL_MS 1000
 
 #define BACKOFF_MIN_MS     50
-#define BACKOFF_MAX_MS     1000
+#define BACKOFF_MAX_MS     250
 #define REST_MIN_MS        5
 #define REST_MAX_MS        500
 

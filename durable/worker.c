@@ -29,7 +29,7 @@
 #define SAFETY_INTERVAL_MS 1000
 
 #define BACKOFF_MIN_MS     5
-#define BACKOFF_MAX_MS     1000
+#define BACKOFF_MAX_MS     250
 
 /*
  * The session.  The time-outs end what holds a turn up, and, at the server, a

@@ -22,9 +22,11 @@ select not exists (select from pg_roles where rolname = 'widget_store_daemon')
 create role widget_store_daemon login;
 \endif
 
--- The installer creates everything as the owner.
-select not pg_has_role(current_user, 'widget_store_owner', 'member')
-    as missing \gset
+-- The installer creates everything as the owner.  Since PostgreSQL 16 who has
+-- created a role is a member that may not set it.
+select not pg_has_role(current_user, 'widget_store_owner',
+    case when current_setting('server_version_num')::int < 160000
+        then 'member' else 'set' end) as missing \gset
 \if :missing
 grant widget_store_owner to current_user;
 \endif

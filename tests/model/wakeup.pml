@@ -236,7 +236,7 @@ inline take_due()
 	i = 0
 }
 
-/* take_enqueued: "and s.status = 'ENQUEUED' ... for update of s skip locked". */
+/* take_enqueued: "for update of s skip locked". */
 inline take_enqueued()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
