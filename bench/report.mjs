@@ -72,12 +72,11 @@ const cpuMs = (group) => (run) => run.after.cpu[group] === undefined ?
 	undefined : (run.after.cpu[group] - (run.before.cpu[group] ?? 0)) * 1000 /
 	bought(run);
 
-// Purchases that go on while the dispatches of earlier ones do; in a run too
-// short to tell, those that the load generator counted.
-const sustained = (run) => run.sustained === null ?
-	run.purchases.purchase.per_second :
-	Math.min(run.sustained.payments, run.sustained.dispatches) /
-	run.sustained.seconds;
+// Purchases over the time from the first request to the end of the last
+// dispatch: all the work is in it, so a store can do at least this for ever.
+const whole = (run) => bought(run) / ((run.after.database.ended_ms ??
+	run.after.database.at_ms - 1500) - run.before.database.at_ms) * 1000;
+const paid = (run) => run.purchases.purchase.per_second;
 const checkouts = (run) => run.checkouts.checkout.per_second;
 
 
@@ -164,8 +163,10 @@ function byClients(title, rows) {
 			...clients.map((n) => of('load', system, { clients: n }, value))]));
 }
 
-byClients('Full purchases per second, dispatches going on', [
-	...A_AND_B.map((s) => [NAMES[s], s, sustained]),
+byClients('Full purchases per second', [
+	...A_AND_B.flatMap((s) => [
+		[`${NAMES[s]}, to the end of the last dispatch`, s, whole],
+		[`${NAMES[s]}, as the customers see it`, s, paid]]),
 	[NAMES.C, 'C', (run) => run.one_per_second],
 	[NAMES.D, 'C', (run) => run.batch_per_second * 64],
 ]);
@@ -282,7 +283,7 @@ out += table('Full purchases per second of 64 clients',
 	['workers', ...values('scale', 'workers').map(String)],
 	[1, 2].map((daemons) => [`${daemons} daemon${daemons > 1 ? 's' : ''}`,
 		...values('scale', 'workers').map((workers) =>
-			of('scale', 'A', { workers, daemons }, sustained))]));
+			of('scale', 'A', { workers, daemons }, whole))]));
 
 writeFileSync(join(directory, 'table.md'), out.trimStart());
 
@@ -299,7 +300,7 @@ const line = (system, value) => clients.map((n) =>
 	[n, of('load', system, { clients: n }, value)]);
 
 plot('purchases.svg', 'Full purchases per second', 'per second', [
-	...A_AND_B.map((s) => [s, NAMES[s], line(s, sustained)]),
+	...A_AND_B.map((s) => [s, NAMES[s], line(s, whole)]),
 	['C', NAMES.C, line('C', (run) => run.one_per_second)],
 	['D', NAMES.D, line('C', (run) => run.batch_per_second * 64)],
 ]);

@@ -10,13 +10,16 @@
 #include "turn.h"
 #include "value.h"
 
+/* A journal is read whole by every turn of its workflow. */
+#define STEPS_MAX (1 << 20)
+
 void
 run_add_entry(struct workflow *wf, int number, const struct entry *entry)
 {
 	struct entry *journal;
 	int size = wf->journal_size;
 
-	if (number < 0)
+	if (number < 0 || number >= STEPS_MAX)
 		return;
 	while (size <= number)
 		size = size * 2 + 16;
@@ -126,6 +129,8 @@ run_call(struct workflow *wf, const char *name, int *number)
 		run_leave(wf, RUN_CANCELLED);
 	wf->error = NULL;
 	*number = wf->next++;
+	if (*number >= STEPS_MAX - 1)
+		fail(wf, "DBOSInvalidInput", "the workflow has too many steps");
 	return run_lookup(wf, *number, name);
 }
 
@@ -153,7 +158,7 @@ error_member(struct workflow *wf, json_object *error, const char *name,
 {
 	json_object *member;
 
-	if (!json_object_object_get_ex(error, name, &member))
+	if (!json_object_object_get_ex(error, name, &member) || member == NULL)
 		return otherwise;
 	return arena_strdup(wf->arena, json_object_get_string(member));
 }

@@ -403,7 +403,8 @@ take_message(struct workflow *wf, const char *topic, int number)
 	for (i = 0; i < wf->messages_len; i++) {
 		struct message *message = &wf->messages[i];
 
-		if (message->consumed || strcmp(message->topic, topic) != 0)
+		if (message->consumed || message->topic == NULL ||
+		    strcmp(message->topic, topic) != 0)
 			continue;
 		message->consumed = true;
 		turn_add_consumed(wf->turn, message, number);
@@ -506,8 +507,10 @@ wf_sleep(struct workflow *wf, int64_t duration_ms)
 
 	entry = run_call(wf, name, &number);
 	now_ms = turn_now_ms(wf->turn);
-	if (entry != NULL && entry->output != NULL) {
-		wake_ms = strtoll(entry->output, NULL, 10);
+	if (entry != NULL) {
+		wake_ms = entry->output == NULL
+		    ? 0
+		    : strtoll(entry->output, NULL, 10);
 	} else {
 		wake_ms = now_ms + (duration_ms < 0 ? 0 : duration_ms);
 		run_record(wf, number,
@@ -618,9 +621,9 @@ wf_result(struct workflow *wf, const char *id)
 		wf_fail(wf, "DatabaseError", "%s", refused->message);
 	turn_release(wf->turn);
 	now_ms = turn_now_ms(wf->turn);
-	status = db_row_count(rows) == 0 ? "PENDING" : db_value(rows, 0, 0);
-	if (strcmp(status, "PENDING") == 0 || strcmp(status, "ENQUEUED") == 0 ||
-	    strcmp(status, "DELAYED") == 0)
+	status = db_row_count(rows) == 0 ? NULL : db_value(rows, 0, 0);
+	if (status == NULL || strcmp(status, "PENDING") == 0 ||
+	    strcmp(status, "ENQUEUED") == 0 || strcmp(status, "DELAYED") == 0)
 		run_suspend(wf,
 		    &(struct wait){ .kind = WAIT_RESULT,
 			.wake_ms = now_ms + FOR_EVER_MS,
