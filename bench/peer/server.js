@@ -180,7 +180,7 @@ async function answer(request, response) {
 DBOS.setConfig({
 	name: 'widget-store',
 	systemDatabaseUrl: process.env.DATABASE_URL,
-	systemDatabasePoolSize: env('SYSTEM_POOL', 20),
+	systemDatabasePoolSize: env('SYSTEM_POOL', 50),
 	notificationCoalesceMs: env('COALESCE_MS', 1),
 	applicationVersion: '1',
 	logLevel: 'error',
