@@ -313,15 +313,17 @@ take_back_attempt(struct worker *worker, const char *id)
 static bool
 run_suspect(struct worker *worker, enum turn_outcome *outcome)
 {
-	const char *const params[] = { turn_types(worker->turn),
-		arena_printf(worker->arena, "%d",
-		    worker->engine->max_attempts) };
+	const char *const params[] = {
+		turn_types(worker->turn), worker->engine->application,
+		arena_printf(worker->arena, "%d", worker->engine->max_attempts)
+	};
 	const struct db_rows *rows;
 	const char *id;
 
 	rows = db_query(worker->db, worker->arena,
-	    "select workflow_uuid, attempts from durable.turn_attempt($1, $2)",
-	    2, params);
+	    "select workflow_uuid, attempts "
+	    "from durable.turn_attempt($1, $2, $3)",
+	    3, params);
 	if (rows == NULL) {
 		*outcome = db_last_error(worker->db)->outcome == DB_LOST
 		    ? TURN_LOST

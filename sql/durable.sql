@@ -568,6 +568,7 @@ comment on function durable.turn_suspect(text[], text[], text, int) is
 
 create or replace function durable.turn_attempt(
     types text[],
+    application text,
     max_attempts int
 )
 returns table (workflow_uuid text, attempts int)
@@ -586,8 +587,8 @@ begin
         order by x.attempts, x.workflow_uuid
         for update skip locked
     loop
-        select s.status, s.name || '@' || coalesce(s.application_version, '')
-            = any (types) as ours
+        select s.status, durable.can_run(s.name, s.application_version,
+            s.application_name, types, application) as ours
         into workflow
         from dbos.workflow_status as s
         where s.workflow_uuid = suspect.workflow_uuid
@@ -628,7 +629,7 @@ begin
     select suspect.workflow_uuid, suspect.attempts;
 end
 $$;
-comment on function durable.turn_attempt(text[], int) is
+comment on function durable.turn_attempt(text[], text, int) is
     'Counts one more attempt at one due suspect, or gives it up as '
     'MAX_RECOVERY_ATTEMPTS_EXCEEDED after max_attempts.  Returns it with the '
     'attempts before this one; no row when no suspect is due and free.';
@@ -1304,7 +1305,7 @@ grant execute on function
     durable.now_ms(),
     durable.turn_begin(text[], text[], text, int, text[]),
     durable.turn_suspect(text[], text[], text, int),
-    durable.turn_attempt(text[], int),
+    durable.turn_attempt(text[], text, int),
     durable.turn_survived(text),
     durable.turn_start(text, text, text, text, text, text, text, bigint),
     durable.turn_over(text[]),

@@ -190,8 +190,8 @@ select is(test.events('{a,b,c,a}', '{y,x,y,x}'),
     'of many those that are decided are told');
 select is(test.events('{}', '{}'), 'nothing', 'of none, none');
 update dbos.workflow_status set status = s.status
-from unnest('{a,b,e}'::text[], '{CANCELLED,ERROR,MAX_RECOVERY_ATTEMPTS_EXCEEDED}'
-    ::text[]) as s (id, status)
+from unnest('{a,b,e}'::text[], '{CANCELLED,ERROR,
+    MAX_RECOVERY_ATTEMPTS_EXCEEDED}'::text[]) as s (id, status)
 where workflow_uuid = s.id;
 select is(test.events('{a,b,e}', '{y,y,y}'),
     '1 false - true, 2 false - true, 3 false - true',

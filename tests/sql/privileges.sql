@@ -160,12 +160,13 @@ select is(array_agg(nspname::text), null, 'every schema has a comment')
 from pg_namespace
 where nspname in ('durable', 'store')
     and obj_description(oid, 'pg_namespace') is null;
-select is(array_agg(conname::text order by conname), null,
-    'every constraint has been named')
+select is(array_agg(c.conname::text order by c.conname), null,
+    'every check has a name of its own')
 from pg_constraint as c
 join test.relations as r on r.oid = c.conrelid
 where r.full_name not like 'dbos.%'
-    and c.conname !~ ('^' || split_part(r.full_name, '.', 2) || '_');
+    and c.contype = 'c'
+    and c.conname ~ '_check[0-9]*$';
 
 drop role somebody;
 select finish();

@@ -27,8 +27,9 @@ select throws_ok('update store.products set inventory = -1', '23514', null,
     'there are never less than none');
 select throws_ok('update store.products set price = -0.01', '23514', null,
     'nobody is paid to buy');
-select throws_ok($$insert into store.products (product, description, inventory,
-    price) select product, '', 0, 0 from store.products$$, '23505', null,
+select throws_ok($$insert into store.products (product_id, product,
+    description, inventory, price) select 2, product, '', 0, 0
+    from store.products$$, '23505', null,
     'two products have two names');
 
 -- Two customers, one widget: the second one waits for the first's turn.

@@ -35,7 +35,8 @@ select test.clear();
 
 select test.workflow('any'), test.workflow('old', version => '1'),
     test.workflow('new', version => '2');
-select is(test.sorted(test.taken()), 'any,old', 'a version that we have, and any');
+select is(test.sorted(test.taken()), 'any,old',
+    'a version that we have, and any');
 select is(test.taken(types => '{job@1}'), 'old', 'a version alone');
 select is(test.sorted(test.taken(types => '{job@2,job@}')), 'any,new',
     'another version');
@@ -88,9 +89,8 @@ update dbos.workflow_status set application_name = 'other';
 select is(test.taken(), '', 'what waits of another application is not taken');
 select is(count(*), 1::bigint, 'but waits on') from durable.waits;
 insert into durable.suspects values ('theirs', 1);
-select todo('a suspect does not know its application', 1);
 select is(count(*), 0::bigint, 'nor is it ours to suspect')
-from durable.turn_attempt('{job@1}', 3);
+from durable.turn_attempt('{job@1}', 'app', 3);
 select test.clear();
 
 select test.waiting('ended', -10), test.waiting('gone', -10);
@@ -194,19 +194,19 @@ select is(count(*), 0::bigint, 'nobody becomes suspect twice')
 from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64);
 select is((a.workflow_uuid, a.attempts)::text, '(e,1)',
     'a suspect is run by itself')
-from durable.turn_attempt('{job@,job@1}', 3) as a;
+from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
 select is((a.workflow_uuid, a.attempts)::text, '(w,1)',
     'the next time the one with fewer attempts')
-from durable.turn_attempt('{job@,job@1}', 3) as a;
+from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
 select is(string_agg(attempts::text, ','), '2,2', 'and each is counted')
 from durable.suspects;
 select test.other('begin');
 select is(test.other($$select test.taken(only_ids => '{e}')$$), 'e',
     'while another worker runs one');
 select is((a.workflow_uuid, a.attempts)::text, '(w,2)', 'we take another one')
-from durable.turn_attempt('{job@,job@1}', 3) as a;
+from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
 select is(count(*), 0::bigint, 'and then there is none')
-from durable.turn_attempt('{other@}', 3);
+from durable.turn_attempt('{other@}', 'app', 3);
 select test.other('rollback');
 select durable.turn_survived('w'), durable.turn_survived('e');
 select is(string_agg(attempts::text, ','), '2,1',
@@ -220,7 +220,7 @@ update durable.suspects set attempts = 3 where workflow_uuid = 'w';
 update durable.suspects set attempts = 4 where workflow_uuid = 'e';
 select is((a.workflow_uuid, a.attempts)::text, '(w,3)',
     'after so many attempts a suspect is given up')
-from durable.turn_attempt('{job@,job@1}', 3) as a;
+from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
 select is((s.status, s.recovery_attempts, s.queue_name,
     s.completed_at is not null)::text,
     '(MAX_RECOVERY_ATTEMPTS_EXCEEDED,3,,t)', 'as the family says that')
@@ -232,11 +232,11 @@ from durable.waits
 where workflow_uuid = 'w';
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'e';
 select is(count(*), 0::bigint, 'who has ended meanwhile is not run')
-from durable.turn_attempt('{job@,job@1}', 3);
+from durable.turn_attempt('{job@,job@1}', 'app', 3);
 select is(count(*), 0::bigint, 'nor suspect') from durable.suspects;
 insert into durable.suspects values ('no', 1);
 select is(count(*), 0::bigint, 'who is not due is not run')
-from durable.turn_attempt('{job@,job@1}', 3);
+from durable.turn_attempt('{job@,job@1}', 'app', 3);
 select is(count(*), 1::bigint, 'but still suspect') from durable.suspects;
 select test.clear();
 

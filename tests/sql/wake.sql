@@ -79,7 +79,8 @@ from durable.waits
 where wake_at <= durable.now_ms();
 select is(test.notified(), null, 'and nobody is told');
 select durable.turn_events('{source}', '{2}', '{k}', '{1}', '{portable_json}');
-select is(string_agg(workflow_uuid, ','), 'w', 'an event wakes who waits for it')
+select is(string_agg(workflow_uuid, ','), 'w',
+    'an event wakes who waits for it')
 from durable.waits
 where wake_at <= durable.now_ms();
 select is(test.notified(), 'durable_due', 'and the workers are told');
