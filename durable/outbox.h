@@ -14,7 +14,7 @@ struct outbox;
 /*
  * The kinds, in the order in which they are written: waits come before what
  * may wake them.  A row's values, as text, are the parameters of the kind's
- * SQL function in sql/durable.sql.
+ * SQL function in sql/turn.sql.
  */
 enum outbox_kind {
 	OUTBOX_OVER,     /* id */

@@ -4,8 +4,7 @@
  */
 #include "strbuf.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,16 +83,6 @@ strbuf_add_element(struct strbuf *buf, const char *element)
 		strbuf_add(buf, element++, 1);
 	}
 	strbuf_add(buf, "\"", 1);
-}
-
-void
-strbuf_add_number(struct strbuf *buf, int64_t number)
-{
-	char digits[sizeof("-9223372036854775808")];
-	int len = snprintf(digits, sizeof(digits), "%" PRId64, number);
-
-	next_element(buf);
-	strbuf_add(buf, digits, (size_t)len);
 }
 
 const char *

@@ -9,7 +9,6 @@
 #define DURABLE_STRBUF_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 struct strbuf {
 	char *text; /* terminated by NUL; NULL when never used */
@@ -31,9 +30,6 @@ void strbuf_add_text(struct strbuf *buf, const char *text);
  * null; the first element opens the literal.
  */
 void strbuf_add_element(struct strbuf *buf, const char *element);
-
-/* The same for an array of bigint. */
-void strbuf_add_number(struct strbuf *buf, int64_t number);
 
 /* Closes the array literal, "{}" when it has no element, and returns it. */
 const char *strbuf_end_array(struct strbuf *buf);

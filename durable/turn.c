@@ -544,12 +544,6 @@ turn_queues(const struct turn *turn)
 	return turn->queues.text;
 }
 
-size_t
-turn_workflows(const struct turn *turn)
-{
-	return turn->count;
-}
-
 bool
 turn_saw_suspects(const struct turn *turn)
 {

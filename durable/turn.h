@@ -54,9 +54,6 @@ const char *turn_queues(const struct turn *turn);
 /* After any other outcome than TURN_COMMITTED: what went wrong. */
 const struct db_error *turn_error(const struct turn *turn);
 
-/* After TURN_COMMITTED: how many workflows it ran. */
-size_t turn_workflows(const struct turn *turn);
-
 /* Whether the turn saw suspects, which run alone. */
 bool turn_saw_suspects(const struct turn *turn);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * I5 of docs/design.md: no wake-up is lost, nothing happens twice, nobody
- * waits for ever.  A model of sql/durable.sql and durable/turn.c for SPIN.
+ * waits for ever.  A model of sql/{durable,turn,wake}.sql and durable/turn.c
+ * for SPIN.
  *
  * Three workflows begin in a queue.  The receiver sends the setter a message
  * that nobody reads, then waits for two: one from a client, one from the
@@ -15,7 +16,7 @@
  * A step here is a statement there, under READ COMMITTED: it sees what has
  * committed when it begins and what its own transaction has written, and
  * having waited for a row it goes on with the row's newest version.  The
- * quotations say which line of sql/durable.sql a step stands for.
+ * quotations say which line of these a step stands for.
  *
  * Mutants, each a macro, take away one thing on which all this rests, and must
  * fail; tests/model.tap has the list.
@@ -601,7 +602,7 @@ proctype client(byte me)
 died:
 	atomic { release() };
 #ifdef OLD_SNAPSHOT
-	/* REPEATABLE READ, without what wake_by_message calls blind. */
+	/* REPEATABLE READ, without the note in durable.arrivals. */
 	seen = wake_at[RECEIVER] != NO_ROW;
 #endif
 	/* "insert into dbos.notifications". */

@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(44);
+select plan(49);
 
 -- Messages.
 
@@ -201,5 +201,30 @@ select is(count(*), 0::bigint, 'and a later one of the id begins anew')
 from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t
 where t.kind <> 'workflow'
     and t.workflow_uuid = 'w';
+
+-- I5: who writes with an older snapshot does not see who waits now.
+
+select test.clear();
+select test.waiting('m', 60000, 'timer', key => 't'),
+    test.workflow('source', 'PENDING', null, version => '1');
+select test.other('begin isolation level repeatable read');
+select test.other('select count(*)::text from durable.waits');
+select test.waiting('e', 60000, 'event', 'source', 'k'),
+    test.waiting('r', 60000, 'result', 'source');
+update durable.waits set kind = 'message' where workflow_uuid = 'm';
+select test.other($$select dbos.send_message('m', '1', 't')::text$$);
+select test.other($$insert into dbos.workflow_events (workflow_uuid, key, value)
+    values ('source', 'k', '1')$$);
+select test.other($$update dbos.workflow_status set status = 'SUCCESS'
+    where workflow_uuid = 'source'$$);
+select test.other('commit');
+select is(count(*), 0::bigint, 'an older snapshot shows nobody who waits')
+from durable.waits
+where wake_at <= durable.now_ms();
+select durable.sweep('app');
+select ok(test.is_due('m'), 'the sweep wakes who waits for the message');
+select ok(test.is_due('e'), 'who waits for the event');
+select ok(test.is_due('r'), 'and who waits for the result');
+select is(count(*), 0::bigint, 'once') from durable.arrivals;
 
 select finish();

@@ -1,0 +1,847 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What the daemon's workers call.  Part of durable.sql.
+--
+-- In a turn a worker calls these in one transaction, in this order:
+-- turn_begin; the steps and turn_start; then, for what it has to write,
+-- turn_over, turn_waits, turn_journal, turn_consumed, turn_messages,
+-- turn_events, turn_statuses: waits first, so that what the turn itself
+-- sends, sets or ends wakes them.
+
+create or replace function durable.can_run(
+    name text,
+    version text,
+    owner text,
+    types text[],
+    application text
+)
+returns boolean
+language sql
+immutable
+parallel safe
+return name || '@' || coalesce(version, '') = any (types)
+    and (owner = application or owner is null);
+comment on function durable.can_run(text, text, text, text[], text) is
+    'Whether a worker that has these types, as name@version and name@ for a '
+    'row of no version, and is of this application may run a workflow.';
+
+create or replace function durable.take_due(
+    types text[],
+    application text,
+    max_workflows int,
+    present_ms bigint,
+    out taken text[],
+    out skipped boolean
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    due record;
+    status text;
+    count int;
+begin
+    taken := '{}';
+    skipped := false;
+    for type_at in 1 .. cardinality(types) loop
+        count := 0;
+        for due in
+            select w.workflow_uuid as id
+            from durable.waits as w
+            where w.type = types[type_at]
+                and w.wake_at <= present_ms
+                and not exists (
+                    select from durable.suspects as x
+                    where x.workflow_uuid = w.workflow_uuid)
+            order by w.wake_at
+        loop
+            exit when count = max_workflows;
+            select s.status
+            into status
+            from dbos.workflow_status as s
+            where s.workflow_uuid = due.id
+                and (s.application_name = application
+                    or s.application_name is null)
+            for update skip locked;
+            -- Under the lock: it may just have had its turn.
+            if status = 'PENDING' and exists (
+                select from durable.waits as w
+                where w.workflow_uuid = due.id
+                    and w.wake_at <= present_ms)
+            then
+                taken := taken || due.id;
+                count := count + 1;
+            elsif status is null and exists (
+                select from dbos.workflow_status as s
+                where s.workflow_uuid = due.id)
+            then
+                skipped := true;
+            elsif status is distinct from 'PENDING' then
+                -- A wait without a workflow that could run (its table was
+                -- truncated, say) would come up again for ever.
+                delete from durable.waits as w
+                where w.workflow_uuid = due.id;
+            end if;
+        end loop;
+    end loop;
+end
+$$;
+comment on function durable.take_due(text[], text, int, bigint) is
+    'Locks workflows that are due, at most max_workflows of each type and no '
+    'suspects; skipped: some were locked by others.';
+
+create or replace function durable.take_enqueued(
+    types text[],
+    queues text[],
+    application text,
+    max_workflows int
+)
+returns text[]
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    taken text[] := '{}';
+    enqueued text[];
+    queue text;
+begin
+    foreach queue in array queues loop
+        select coalesce(array_agg(t.workflow_uuid), '{}')
+        into enqueued
+        from (
+            select s.workflow_uuid
+            from dbos.workflow_status as s
+            where s.queue_name = queue
+                and s.status = 'ENQUEUED'
+                and durable.can_run(s.name, s.application_version,
+                    s.application_name, types, application)
+                and not exists (
+                    select from durable.suspects as x
+                    where x.workflow_uuid = s.workflow_uuid)
+            order by s.priority, s.created_at
+            limit max_workflows
+            for update of s skip locked
+        ) as t;
+        taken := taken || enqueued;
+    end loop;
+    return taken;
+end
+$$;
+comment on function durable.take_enqueued(text[], text[], text, int) is
+    'Locks enqueued workflows, at most max_workflows of each queue in its '
+    'order, and no suspects.';
+
+create or replace function durable.take_only(
+    types text[],
+    application text,
+    only_ids text[],
+    present_ms bigint
+)
+returns text[]
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    taken text[];
+begin
+    select coalesce(array_agg(t.workflow_uuid), '{}')
+    into taken
+    from (
+        select s.workflow_uuid
+        from dbos.workflow_status as s
+        where s.workflow_uuid = any (only_ids)
+            and durable.can_run(s.name, s.application_version,
+                s.application_name, types, application)
+            and (s.status = 'ENQUEUED' or s.status = 'PENDING' and exists (
+                select from durable.waits as w
+                where w.workflow_uuid = s.workflow_uuid
+                    and w.wake_at <= present_ms))
+        for update of s skip locked
+    ) as t;
+    return taken;
+end
+$$;
+comment on function durable.take_only(text[], text, text[], bigint) is
+    'Locks those of only_ids that are due or enqueued.';
+
+create or replace function durable.turn_begin(
+    types text[],
+    queues text[],
+    application text,
+    max_workflows int,
+    only_ids text[]
+)
+returns table (
+    kind text,
+    workflow_uuid text,
+    number int,
+    name text,
+    value text,
+    error text,
+    serialization text,
+    other text,
+    at_ms bigint,
+    until_ms bigint
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    present_ms bigint := durable.now_ms();
+    taken text[];
+    skipped boolean := false;
+    soonest_ms bigint;
+    next_ms bigint;
+begin
+    if only_ids is not null then
+        taken := durable.take_only(types, application, only_ids, present_ms);
+    else
+        select t.taken, t.skipped
+        into taken, skipped
+        from durable.take_due(types, application, max_workflows, present_ms)
+            as t;
+        taken := taken || durable.take_enqueued(types, queues, application,
+            max_workflows);
+    end if;
+
+    -- A new snapshot from here on: what these workflows got before they were
+    -- locked is seen, and nothing more can come.
+    return query
+    select 'workflow'::text, s.workflow_uuid, (s.status = 'ENQUEUED')::int,
+        s.name, coalesce(i.inputs, s.inputs), null::text, s.serialization,
+        nullif(s.application_version, ''), s.workflow_timeout_ms,
+        s.workflow_deadline_epoch_ms
+    from unnest(taken) with ordinality as t (id, place)
+    join dbos.workflow_status as s on s.workflow_uuid = t.id
+    left join dbos.workflow_input as i on i.workflow_uuid = t.id
+    order by t.place;
+
+    return query
+    select 'step'::text, o.workflow_uuid, o.function_id, o.function_name,
+        o.output, o.error, o.serialization, o.child_workflow_id,
+        o.started_at_epoch_ms, o.completed_at_epoch_ms
+    from unnest(taken) with ordinality as t (id, place)
+    join dbos.operation_outputs as o on o.workflow_uuid = t.id
+    order by t.place, o.function_id;
+
+    return query
+    select 'message'::text, n.destination_uuid, null::int, n.topic, n.message,
+        null::text, n.serialization, n.message_uuid, n.created_at_epoch_ms,
+        null::bigint
+    from unnest(taken) with ordinality as t (id, place)
+    join dbos.notifications as n on n.destination_uuid = t.id
+    where not n.consumed
+    order by t.place, n.created_at_epoch_ms, n.message_uuid;
+
+    -- Whoever holds a due workflow that we could not lock may give it back
+    -- without a word (by dying): come back soon.  Else sleep to the next time.
+    for type_at in 1 .. cardinality(types) loop
+        select w.wake_at
+        into soonest_ms
+        from durable.waits as w
+        where w.type = types[type_at]
+            and w.wake_at > present_ms
+        order by w.wake_at
+        limit 1;
+        next_ms := least(next_ms, soonest_ms);
+    end loop;
+    if skipped then
+        next_ms := least(next_ms, present_ms + 100);
+    end if;
+    return query
+    select 'turn'::text, null::text,
+        (exists (select from durable.suspects))::int,
+        null::text, null::text, null::text, null::text, null::text,
+        present_ms, next_ms;
+end
+$$;
+comment on function durable.turn_begin(text[], text[], text, int, text[]) is
+    'Takes workflows that are due and enqueued, or of only_ids, and returns '
+    'what there is to know about them.  Rows: '
+    'workflow (number: from a queue; value: input; other: version; at_ms: '
+    'time-out; until_ms: deadline), step (number: function id; value: output; '
+    'other: child), message (name: topic; other: message id), turn (number: '
+    'there are suspects; at_ms: now; until_ms: when to come back at latest).';
+
+create or replace function durable.turn_suspect(
+    types text[],
+    queues text[],
+    application text,
+    max_workflows int
+)
+returns setof text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    taken text[];
+begin
+    select t.taken || durable.take_enqueued(types, queues, application,
+        max_workflows)
+    into taken
+    from durable.take_due(types, application, max_workflows, durable.now_ms())
+        as t;
+    return query
+    insert into durable.suspects as s (workflow_uuid, attempts)
+    select id, 1
+    from unnest(taken) as id
+    on conflict on constraint suspects_pkey do nothing
+    returning s.workflow_uuid;
+end
+$$;
+comment on function durable.turn_suspect(text[], text[], text, int) is
+    'Notes, in a transaction of its own before the turn that runs them, which '
+    'due workflows a worker is going to run after a crash.  Returns their ids.';
+
+create or replace function durable.turn_attempt(
+    types text[],
+    application text,
+    max_attempts int
+)
+returns table (workflow_uuid text, attempts int)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    suspect record;
+    workflow record;
+begin
+    for suspect in
+        select x.workflow_uuid, x.attempts
+        from durable.suspects as x
+        order by x.attempts, x.workflow_uuid
+        for update skip locked
+    loop
+        select s.status, durable.can_run(s.name, s.application_version,
+            s.application_name, types, application) as ours
+        into workflow
+        from dbos.workflow_status as s
+        where s.workflow_uuid = suspect.workflow_uuid
+        for update skip locked;
+        exit when workflow.ours and (workflow.status = 'ENQUEUED'
+            or workflow.status = 'PENDING' and exists (
+                select from durable.waits as w
+                where w.workflow_uuid = suspect.workflow_uuid
+                    and w.wake_at <= durable.now_ms()));
+        -- One that a tool has ended meanwhile is no suspect any more.
+        if workflow.status not in ('PENDING', 'ENQUEUED') then
+            delete from durable.suspects as x
+            where x.workflow_uuid = suspect.workflow_uuid;
+        end if;
+        workflow := null;
+    end loop;
+    if workflow is null then
+        return;
+    end if;
+    if suspect.attempts < max_attempts then
+        update durable.suspects as x
+        set attempts = x.attempts + 1
+        where x.workflow_uuid = suspect.workflow_uuid;
+    else
+        update dbos.workflow_status as s
+        set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED',
+            recovery_attempts = suspect.attempts,
+            queue_name = null,
+            owner_xid = null,
+            deduplication_id = null,
+            completed_at = durable.now_ms(),
+            updated_at = durable.now_ms()
+        where s.workflow_uuid = suspect.workflow_uuid;
+        delete from durable.suspects as x
+        where x.workflow_uuid = suspect.workflow_uuid;
+    end if;
+    return query
+    select suspect.workflow_uuid, suspect.attempts;
+end
+$$;
+comment on function durable.turn_attempt(text[], text, int) is
+    'Counts one more attempt at one due suspect, or gives it up as '
+    'MAX_RECOVERY_ATTEMPTS_EXCEEDED after max_attempts.  Returns it with the '
+    'attempts before this one; no row when no suspect is due and free.';
+
+create or replace function durable.turn_survived(id text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update durable.suspects as x
+    set attempts = x.attempts - 1
+    where x.workflow_uuid = id
+        and x.attempts > 1;
+end
+$$;
+comment on function durable.turn_survived(text) is
+    'Takes back an attempt whose process lived on: it met a circumstance.';
+
+create or replace function durable.turn_start(
+    id text,
+    name text,
+    version text,
+    application text,
+    executor text,
+    input text,
+    parent text,
+    deadline_ms bigint
+)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    known text;
+    token text := gen_random_uuid()::text;
+begin
+    insert into dbos.workflow_status (workflow_uuid, status, name,
+        serialization, executor_id, application_version, application_id,
+        application_name, recovery_attempts, workflow_deadline_epoch_ms,
+        parent_workflow_id, owner_xid, creator_xid, authenticated_user,
+        assumed_role, started_at_epoch_ms)
+    values (id, 'PENDING', name, 'portable_json', executor, version, '',
+        application, 1, deadline_ms, parent, token, token, '', '',
+        durable.now_ms())
+    on conflict (workflow_uuid) do nothing;
+    if found then
+        insert into dbos.workflow_input (workflow_uuid, inputs)
+        values (id, input)
+        on conflict (workflow_uuid) do update
+        set inputs = excluded.inputs;
+        return 'created';
+    end if;
+    select s.name
+    into known
+    from dbos.workflow_status as s
+    where s.workflow_uuid = id;
+    return case when known = name then 'exists' else 'conflict' end;
+end
+$$;
+comment on function durable.turn_start(text, text, text, text, text, text,
+    text, bigint) is
+    'Inserts a child that the calling turn runs or lets wait: created, '
+    'exists (with this name) or conflict (with another).';
+
+create or replace function durable.turn_over(ids text[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from durable.waits as w
+    where w.workflow_uuid = any (ids);
+    delete from durable.suspects as x
+    where x.workflow_uuid = any (ids);
+end
+$$;
+comment on function durable.turn_over(text[]) is
+    'Forgets the waits of the workflows of a turn that have ended.';
+
+create or replace function durable.turn_waits(
+    ids text[],
+    wake_at bigint[],
+    types text[],
+    kinds text[],
+    targets text[],
+    keys text[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    watched record;
+begin
+    delete from durable.suspects as x
+    where x.workflow_uuid = any (ids);
+    insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
+        key)
+    select n.id, n.at, n.type, n.kind, n.target, n.key
+    from unnest(ids, wake_at, types, kinds, targets, keys)
+        as n (id, at, type, kind, target, key)
+    on conflict on constraint waits_pkey do update
+    set wake_at = excluded.wake_at,
+        type = excluded.type,
+        kind = excluded.kind,
+        target = excluded.target,
+        key = excluded.key;
+
+    -- The second look of I5, with the watched workflow locked against its
+    -- writers.  One that cannot be locked or does not exist yet is looked at
+    -- again soon.
+    for watched in
+        select n.id, n.kind, n.target, n.key
+        from unnest(ids, kinds, targets, keys) as n (id, kind, target, key)
+        where n.target is not null
+        order by n.target
+    loop
+        perform
+        from dbos.workflow_status as s
+        where s.workflow_uuid = watched.target
+        for update skip locked;
+        if not found then
+            update durable.waits as w
+            set wake_at = least(w.wake_at, durable.now_ms() +
+                case when exists (
+                    select from dbos.workflow_status as s
+                    where s.workflow_uuid = watched.target)
+                then 10 else 1000 end)
+            where w.workflow_uuid = watched.id;
+        elsif watched.kind = 'event' and exists (
+                select from dbos.workflow_events as e
+                where e.workflow_uuid = watched.target
+                    and e.key = watched.key)
+            or watched.kind = 'result' and exists (
+                select from dbos.workflow_status as s
+                where s.workflow_uuid = watched.target
+                    and s.status not in ('PENDING', 'ENQUEUED', 'DELAYED'))
+        then
+            update durable.waits as w
+            set wake_at = least(w.wake_at, durable.now_ms())
+            where w.workflow_uuid = watched.id;
+        end if;
+    end loop;
+end
+$$;
+comment on function durable.turn_waits(text[], bigint[], text[], text[],
+    text[], text[]) is
+    'Writes what the workflows of a turn wait for.';
+
+create or replace function durable.turn_journal(
+    ids text[],
+    numbers int[],
+    names text[],
+    outputs text[],
+    errors text[],
+    children text[],
+    serializations text[],
+    started_ms bigint[],
+    completed_ms bigint[],
+    application text
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into dbos.operation_outputs (workflow_uuid, function_id,
+        function_name, output, error, child_workflow_id, serialization,
+        started_at_epoch_ms, completed_at_epoch_ms, application_name)
+    select n.id, n.number, n.name, n.output, n.error, n.child,
+        n.serialization, n.started, n.completed, application
+    from unnest(ids, numbers, names, outputs, errors, children,
+        serializations, started_ms, completed_ms)
+        as n (id, number, name, output, error, child, serialization, started,
+        completed);
+end
+$$;
+comment on function durable.turn_journal(text[], int[], text[], text[],
+    text[], text[], text[], bigint[], bigint[], text) is
+    'Writes the steps of a turn.';
+
+create or replace function durable.turn_consumed(ids text[], numbers int[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update dbos.notifications as n
+    set consumed = true,
+        consumed_by_function_id = c.number
+    from unnest(ids, numbers) as c (id, number)
+    where n.message_uuid = c.id;
+end
+$$;
+comment on function durable.turn_consumed(text[], int[]) is
+    'Marks the messages that a turn received, and by which step.';
+
+create or replace function durable.message_id(at_us bigint)
+returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+return overlay(overlay(gen_random_uuid()::text
+    placing substr(lpad(to_hex(at_us / 1000), 12, '0'), 1, 8) || '-'
+        || substr(lpad(to_hex(at_us / 1000), 12, '0'), 9, 4) from 1)
+    placing '7' || lpad(to_hex(at_us % 1000 * 4), 3, '0') from 15);
+comment on function durable.message_id(bigint) is
+    'A UUID of version 7 (RFC 9562): ids sort as the times they are made of, '
+    'so that messages of one millisecond keep their order.';
+
+create or replace function durable.turn_messages(
+    destinations text[],
+    topics text[],
+    messages text[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_us bigint := extract(epoch from clock_timestamp()) * 1000000;
+begin
+    -- Two turns that send to each other's workflows would wait for ever; the
+    -- one that gives up first is repeated.
+    perform set_config('lock_timeout', '200ms', true);
+    insert into dbos.notifications (message_uuid, destination_uuid, topic,
+        message, serialization, created_at_epoch_ms)
+    select durable.message_id(present_us + n.place), n.destination, n.topic,
+        n.message, 'portable_json', (present_us + n.place) / 1000
+    from unnest(destinations, topics, messages)
+        with ordinality as n (destination, topic, message, place)
+    order by n.destination, n.place;
+end
+$$;
+comment on function durable.turn_messages(text[], text[], text[]) is
+    'Inserts the messages that a turn sent.';
+
+create or replace function durable.turn_events(
+    ids text[],
+    numbers int[],
+    keys text[],
+    payloads text[],
+    serializations text[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into dbos.workflow_events_history (workflow_uuid, function_id, key,
+        value, serialization)
+    select n.id, n.number, n.key, n.value, n.serialization
+    from unnest(ids, numbers, keys, payloads, serializations)
+        as n (id, number, key, value, serialization);
+    -- Of an event that was set twice in a turn the later value stands.
+    insert into dbos.workflow_events (workflow_uuid, key, value, serialization)
+    select distinct on (n.id, n.key) n.id, n.key, n.value, n.serialization
+    from unnest(ids, numbers, keys, payloads, serializations)
+        as n (id, number, key, value, serialization)
+    order by n.id, n.key, n.number desc
+    on conflict (workflow_uuid, key) do update
+    set value = excluded.value,
+        serialization = excluded.serialization;
+end
+$$;
+comment on function durable.turn_events(text[], int[], text[], text[],
+    text[]) is
+    'Sets the events of a turn, and writes their history.';
+
+create or replace function durable.turn_statuses(
+    ids text[],
+    statuses text[],
+    begun int[],
+    versions text[],
+    deadlines bigint[],
+    outputs text[],
+    errors text[],
+    application text,
+    executor text
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    -- When the turn began, before its steps.
+    begun_ms bigint := extract(epoch from now()) * 1000;
+begin
+    update dbos.workflow_status as s
+    set status = n.status,
+        updated_at = present_ms,
+        completed_at = case when n.status <> 'PENDING' then present_ms end,
+        owner_xid = case when n.status = 'PENDING'
+            then gen_random_uuid()::text end,
+        deduplication_id = case when n.status = 'PENDING'
+            then s.deduplication_id end,
+        queue_name = case when n.status <> 'CANCELLED' then s.queue_name end,
+        executor_id = executor,
+        application_version = n.version,
+        application_name = coalesce(s.application_name, application),
+        recovery_attempts = coalesce(s.recovery_attempts, 0) + n.begun,
+        started_at_epoch_ms = case when n.begun = 1 then begun_ms
+            else s.started_at_epoch_ms end,
+        workflow_deadline_epoch_ms = n.deadline
+    from unnest(ids, statuses, begun, versions, deadlines)
+        as n (id, status, begun, version, deadline)
+    where s.workflow_uuid = n.id;
+    insert into dbos.workflow_output (workflow_uuid, output, error)
+    select n.id, n.output, n.error
+    from unnest(ids, statuses, outputs, errors)
+        as n (id, status, output, error)
+    where n.status in ('SUCCESS', 'ERROR')
+    on conflict (workflow_uuid) do update
+    set output = excluded.output,
+        error = excluded.error;
+end
+$$;
+comment on function durable.turn_statuses(text[], text[], int[], text[],
+    bigint[], text[], text[], text, text) is
+    'Moves workflows on: begun from a queue (PENDING), or ended.';
+
+create or replace function durable.workflow_event(id text, event_key text)
+returns table (value text, serialization text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select e.value, e.serialization
+    from dbos.workflow_events as e
+    where e.workflow_uuid = id
+        and e.key = event_key;
+end
+$$;
+comment on function durable.workflow_event(text, text) is
+    'The value of an event; no row when it is not set.';
+
+create or replace function durable.workflow_result(id text)
+returns table (status text, output text, error text, serialization text)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select s.status, coalesce(o.output, s.output), coalesce(o.error, s.error),
+        s.serialization
+    from dbos.workflow_status as s
+    left join dbos.workflow_output as o on o.workflow_uuid = s.workflow_uuid
+    where s.workflow_uuid = id;
+end
+$$;
+comment on function durable.workflow_result(text) is
+    'How a workflow stands; no row when there is none of this id.';
+
+
+-- Once a second, and at a daemon's start.
+
+create or replace function durable.sweep(application text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    arrival text;
+begin
+    for arrival in
+        delete from durable.arrivals as a
+        returning a.workflow_uuid
+    loop
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.workflow_uuid = arrival
+            and w.kind = 'message';
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.target = arrival;
+    end loop;
+    update dbos.workflow_status as s
+    set status = 'CANCELLED',
+        completed_at = durable.now_ms(),
+        updated_at = durable.now_ms(),
+        owner_xid = null,
+        queue_name = null,
+        deduplication_id = null,
+        started_at_epoch_ms = null
+    where s.workflow_uuid in (
+        select late.workflow_uuid
+        from dbos.workflow_status as late
+        where late.status in ('ENQUEUED', 'PENDING', 'DELAYED')
+            and late.workflow_deadline_epoch_ms is not null
+            and late.workflow_deadline_epoch_ms <= durable.now_ms()
+            and (late.application_name = application
+                or late.application_name is null)
+        limit 1000
+        for update skip locked);
+    update dbos.workflow_status as s
+    set status = 'ENQUEUED',
+        updated_at = durable.now_ms(),
+        deduplication_id = case when not s.is_debounced
+            then s.deduplication_id end
+    where s.workflow_uuid in (
+        select delayed.workflow_uuid
+        from dbos.workflow_status as delayed
+        where delayed.status = 'DELAYED'
+            and delayed.delay_until_epoch_ms <= durable.now_ms()
+            and (delayed.application_name = application
+                or delayed.application_name is null)
+        limit 1000
+        for update skip locked);
+end
+$$;
+comment on function durable.sweep(text) is
+    'Wakes who waits for an arrival that was noted, cancels what is past its '
+    'deadline and enqueues what was delayed.';
+
+create or replace function durable.register(
+    application text,
+    version text,
+    queues text[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into dbos.application_versions (version_id, version_name,
+        application_name)
+    values (gen_random_uuid()::text, version, application)
+    on conflict do nothing;
+    insert into dbos.queues (name, application_name)
+    select queue, application
+    from unnest(queues) as queue
+    where queue not like '\_dbos\_%'
+    on conflict do nothing;
+end
+$$;
+comment on function durable.register(text, text, text[]) is
+    'Tells the tools of the DBOS family which version and queues are served.';
+
+
+-- Who may do all that.
+
+grant execute on function
+    durable.now_ms(),
+    durable.turn_begin(text[], text[], text, int, text[]),
+    durable.turn_suspect(text[], text[], text, int),
+    durable.turn_attempt(text[], text, int),
+    durable.turn_survived(text),
+    durable.turn_start(text, text, text, text, text, text, text, bigint),
+    durable.turn_over(text[]),
+    durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
+    durable.turn_journal(text[], int[], text[], text[], text[], text[],
+        text[], bigint[], bigint[], text),
+    durable.turn_consumed(text[], int[]),
+    durable.turn_messages(text[], text[], text[]),
+    durable.turn_events(text[], int[], text[], text[], text[]),
+    durable.turn_statuses(text[], text[], int[], text[], bigint[], text[],
+        text[], text, text),
+    durable.workflow_event(text, text),
+    durable.workflow_result(text),
+    durable.sweep(text),
+    durable.register(text, text, text[])
+to widget_store_daemon;

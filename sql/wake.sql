@@ -1,0 +1,175 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What wakes a waiting workflow: triggers on the tables of schema dbos, whoever
+-- writes there.  Part of durable.sql.
+--
+-- These update row by row and through an index: a plan for a set that was made
+-- while durable.waits was small is a disaster when it is large, and whose
+-- session it is made in is not known.
+--
+-- A transaction with an older snapshot (repeatable read) may not see who waits
+-- now: it leaves a note in durable.arrivals, and the sweep looks for it.
+
+create or replace function durable.wake_by_message()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    message record;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        insert into durable.arrivals (workflow_uuid)
+        select distinct m.destination_uuid
+        from arrived as m;
+        return null;
+    end if;
+    for message in
+        select distinct m.destination_uuid, m.topic
+        from arrived as m
+        order by m.destination_uuid, m.topic
+    loop
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.workflow_uuid = message.destination_uuid
+            and w.kind = 'message'
+            and w.key = message.topic;
+    end loop;
+    return null;
+end
+$$;
+comment on function durable.wake_by_message() is
+    'Makes the workflows due that wait for a message that arrived.  Fires per '
+    'statement, and so after the foreign key checks of all its rows.';
+
+create or replace function durable.wake_by_event()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    event record;
+    woken boolean := false;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        insert into durable.arrivals (workflow_uuid)
+        select distinct e.workflow_uuid
+        from arrived as e;
+        return null;
+    end if;
+    if not exists (select from durable.waits as w where w.target is not null)
+    then
+        return null;
+    end if;
+    for event in
+        select e.workflow_uuid, e.key
+        from arrived as e
+        order by e.workflow_uuid, e.key
+    loop
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.target = event.workflow_uuid
+            and w.kind = 'event'
+            and w.key = event.key;
+        woken := woken or found;
+    end loop;
+    if woken then
+        perform pg_notify('durable_due', '');
+    end if;
+    return null;
+end
+$$;
+comment on function durable.wake_by_event() is
+    'Makes the workflows due that wait for an event that was set, and says so '
+    'on channel durable_due (as dbos.notifications'' own trigger does for a '
+    'message on its channel).';
+
+create or replace function durable.wake_by_status()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+begin
+    if new.status in ('CANCELLED', 'ENQUEUED', 'DELAYED',
+        'MAX_RECOVERY_ATTEMPTS_EXCEEDED') then
+        delete from durable.waits as w
+        where w.workflow_uuid = new.workflow_uuid;
+    end if;
+    if current_setting('transaction_isolation') <> 'read committed' then
+        insert into durable.arrivals (workflow_uuid)
+        values (new.workflow_uuid);
+    elsif new.status not in ('ENQUEUED', 'DELAYED')
+        and exists (select from durable.waits as w where w.target is not null)
+    then
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.target = new.workflow_uuid
+            and w.kind = 'result';
+        if found then
+            perform pg_notify('durable_due', '');
+        end if;
+    end if;
+    return null;
+end
+$$;
+comment on function durable.wake_by_status() is
+    'A workflow that a tool cancelled or enqueued again waits no more; one '
+    'that ended wakes who waits for its result.';
+
+create or replace function durable.forget_workflow()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from durable.waits as w
+    where w.workflow_uuid = old.workflow_uuid;
+    delete from durable.suspects as s
+    where s.workflow_uuid = old.workflow_uuid;
+    delete from dbos.operation_outputs as o
+    where o.workflow_uuid = old.workflow_uuid;
+    delete from dbos.workflow_output as o
+    where o.workflow_uuid = old.workflow_uuid;
+    return null;
+end
+$$;
+comment on function durable.forget_workflow() is
+    'Removes what we keep of a workflow that was deleted.  A client deletes the '
+    'journal first and then waits for a turn that is under way; what that turn '
+    'wrote must not be replayed by a later workflow of the same id.';
+
+create or replace trigger durable_wake_by_message
+after insert on dbos.notifications
+referencing new table as arrived
+for each statement
+execute function durable.wake_by_message();
+
+create or replace trigger durable_wake_by_event_insert
+after insert on dbos.workflow_events
+referencing new table as arrived
+for each statement
+execute function durable.wake_by_event();
+
+create or replace trigger durable_wake_by_event_update
+after update on dbos.workflow_events
+referencing new table as arrived
+for each statement
+execute function durable.wake_by_event();
+
+create or replace trigger durable_wake_by_status
+after update of status on dbos.workflow_status
+for each row
+when (old.status is distinct from new.status and new.status <> 'PENDING')
+execute function durable.wake_by_status();
+
+create or replace trigger durable_forget_workflow
+after delete on dbos.workflow_status
+for each row
+execute function durable.forget_workflow();
