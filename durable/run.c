@@ -151,6 +151,39 @@ run_record(struct workflow *wf, int number, const struct entry *entry)
 	turn_add_step(wf->turn, wf, number, &kept);
 }
 
+void
+run_record_output(struct workflow *wf, int number, const char *name,
+    const char *output, int64_t started_ms)
+{
+	const struct entry entry = { .name = name,
+		.output = output,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
+
+	run_record(wf, number, &entry);
+}
+
+void
+run_record_error(struct workflow *wf, int number, const char *name,
+    const char *error, int64_t started_ms)
+{
+	const struct entry entry = { .name = name,
+		.error = error,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
+
+	run_record(wf, number, &entry);
+}
+
+const char *
+run_database_error(struct workflow *wf, const struct db_error *error)
+{
+	return value_encode_error(wf->arena, "DatabaseError",
+	    arena_printf(wf->arena, "%s (SQLSTATE %s)", error->message,
+		error->sqlstate),
+	    VALUE_PORTABLE);
+}
+
 /* A member of a stored error, or what stands for it. */
 static const char *
 error_member(struct workflow *wf, json_object *error, const char *name,
@@ -183,6 +216,12 @@ run_answer(struct workflow *wf, const struct entry *entry)
 	run_raise(wf, error_member(wf, value, "name", "Error"),
 	    error_member(wf, value, "message", entry->error));
 	return NULL;
+}
+
+json_object *
+run_recorded(struct workflow *wf, int number)
+{
+	return run_answer(wf, &wf->journal[number]);
 }
 
 bool

@@ -12,6 +12,7 @@
 
 #include "workflow.h"
 
+struct db_error;
 struct turn;
 
 /* How a run ended. */
@@ -117,11 +118,24 @@ run_lookup(struct workflow *wf, int number, const char *name);
 /* Records a step in this run's journal and in the turn. */
 void run_record(struct workflow *wf, int number, const struct entry *entry);
 
+/* Records a call that gave a stored value, or failed, from then until now. */
+void run_record_output(struct workflow *wf, int number, const char *name,
+    const char *output, int64_t started_ms);
+void run_record_error(struct workflow *wf, int number, const char *name,
+    const char *error, int64_t started_ms);
+
+/* The stored error of a statement that the database refused. */
+const char *
+run_database_error(struct workflow *wf, const struct db_error *error);
+
 /*
  * What a recorded step gives its caller: its value, or its error, which fails
  * the workflow unless it is caught.
  */
 json_object *run_answer(struct workflow *wf, const struct entry *entry);
+
+/* The same of what has just been recorded, as the replay would give it. */
+json_object *run_recorded(struct workflow *wf, int number);
 
 /* Fails the call with an error that the journal does not hold. */
 void run_raise(struct workflow *wf, const char *name, const char *message);

@@ -5,9 +5,7 @@
 #include "turn.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -16,65 +14,11 @@
 #include "outbox.h"
 #include "seam.h"
 #include "strbuf.h"
-#include "value.h"
-
-/* Columns of durable.turn_begin. */
-enum column {
-	COLUMN_KIND,
-	COLUMN_ID,
-	COLUMN_NUMBER,
-	COLUMN_NAME,
-	COLUMN_VALUE,
-	COLUMN_ERROR,
-	COLUMN_SERIALIZATION,
-	COLUMN_OTHER,
-	COLUMN_AT_MS,
-	COLUMN_UNTIL_MS
-};
-
-/* How many runs, children among them, one turn may grow to. */
-#define GROWTH         4
+#include "turn_state.h"
 
 /* For how long a statement that was blocked is not tried: doubling. */
 #define BLOCKED_MIN_MS 1000
 #define BLOCKED_MAX_MS 16000
-
-/* A line for the log, kept until the commit. */
-struct line {
-	struct line *next;
-	enum log_level level;
-	const char *text;
-};
-
-struct turn {
-	const struct engine *engine;
-	struct db *db;
-	struct arena *arena;     /* of the turn */
-	struct arena *run_arena; /* of one run after the other */
-	struct outbox *outbox;
-	struct strbuf types, queues; /* array literals for turn_begin */
-
-	struct workflow **runs;
-	size_t count, size;
-	size_t unsettled; /* first run with a statement on its way */
-	size_t running;
-	bool alone;
-	struct db_error error; /* why the turn is broken */
-
-	int64_t begun_ms;      /* the database's clock at the begin */
-	int64_t begun_mono_ms; /* ours, at the same time */
-	int64_t due_ms;        /* when something is due, 0: unknown */
-	size_t taken;          /* workflows that turn_begin gave */
-	bool suspects;
-	struct line *lines, **last_line;
-
-	/* The step that met a circumstance last; see turn_hold_off. */
-	const char *blocked_step;
-	int64_t blocked_until_ms; /* on our clock */
-	int64_t blocked_for_ms;
-	const char **culprits;
-	size_t culprits_count;
-};
 
 /*
  * What the worker can run: name@version for each type, and name@ for rows
@@ -128,143 +72,6 @@ turn_free(struct turn *turn)
 	free(turn);
 }
 
-static struct workflow *
-add_run(struct turn *turn)
-{
-	struct workflow *wf = arena_alloc(turn->arena, sizeof(*wf));
-
-	if (turn->count == turn->size) {
-		turn->size = turn->size * 2 + 16;
-		turn->runs = reallocarray(turn->runs, turn->size,
-		    sizeof(struct workflow *));
-		if (turn->runs == NULL)
-			abort();
-	}
-	turn->runs[turn->count++] = wf;
-	wf->turn = turn;
-	wf->arena = turn->run_arena;
-	return wf;
-}
-
-static int64_t
-number_at(const struct db_rows *rows, size_t row, enum column column)
-{
-	const char *text = db_value(rows, row, column);
-
-	return text == NULL ? 0 : strtoll(text, NULL, 10);
-}
-
-static void
-load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
-{
-	const char *version = db_value(rows, row, COLUMN_OTHER);
-	const char *name = db_value(rows, row, COLUMN_NAME);
-	int64_t timeout_ms = number_at(rows, row, COLUMN_AT_MS);
-	struct workflow *wf = add_run(turn);
-
-	wf->type = engine_type(turn->engine, name, version);
-	wf->id = db_value(rows, row, COLUMN_ID);
-	wf->input = db_value(rows, row, COLUMN_VALUE);
-	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
-	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
-	wf->deadline_ms = number_at(rows, row, COLUMN_UNTIL_MS);
-	if (wf->deadline_ms == 0 && timeout_ms != 0)
-		wf->deadline_ms = turn->begun_ms + timeout_ms;
-}
-
-static void
-load_step(struct workflow *wf, const struct db_rows *rows, size_t row)
-{
-	const struct entry entry = { .name = db_value(rows, row, COLUMN_NAME),
-		.output = db_value(rows, row, COLUMN_VALUE),
-		.error = db_value(rows, row, COLUMN_ERROR),
-		.serialization = db_value(rows, row, COLUMN_SERIALIZATION),
-		.child = db_value(rows, row, COLUMN_OTHER),
-		.started_ms = number_at(rows, row, COLUMN_AT_MS),
-		.completed_ms = number_at(rows, row, COLUMN_UNTIL_MS) };
-
-	run_add_entry(wf, (int)number_at(rows, row, COLUMN_NUMBER), &entry);
-}
-
-static void
-load_message(struct workflow *wf, const struct db_rows *rows, size_t row)
-{
-	const struct message message = { .id = db_value(rows, row,
-					     COLUMN_OTHER),
-		.topic = db_value(rows, row, COLUMN_NAME),
-		.text = db_value(rows, row, COLUMN_VALUE),
-		.serialization = db_value(rows, row, COLUMN_SERIALIZATION) };
-
-	run_add_message(wf, &message);
-}
-
-/* The run of a workflow; *at is where the last one was, and is often it. */
-static struct workflow *
-find_run(const struct turn *turn, const char *id, size_t *at)
-{
-	size_t tried;
-
-	for (tried = 0; tried < turn->count; tried++) {
-		struct workflow *wf = turn->runs[*at];
-
-		if (strcmp(wf->id, id) == 0)
-			return wf;
-		*at = (*at + 1) % turn->count;
-	}
-	abort();
-}
-
-/*
- * Makes the turn's runs from the rows of turn_begin.  The last row is about
- * the turn; steps and messages come in the order of their workflows.
- */
-static void
-load(struct turn *turn, const struct db_rows *rows)
-{
-	size_t last = db_row_count(rows) - 1, row, at = 0;
-
-	turn->begun_ms = number_at(rows, last, COLUMN_AT_MS);
-	turn->begun_mono_ms = monotonic_ms();
-	turn->due_ms = number_at(rows, last, COLUMN_UNTIL_MS);
-	turn->suspects = number_at(rows, last, COLUMN_NUMBER) == 1;
-	for (row = 0; row < last; row++) {
-		const char *kind = db_value(rows, row, COLUMN_KIND);
-		const char *id = db_value(rows, row, COLUMN_ID);
-
-		if (strcmp(kind, "workflow") == 0)
-			load_workflow(turn, rows, row);
-		else if (strcmp(kind, "step") == 0)
-			load_step(find_run(turn, id, &at), rows, row);
-		else
-			load_message(find_run(turn, id, &at), rows, row);
-	}
-	turn->taken = turn->count;
-}
-
-/* Begins the transaction and takes workflows. */
-static bool
-begin(struct turn *turn, const struct turn_plan *plan)
-{
-	char size[16];
-	const char *const params[] = { turn->types.text, turn->queues.text,
-		turn->engine->application, size, plan->only };
-	const struct db_rows *rows;
-
-	snprintf(size, sizeof(size), "%d", turn->engine->turn_size);
-	db_queue(turn->db, "begin", 0, NULL);
-	rows = db_query(turn->db, turn->arena,
-	    "select kind, workflow_uuid, number, name, value, error, "
-	    "serialization, other, at_ms, until_ms "
-	    "from durable.turn_begin($1, $2, $3, $4, $5)",
-	    5, params);
-	if (rows == NULL) {
-		turn->error = *db_last_error(turn->db);
-		return false;
-	}
-	load(turn, rows);
-	return true;
-}
-
 static const char *
 wait_name(enum wait_kind kind)
 {
@@ -283,9 +90,9 @@ wait_name(enum wait_kind kind)
 	return "timer";
 }
 
-static void
-add_wait(struct turn *turn, const char *id, const struct workflow_type *type,
-    const struct wait *wait)
+void
+turn_add_wait(struct turn *turn, const char *id,
+    const struct workflow_type *type, const struct wait *wait)
 {
 	const char *const values[] = { id,
 		arena_printf(turn->arena, "%" PRId64, wait->wake_ms),
@@ -340,7 +147,7 @@ settle(struct turn *turn, const struct workflow *wf)
 		end_workflow(turn, wf, "CANCELLED");
 		break;
 	case RUN_SUSPENDED:
-		add_wait(turn, wf->id, wf->type, &wf->wait);
+		turn_add_wait(turn, wf->id, wf->type, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;
@@ -367,20 +174,6 @@ run_all(struct turn *turn, const struct turn_plan *plan)
 		settle(turn, wf);
 	}
 	return true;
-}
-
-void
-turn_log(struct turn *turn, enum log_level level, const char *format, ...)
-{
-	struct line *line = arena_alloc(turn->arena, sizeof(*line));
-	va_list args;
-
-	va_start(args, format);
-	line->text = arena_vprintf(turn->arena, format, args);
-	va_end(args);
-	line->level = level;
-	*turn->last_line = line;
-	turn->last_line = &line->next;
 }
 
 static void
@@ -447,17 +240,6 @@ note_blocked(struct turn *turn)
 	turn->blocked_until_ms = monotonic_ms() + turn->blocked_for_ms;
 }
 
-void
-turn_hold_off(const struct turn *turn, struct workflow *wf, const char *step)
-{
-	if (step != turn->blocked_step ||
-	    monotonic_ms() >= turn->blocked_until_ms)
-		return;
-	run_suspend(wf,
-	    &(struct wait){ .kind = WAIT_TIMER,
-		.wake_ms = turn_now_ms(turn) + turn->blocked_for_ms });
-}
-
 /* The taken workflow that a run is the fault of: a child's is its creator. */
 static const char *
 culprit(const struct workflow *wf)
@@ -514,7 +296,7 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 	turn->alone = plan->alone;
 	/* What no statement time-out ends, a function in a loop, this does. */
 	alarm((unsigned)turn->engine->turn_limit_s);
-	done = begin(turn, plan) && run_all(turn, plan) && commit(turn);
+	done = take_begin(turn, plan) && run_all(turn, plan) && commit(turn);
 	alarm(0);
 	return done ? TURN_COMMITTED : abandon(turn);
 }
@@ -563,177 +345,4 @@ turn_due_in_ms(const struct turn *turn, int limit_ms)
 	if (left_ms < 0)
 		return 0;
 	return left_ms < limit_ms ? (int)left_ms : limit_ms;
-}
-
-int64_t
-turn_now_ms(const struct turn *turn)
-{
-	return turn->begun_ms + monotonic_ms() - turn->begun_mono_ms;
-}
-
-struct arena *
-turn_arena(struct turn *turn)
-{
-	return turn->arena;
-}
-
-bool
-turn_is_alone(const struct turn *turn)
-{
-	return turn->alone;
-}
-
-/* Breaks the turn: the run ends here. */
-static void __attribute__((noreturn))
-break_turn(struct turn *turn, struct workflow *wf, const struct db_error *error)
-{
-	turn->error = *error;
-	run_leave(wf, RUN_BROKEN);
-}
-
-void
-turn_queue(struct turn *turn, const char *sql, size_t nparams,
-    const char *const params[])
-{
-	db_queue(turn->db, sql, nparams, params);
-}
-
-const struct db_rows *
-turn_query(struct turn *turn, struct workflow *wf, const char *sql,
-    size_t nparams, const char *const params[], const struct db_error **refused)
-{
-	const struct db_rows *rows = db_query(turn->db, turn->run_arena, sql,
-	    nparams, params);
-	*refused = NULL;
-	if (rows != NULL) {
-		turn->unsettled = turn->running;
-		return rows;
-	}
-	turn->error = *db_last_error(turn->db);
-	if (!turn->alone || turn->error.outcome != DB_REFUSED)
-		break_turn(turn, wf, &turn->error);
-	turn_undo(turn, wf, &turn->error);
-	*refused = &turn->error;
-	return NULL;
-}
-
-void
-turn_savepoint(struct turn *turn)
-{
-	if (turn->alone)
-		db_queue(turn->db, "savepoint step", 0, NULL);
-}
-
-void
-turn_release(struct turn *turn)
-{
-	if (turn->alone)
-		db_queue(turn->db, "release savepoint step", 0, NULL);
-}
-
-void
-turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error)
-{
-	if (!turn->alone)
-		break_turn(turn, wf, error);
-	turn->error = *error;
-	db_queue(turn->db, "rollback to savepoint step", 0, NULL);
-	db_queue(turn->db, "release savepoint step", 0, NULL);
-	if (db_finish(turn->db) != DB_DONE)
-		break_turn(turn, wf, db_last_error(turn->db));
-}
-
-void
-turn_add_step(struct turn *turn, const struct workflow *wf, int number,
-    const struct entry *entry)
-{
-	struct arena *arena = turn->arena;
-	const char *const values[] = { wf->id,
-		arena_printf(arena, "%d", number), entry->name, entry->output,
-		entry->error, entry->child, entry->serialization,
-		arena_printf(arena, "%" PRId64, entry->started_ms),
-		arena_printf(arena, "%" PRId64, entry->completed_ms) };
-
-	outbox_add(turn->outbox, OUTBOX_JOURNAL, values);
-}
-
-void
-turn_add_event(struct turn *turn, const struct workflow *wf, int number,
-    const char *key, const char *value)
-{
-	const char *const values[] = { wf->id,
-		arena_printf(turn->arena, "%d", number), key, value,
-		VALUE_PORTABLE };
-	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
-	    key) };
-
-	outbox_add(turn->outbox, OUTBOX_EVENTS, values);
-	outbox_add(turn->outbox, OUTBOX_HINTS, hint);
-}
-
-void
-turn_add_message(struct turn *turn, const char *id, const char *topic,
-    const char *text)
-{
-	const char *const values[] = { id, topic, text };
-
-	outbox_add(turn->outbox, OUTBOX_MESSAGES, values);
-}
-
-void
-turn_add_consumed(struct turn *turn, const struct message *message, int number)
-{
-	const char *const values[] = { message->id,
-		arena_printf(turn->arena, "%d", number) };
-
-	outbox_add(turn->outbox, OUTBOX_CONSUMED, values);
-}
-
-/*
- * Lets a new child run in this turn; a turn of one, or one that has grown
- * enough, leaves it to the next.
- */
-static void
-add_child(struct turn *turn, struct workflow *parent, const struct child *child)
-{
-	const struct wait start = { .kind = WAIT_START,
-		.wake_ms = turn_now_ms(turn) };
-	struct workflow *wf;
-
-	if (turn->alone ||
-	    turn->count >= GROWTH * (size_t)turn->engine->turn_size) {
-		add_wait(turn, child->id, child->type, &start);
-		return;
-	}
-	wf = add_run(turn);
-	wf->creator = parent;
-	wf->type = child->type;
-	wf->id = arena_strdup(turn->arena, child->id);
-	wf->input = arena_strdup(turn->arena, child->input);
-	wf->serialization = VALUE_PORTABLE;
-	wf->deadline_ms = parent->deadline_ms;
-}
-
-const char *
-turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct child *child, const struct db_error **refused)
-{
-	const char *const params[] = { child->id, child->type->name,
-		child->type->version, turn->engine->application,
-		turn->engine->executor, child->input, wf->id,
-		wf->deadline_ms == 0
-		    ? NULL
-		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms) };
-	const struct db_rows *rows;
-	const char *known;
-
-	rows = turn_query(turn, wf,
-	    "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, $8)", 8,
-	    params, refused);
-	if (rows == NULL)
-		return NULL;
-	known = db_value(rows, 0, 0);
-	if (strcmp(known, "created") == 0)
-		add_child(turn, wf, child);
-	return known;
 }

@@ -35,7 +35,7 @@ struct step_row {
 	struct entry entry;
 };
 
-/* Columns of the statements that workflow.c makes, and of all others. */
+/* Columns of the statements that exchange.c makes, and of all others. */
 #define EVENT_SQL  "from durable.workflow_event("
 #define RESULT_SQL "select status, output, error, serialization"
 

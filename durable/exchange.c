@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of a workflow's author that reach others, or wait: events,
+ * messages, time, children.  The names and the numbering are those of the DBOS
+ * SDKs.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "run.h"
+#include "turn.h"
+#include "value.h"
+#include "workflow.h"
+
+#define DEFAULT_TOPIC "__null__topic__"
+
+/* How long a result may be waited for: for ever, as far as anybody knows. */
+#define FOR_EVER_MS   (INT64_C(100) * 365 * 24 * 3600 * 1000)
+
+void
+wf_set_event(struct workflow *wf, const char *key, json_object *value)
+{
+	const char *text;
+	int number;
+
+	value_own(wf->arena, value);
+	if (run_call(wf, "DBOS.setEvent", &number) != NULL)
+		return;
+	text = value_encode(wf->arena, value, VALUE_PORTABLE);
+	if (text == NULL)
+		wf_fail(wf, "DBOSInvalidInput",
+		    "the value of event '%s' is not valid JSON", key);
+	turn_add_event(wf->turn, wf, number, key, text);
+	run_record_output(wf, number, "DBOS.setEvent", NULL,
+	    turn_now_ms(wf->turn));
+}
+
+/* Whether there is such a workflow; asked only when nobody else is in doubt. */
+static bool
+workflow_exists(struct workflow *wf, const char *id)
+{
+	const char *const params[] = { id };
+	const struct db_error *refused;
+	const struct db_rows *rows;
+
+	turn_savepoint(wf->turn);
+	rows = turn_query(wf->turn, wf,
+	    "select 1 from durable.workflow_result($1)", 1, params, &refused);
+	if (rows == NULL)
+		return false;
+	turn_release(wf->turn);
+	return db_row_count(rows) > 0;
+}
+
+void
+wf_send(struct workflow *wf, const char *id, const char *topic,
+    json_object *message)
+{
+	static const char name[] = "DBOS.send";
+	const struct entry *entry;
+	const char *text;
+	int64_t started_ms;
+	int number;
+
+	value_own(wf->arena, message);
+	entry = run_call(wf, name, &number);
+	if (entry != NULL) {
+		run_answer(wf, entry);
+		return;
+	}
+	text = value_encode(wf->arena, message, VALUE_PORTABLE);
+	if (text == NULL)
+		wf_fail(wf, "DBOSInvalidInput",
+		    "the message to workflow '%s' is not valid JSON", id);
+	started_ms = turn_now_ms(wf->turn);
+	/*
+	 * In a turn of many the foreign key finds a wrong destination at the
+	 * end, and the workflow comes here again in a turn of one.
+	 */
+	if (turn_is_alone(wf->turn) && !workflow_exists(wf, id)) {
+		run_record_error(wf, number, name,
+		    value_encode_error(wf->arena,
+			"DBOSNonExistentWorkflowError",
+			arena_printf(wf->arena,
+			    "there is no workflow '%s' to send to", id),
+			VALUE_PORTABLE),
+		    started_ms);
+	} else {
+		turn_add_message(wf->turn, id,
+		    topic == NULL ? DEFAULT_TOPIC : topic, text);
+		run_record_output(wf, number, name, NULL, started_ms);
+	}
+	run_recorded(wf, number);
+}
+
+/*
+ * The durable time-out of a call that waits, which has a function id of its
+ * own: the absolute time is recorded when it is first come by.  Sets
+ * *started_ms to that first time; returns when the time is over.
+ */
+static int64_t
+record_timeout(struct workflow *wf, int number, int64_t timeout_ms,
+    int64_t *started_ms)
+{
+	static const char name[] = "DBOS.sleep";
+	const struct entry *known = run_lookup(wf, number, name);
+	int64_t wake_ms;
+
+	if (known != NULL) {
+		*started_ms = known->started_ms;
+		return known->output == NULL ? 0
+					     : strtoll(known->output, NULL, 10);
+	}
+	*started_ms = turn_now_ms(wf->turn);
+	wake_ms = *started_ms + (timeout_ms < 0 ? 0 : timeout_ms);
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = wf_number(wf, wake_ms),
+		.started_ms = *started_ms,
+		.completed_ms = *started_ms });
+	return wake_ms;
+}
+
+/* Takes the oldest message on the topic, or NULL. */
+static const struct message *
+take_message(struct workflow *wf, const char *topic, int number)
+{
+	int i;
+
+	for (i = 0; i < wf->messages_len; i++) {
+		struct message *message = &wf->messages[i];
+
+		if (message->consumed || message->topic == NULL ||
+		    strcmp(message->topic, topic) != 0)
+			continue;
+		message->consumed = true;
+		turn_add_consumed(wf->turn, message, number);
+		return message;
+	}
+	return NULL;
+}
+
+json_object *
+wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
+{
+	static const char name[] = "DBOS.recv";
+	const struct message *message;
+	const struct entry *entry;
+	int64_t started_ms, wake_ms;
+	int number, timeout_number;
+
+	entry = run_call(wf, name, &number);
+	timeout_number = wf->next++;
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	if (topic == NULL)
+		topic = DEFAULT_TOPIC;
+	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
+	message = take_message(wf, topic, number);
+	if (message == NULL && turn_now_ms(wf->turn) < wake_ms)
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_MESSAGE,
+			.wake_ms = wake_ms,
+			.key = topic });
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = message == NULL ? NULL : message->text,
+		.serialization = message == NULL ? NULL
+						 : message->serialization,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) });
+	return run_recorded(wf, number);
+}
+
+const char *
+wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms)
+{
+	json_object *message = wf_recv(wf, topic, timeout_ms);
+
+	return json_object_is_type(message, json_type_string)
+	    ? json_object_get_string(message)
+	    : NULL;
+}
+
+json_object *
+wf_get_event(struct workflow *wf, const char *id, const char *key,
+    int64_t timeout_ms)
+{
+	static const char name[] = "DBOS.getEvent";
+	const char *const params[] = { id, key };
+	const struct db_error *refused;
+	const struct db_rows *rows;
+	const struct entry *entry;
+	int64_t started_ms, wake_ms;
+	int number, timeout_number;
+	bool present;
+
+	entry = run_call(wf, name, &number);
+	timeout_number = wf->next++;
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
+	turn_savepoint(wf->turn);
+	rows = turn_query(wf->turn, wf,
+	    "select value, serialization "
+	    "from durable.workflow_event($1, $2)",
+	    2, params, &refused);
+	if (rows == NULL)
+		wf_fail(wf, "DatabaseError", "%s", refused->message);
+	turn_release(wf->turn);
+	present = db_row_count(rows) > 0;
+	if (!present && turn_now_ms(wf->turn) < wake_ms)
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_EVENT,
+			.wake_ms = wake_ms,
+			.target = id,
+			.key = key });
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = present ? db_value(rows, 0, 0) : NULL,
+		.serialization = present ? db_value(rows, 0, 1) : NULL,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) });
+	return run_recorded(wf, number);
+}
+
+void
+wf_sleep(struct workflow *wf, int64_t duration_ms)
+{
+	static const char name[] = "DBOS.sleep";
+	const struct entry *entry;
+	int64_t now_ms, wake_ms;
+	int number;
+
+	entry = run_call(wf, name, &number);
+	now_ms = turn_now_ms(wf->turn);
+	if (entry != NULL) {
+		wake_ms = entry->output == NULL
+		    ? 0
+		    : strtoll(entry->output, NULL, 10);
+	} else {
+		wake_ms = now_ms + (duration_ms < 0 ? 0 : duration_ms);
+		run_record(wf, number,
+		    &(struct entry){ .name = name,
+			.output = wf_number(wf, wake_ms),
+			.started_ms = now_ms,
+			.completed_ms = wake_ms });
+	}
+	if (now_ms < wake_ms)
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_TIMER, .wake_ms = wake_ms });
+}
+
+const char *
+wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
+    json_object *input)
+{
+	const struct db_error *refused;
+	const struct entry *entry;
+	struct child child = { .type = type, .id = id };
+	const char *known;
+	int64_t started_ms;
+	int number;
+
+	value_own(wf->arena, input);
+	entry = run_call(wf, type->name, &number);
+	if (entry != NULL) {
+		run_answer(wf, entry);
+		return entry->child;
+	}
+	if (child.id == NULL)
+		child.id = arena_printf(wf->arena, "%s-%d", wf->id, number);
+	child.input = value_encode_argument(wf->arena, input);
+	if (child.input == NULL)
+		wf_fail(wf, "DBOSInvalidInput",
+		    "the input of workflow '%s' is not valid JSON", child.id);
+	started_ms = turn_now_ms(wf->turn);
+	turn_savepoint(wf->turn);
+	known = turn_start_child(wf->turn, wf, &child, &refused);
+	if (known == NULL) {
+		run_record_error(wf, number, type->name,
+		    run_database_error(wf, refused), started_ms);
+	} else if (strcmp(known, "conflict") == 0) {
+		turn_release(wf->turn);
+		run_record_error(wf, number, type->name,
+		    value_encode_error(wf->arena,
+			"DBOSConflictingWorkflowError",
+			arena_printf(wf->arena,
+			    "workflow '%s' exists and is no '%s'", child.id,
+			    type->name),
+			VALUE_PORTABLE),
+		    started_ms);
+	} else {
+		turn_release(wf->turn);
+		run_record(wf, number,
+		    &(struct entry){ .name = type->name,
+			.child = child.id,
+			.started_ms = started_ms,
+			.completed_ms = turn_now_ms(wf->turn) });
+	}
+	run_recorded(wf, number);
+	return wf->journal[number].child;
+}
+
+/* Records how a child has ended, and where. */
+static void
+record_result(struct workflow *wf, int number, const struct entry *child,
+    const char *status)
+{
+	struct entry entry = *child;
+
+	if (strcmp(status, "CANCELLED") == 0)
+		entry.error = value_encode_error(wf->arena,
+		    "DBOSAwaitedWorkflowCancelledError",
+		    arena_printf(wf->arena, "workflow '%s' was cancelled",
+			child->child),
+		    entry.serialization = VALUE_PORTABLE);
+	else if (strcmp(status, "MAX_RECOVERY_ATTEMPTS_EXCEEDED") == 0)
+		entry.error = value_encode_error(wf->arena,
+		    "DBOSAwaitedWorkflowExceededMaxRecoveryAttempts",
+		    arena_printf(wf->arena, "workflow '%s' was given up",
+			child->child),
+		    entry.serialization = VALUE_PORTABLE);
+	run_record(wf, number, &entry);
+}
+
+json_object *
+wf_result(struct workflow *wf, const char *id)
+{
+	static const char name[] = "DBOS.getResult";
+	const char *const params[] = { id };
+	const struct db_error *refused;
+	const struct db_rows *rows;
+	const struct entry *entry;
+	const char *status;
+	int64_t now_ms;
+	int number;
+
+	entry = run_call(wf, name, &number);
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	turn_savepoint(wf->turn);
+	rows = turn_query(wf->turn, wf,
+	    "select status, output, error, serialization "
+	    "from durable.workflow_result($1)",
+	    1, params, &refused);
+	if (rows == NULL)
+		wf_fail(wf, "DatabaseError", "%s", refused->message);
+	turn_release(wf->turn);
+	now_ms = turn_now_ms(wf->turn);
+	status = db_row_count(rows) == 0 ? NULL : db_value(rows, 0, 0);
+	if (status == NULL || strcmp(status, "PENDING") == 0 ||
+	    strcmp(status, "ENQUEUED") == 0 || strcmp(status, "DELAYED") == 0)
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_RESULT,
+			.wake_ms = now_ms + FOR_EVER_MS,
+			.target = id });
+	record_result(wf, number,
+	    &(struct entry){ .name = name,
+		.output = db_value(rows, 0, 1),
+		.error = db_value(rows, 0, 2),
+		.child = id,
+		.serialization = db_value(rows, 0, 3),
+		.started_ms = now_ms,
+		.completed_ms = now_ms },
+	    status);
+	return run_recorded(wf, number);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a turn takes, and the runs that it makes of it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arena.h"
+#include "engine.h"
+#include "monotonic.h"
+#include "run.h"
+#include "turn_state.h"
+
+/* Columns of durable.turn_begin. */
+enum column {
+	COLUMN_KIND,
+	COLUMN_ID,
+	COLUMN_NUMBER,
+	COLUMN_NAME,
+	COLUMN_VALUE,
+	COLUMN_ERROR,
+	COLUMN_SERIALIZATION,
+	COLUMN_OTHER,
+	COLUMN_AT_MS,
+	COLUMN_UNTIL_MS
+};
+
+struct workflow *
+take_add_run(struct turn *turn)
+{
+	struct workflow *wf = arena_alloc(turn->arena, sizeof(*wf));
+
+	if (turn->count == turn->size) {
+		turn->size = turn->size * 2 + 16;
+		turn->runs = reallocarray(turn->runs, turn->size,
+		    sizeof(struct workflow *));
+		if (turn->runs == NULL)
+			abort();
+	}
+	turn->runs[turn->count++] = wf;
+	wf->turn = turn;
+	wf->arena = turn->run_arena;
+	return wf;
+}
+
+static int64_t
+number_at(const struct db_rows *rows, size_t row, enum column column)
+{
+	const char *text = db_value(rows, row, column);
+
+	return text == NULL ? 0 : strtoll(text, NULL, 10);
+}
+
+static void
+load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
+{
+	const char *version = db_value(rows, row, COLUMN_OTHER);
+	const char *name = db_value(rows, row, COLUMN_NAME);
+	int64_t timeout_ms = number_at(rows, row, COLUMN_AT_MS);
+	struct workflow *wf = take_add_run(turn);
+
+	wf->type = engine_type(turn->engine, name, version);
+	wf->id = db_value(rows, row, COLUMN_ID);
+	wf->input = db_value(rows, row, COLUMN_VALUE);
+	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
+	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
+	wf->deadline_ms = number_at(rows, row, COLUMN_UNTIL_MS);
+	if (wf->deadline_ms == 0 && timeout_ms != 0)
+		wf->deadline_ms = turn->begun_ms + timeout_ms;
+}
+
+static void
+load_step(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	const struct entry entry = { .name = db_value(rows, row, COLUMN_NAME),
+		.output = db_value(rows, row, COLUMN_VALUE),
+		.error = db_value(rows, row, COLUMN_ERROR),
+		.serialization = db_value(rows, row, COLUMN_SERIALIZATION),
+		.child = db_value(rows, row, COLUMN_OTHER),
+		.started_ms = number_at(rows, row, COLUMN_AT_MS),
+		.completed_ms = number_at(rows, row, COLUMN_UNTIL_MS) };
+
+	run_add_entry(wf, (int)number_at(rows, row, COLUMN_NUMBER), &entry);
+}
+
+static void
+load_message(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	const struct message message = { .id = db_value(rows, row,
+					     COLUMN_OTHER),
+		.topic = db_value(rows, row, COLUMN_NAME),
+		.text = db_value(rows, row, COLUMN_VALUE),
+		.serialization = db_value(rows, row, COLUMN_SERIALIZATION) };
+
+	run_add_message(wf, &message);
+}
+
+/* The run of a workflow; *at is where the last one was, and is often it. */
+static struct workflow *
+find_run(const struct turn *turn, const char *id, size_t *at)
+{
+	size_t tried;
+
+	for (tried = 0; tried < turn->count; tried++) {
+		struct workflow *wf = turn->runs[*at];
+
+		if (strcmp(wf->id, id) == 0)
+			return wf;
+		*at = (*at + 1) % turn->count;
+	}
+	abort();
+}
+
+/*
+ * Makes the turn's runs from the rows of turn_begin.  The last row is about
+ * the turn; steps and messages come in the order of their workflows.
+ */
+static void
+load(struct turn *turn, const struct db_rows *rows)
+{
+	size_t last = db_row_count(rows) - 1, row, at = 0;
+
+	turn->begun_ms = number_at(rows, last, COLUMN_AT_MS);
+	turn->begun_mono_ms = monotonic_ms();
+	turn->due_ms = number_at(rows, last, COLUMN_UNTIL_MS);
+	turn->suspects = number_at(rows, last, COLUMN_NUMBER) == 1;
+	for (row = 0; row < last; row++) {
+		const char *kind = db_value(rows, row, COLUMN_KIND);
+		const char *id = db_value(rows, row, COLUMN_ID);
+
+		if (strcmp(kind, "workflow") == 0)
+			load_workflow(turn, rows, row);
+		else if (strcmp(kind, "step") == 0)
+			load_step(find_run(turn, id, &at), rows, row);
+		else
+			load_message(find_run(turn, id, &at), rows, row);
+	}
+	turn->taken = turn->count;
+}
+
+bool
+take_begin(struct turn *turn, const struct turn_plan *plan)
+{
+	char size[16];
+	const char *const params[] = { turn->types.text, turn->queues.text,
+		turn->engine->application, size, plan->only };
+	const struct db_rows *rows;
+
+	snprintf(size, sizeof(size), "%d", turn->engine->turn_size);
+	db_queue(turn->db, "begin", 0, NULL);
+	rows = db_query(turn->db, turn->arena,
+	    "select kind, workflow_uuid, number, name, value, error, "
+	    "serialization, other, at_ms, until_ms "
+	    "from durable.turn_begin($1, $2, $3, $4, $5)",
+	    5, params);
+	if (rows == NULL) {
+		turn->error = *db_last_error(turn->db);
+		return false;
+	}
+	load(turn, rows);
+	return true;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the runs of a turn ask of it.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "arena.h"
+#include "engine.h"
+#include "monotonic.h"
+#include "outbox.h"
+#include "run.h"
+#include "turn_state.h"
+#include "value.h"
+
+/* How many runs, children among them, one turn may grow to. */
+#define GROWTH 4
+
+int64_t
+turn_now_ms(const struct turn *turn)
+{
+	return turn->begun_ms + monotonic_ms() - turn->begun_mono_ms;
+}
+
+struct arena *
+turn_arena(struct turn *turn)
+{
+	return turn->arena;
+}
+
+bool
+turn_is_alone(const struct turn *turn)
+{
+	return turn->alone;
+}
+
+/* Breaks the turn: the run ends here. */
+static void __attribute__((noreturn))
+break_turn(struct turn *turn, struct workflow *wf, const struct db_error *error)
+{
+	turn->error = *error;
+	run_leave(wf, RUN_BROKEN);
+}
+
+void
+turn_queue(struct turn *turn, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	db_queue(turn->db, sql, nparams, params);
+}
+
+const struct db_rows *
+turn_query(struct turn *turn, struct workflow *wf, const char *sql,
+    size_t nparams, const char *const params[], const struct db_error **refused)
+{
+	const struct db_rows *rows = db_query(turn->db, turn->run_arena, sql,
+	    nparams, params);
+
+	*refused = NULL;
+	if (rows != NULL) {
+		turn->unsettled = turn->running;
+		return rows;
+	}
+	turn->error = *db_last_error(turn->db);
+	if (!turn->alone || turn->error.outcome != DB_REFUSED)
+		break_turn(turn, wf, &turn->error);
+	turn_undo(turn, wf, &turn->error);
+	*refused = &turn->error;
+	return NULL;
+}
+
+void
+turn_savepoint(struct turn *turn)
+{
+	if (turn->alone)
+		db_queue(turn->db, "savepoint step", 0, NULL);
+}
+
+void
+turn_release(struct turn *turn)
+{
+	if (turn->alone)
+		db_queue(turn->db, "release savepoint step", 0, NULL);
+}
+
+void
+turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error)
+{
+	if (!turn->alone)
+		break_turn(turn, wf, error);
+	turn->error = *error;
+	db_queue(turn->db, "rollback to savepoint step", 0, NULL);
+	db_queue(turn->db, "release savepoint step", 0, NULL);
+	if (db_finish(turn->db) != DB_DONE)
+		break_turn(turn, wf, db_last_error(turn->db));
+}
+
+void
+turn_add_step(struct turn *turn, const struct workflow *wf, int number,
+    const struct entry *entry)
+{
+	struct arena *arena = turn->arena;
+	const char *const values[] = { wf->id,
+		arena_printf(arena, "%d", number), entry->name, entry->output,
+		entry->error, entry->child, entry->serialization,
+		arena_printf(arena, "%" PRId64, entry->started_ms),
+		arena_printf(arena, "%" PRId64, entry->completed_ms) };
+
+	outbox_add(turn->outbox, OUTBOX_JOURNAL, values);
+}
+
+void
+turn_add_event(struct turn *turn, const struct workflow *wf, int number,
+    const char *key, const char *value)
+{
+	const char *const values[] = { wf->id,
+		arena_printf(turn->arena, "%d", number), key, value,
+		VALUE_PORTABLE };
+	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
+	    key) };
+
+	outbox_add(turn->outbox, OUTBOX_EVENTS, values);
+	outbox_add(turn->outbox, OUTBOX_HINTS, hint);
+}
+
+void
+turn_add_message(struct turn *turn, const char *id, const char *topic,
+    const char *text)
+{
+	const char *const values[] = { id, topic, text };
+
+	outbox_add(turn->outbox, OUTBOX_MESSAGES, values);
+}
+
+void
+turn_add_consumed(struct turn *turn, const struct message *message, int number)
+{
+	const char *const values[] = { message->id,
+		arena_printf(turn->arena, "%d", number) };
+
+	outbox_add(turn->outbox, OUTBOX_CONSUMED, values);
+}
+
+/*
+ * Lets a new child run in this turn; a turn of one, or one that has grown
+ * enough, leaves it to the next.
+ */
+static void
+add_child(struct turn *turn, struct workflow *parent, const struct child *child)
+{
+	const struct wait start = { .kind = WAIT_START,
+		.wake_ms = turn_now_ms(turn) };
+	struct workflow *wf;
+
+	if (turn->alone ||
+	    turn->count >= GROWTH * (size_t)turn->engine->turn_size) {
+		turn_add_wait(turn, child->id, child->type, &start);
+		return;
+	}
+	wf = take_add_run(turn);
+	wf->creator = parent;
+	wf->type = child->type;
+	wf->id = arena_strdup(turn->arena, child->id);
+	wf->input = arena_strdup(turn->arena, child->input);
+	wf->serialization = VALUE_PORTABLE;
+	wf->deadline_ms = parent->deadline_ms;
+}
+
+const char *
+turn_start_child(struct turn *turn, struct workflow *wf,
+    const struct child *child, const struct db_error **refused)
+{
+	const char *const params[] = { child->id, child->type->name,
+		child->type->version, turn->engine->application,
+		turn->engine->executor, child->input, wf->id,
+		wf->deadline_ms == 0
+		    ? NULL
+		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms) };
+	const struct db_rows *rows;
+	const char *known;
+
+	rows = turn_query(turn, wf,
+	    "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, $8)", 8,
+	    params, refused);
+	if (rows == NULL)
+		return NULL;
+	known = db_value(rows, 0, 0);
+	if (strcmp(known, "created") == 0)
+		add_child(turn, wf, child);
+	return known;
+}
+
+void
+turn_log(struct turn *turn, enum log_level level, const char *format, ...)
+{
+	struct line *line = arena_alloc(turn->arena, sizeof(*line));
+	va_list args;
+
+	va_start(args, format);
+	line->text = arena_vprintf(turn->arena, format, args);
+	va_end(args);
+	line->level = level;
+	*turn->last_line = line;
+	turn->last_line = &line->next;
+}
+
+void
+turn_hold_off(const struct turn *turn, struct workflow *wf, const char *step)
+{
+	if (step != turn->blocked_step ||
+	    monotonic_ms() >= turn->blocked_until_ms)
+		return;
+	run_suspend(wf,
+	    &(struct wait){ .kind = WAIT_TIMER,
+		.wake_ms = turn_now_ms(turn) + turn->blocked_for_ms });
+}
