@@ -1,28 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of the store's workflows.
+ * The steps of the store's workflows, in batches: a turn's many checkouts make
+ * one statement of each.
  */
 #include "orders.h"
+
+/* The store sells one. */
+static const char widget[] = "1";
 
 int64_t
 create_order(struct workflow *wf)
 {
-	return wf_sql_int64(wf, "create_order", "select store.create_order()",
-	    0, NULL);
+	const char *const params[] = { wf_number(wf, ORDER_PENDING) };
+
+	return wf_batch_int64(wf, "create_order",
+	    "select store.create_order($1)", 1, params);
 }
 
 bool
 reserve_inventory(struct workflow *wf)
 {
-	return wf_sql_bool(wf, "reserve_inventory",
-	    "select store.reserve_inventory()", 0, NULL);
+	const char *const params[] = { widget };
+
+	return wf_batch_bool(wf, "reserve_inventory",
+	    "select store.reserve_inventory($1)", 1, params);
 }
 
 void
 undo_reserve_inventory(struct workflow *wf)
 {
-	wf_sql_void(wf, "undo_reserve_inventory",
-	    "select store.undo_reserve_inventory()", 0, NULL);
+	const char *const params[] = { widget };
+
+	wf_batch_void(wf, "undo_reserve_inventory",
+	    "select store.undo_reserve_inventory($1)", 1, params);
 }
 
 void
@@ -32,7 +42,7 @@ update_order_status(struct workflow *wf, int64_t order_id,
 	const char *const params[] = { wf_number(wf, order_id),
 		wf_number(wf, status) };
 
-	wf_sql_void(wf, "update_order_status",
+	wf_batch_void(wf, "update_order_status",
 	    "select store.update_order_status($1, $2)", 2, params);
 }
 
@@ -41,6 +51,6 @@ update_order_progress(struct workflow *wf, int64_t order_id)
 {
 	const char *const params[] = { wf_number(wf, order_id) };
 
-	wf_sql_void(wf, "update_order_progress",
+	wf_batch_void(wf, "update_order_progress",
 	    "select store.update_order_progress($1)", 1, params);
 }

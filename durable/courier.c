@@ -343,8 +343,7 @@ static bool
 has_work(const struct courier *courier)
 {
 	return !TAILQ_EMPTY(&courier->pending) ||
-	    !TAILQ_EMPTY(&courier->queries) || !TAILQ_EMPTY(&courier->due) ||
-	    courier->created;
+	    !TAILQ_EMPTY(&courier->queries) || !TAILQ_EMPTY(&courier->due);
 }
 
 static void

@@ -82,7 +82,6 @@ struct courier {
 	struct call_list due; /* waiting calls to be fetched */
 	struct call_bucket waiting[COURIER_BUCKETS]; /* by hint; due or not */
 	size_t waiting_count;
-	bool created; /* and nobody has been told */
 	struct strbuf columns[COURIER_COLUMNS];
 
 	bool complained; /* about the database being away */

@@ -63,6 +63,8 @@ enum expected_kind { EXPECT_PREPARE, EXPECT_RESULT, EXPECT_SYNC };
 struct expected {
 	enum expected_kind kind;
 	struct statement *statement;
+	const struct db_rows **rows; /* where the result goes, or NULL */
+	struct arena *arena;         /* and who owns it */
 };
 
 struct db {
@@ -274,7 +276,7 @@ db_fd(const struct db *db)
 	return db->conn == NULL ? -1 : PQsocket(db->conn);
 }
 
-static void
+static struct expected *
 expect(struct db *db, enum expected_kind kind, struct statement *statement)
 {
 	if (db->expected_count == db->expected_size) {
@@ -284,8 +286,9 @@ expect(struct db *db, enum expected_kind kind, struct statement *statement)
 		if (db->expected == NULL)
 			abort();
 	}
-	db->expected[db->expected_count++] = (struct expected){ .kind = kind,
+	db->expected[db->expected_count] = (struct expected){ .kind = kind,
 		.statement = statement };
+	return &db->expected[db->expected_count++];
 }
 
 /* Finds the statement's place in the table, by its address. */
@@ -314,7 +317,15 @@ void
 db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[])
 {
+	db_queue_rows(db, NULL, sql, nparams, params, NULL);
+}
+
+void
+db_queue_rows(struct db *db, struct arena *arena, const char *sql,
+    size_t nparams, const char *const params[], const struct db_rows **rows)
+{
 	struct statement *statement;
+	struct expected *expected;
 	char name[16];
 
 	begin_trip(db);
@@ -337,7 +348,9 @@ db_queue(struct db *db, const char *sql, size_t nparams,
 		note_lost(db);
 		return;
 	}
-	expect(db, EXPECT_RESULT, statement);
+	expected = expect(db, EXPECT_RESULT, statement);
+	expected->rows = rows;
+	expected->arena = arena;
 }
 
 void
@@ -396,11 +409,26 @@ take_answer(struct db *db, const struct expected *expected)
 	return NULL;
 }
 
-/* Makes the round trip; returns the result of its last statement or NULL. */
-static PGresult *
-round_trip(struct db *db)
+static void
+clear_result(void *result)
 {
-	PGresult *last = NULL;
+	PQclear(result);
+}
+
+/* Gives a result to the arena, and to whoever wants its rows. */
+static void
+keep_rows(const struct expected *expected, PGresult *result)
+{
+	struct db_rows *rows = arena_alloc(expected->arena, sizeof(*rows));
+
+	rows->result = result;
+	arena_defer(expected->arena, clear_result, result);
+	*expected->rows = rows;
+}
+
+enum db_outcome
+db_finish(struct db *db)
+{
 	size_t i;
 
 	db_sync(db);
@@ -408,53 +436,29 @@ round_trip(struct db *db)
 		note_lost(db);
 	for (i = 0; i < db->expected_count; i++) {
 		const struct expected *expected = &db->expected[i];
+		PGresult *result;
 
 		if (db->error.outcome == DB_LOST && !db_connected(db))
 			break;
-		if (expected->kind == EXPECT_RESULT) {
-			PQclear(last);
-			last = take_answer(db, expected);
-		} else {
-			PQclear(take_answer(db, expected));
-		}
+		result = take_answer(db, expected);
+		if (result != NULL && expected->rows != NULL)
+			keep_rows(expected, result);
+		else
+			PQclear(result);
 	}
 	db->expected_count = 0;
 	db->in_trip = false;
-	if (db->error.outcome != DB_DONE) {
-		PQclear(last);
-		last = NULL;
-	}
-	return last;
-}
-
-static void
-clear_result(void *result)
-{
-	PQclear(result);
+	return db->error.outcome;
 }
 
 const struct db_rows *
 db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
     const char *const params[])
 {
-	struct db_rows *rows;
-	PGresult *result;
+	const struct db_rows *rows = NULL;
 
-	db_queue(db, sql, nparams, params);
-	result = round_trip(db);
-	if (result == NULL)
-		return NULL;
-	rows = arena_alloc(arena, sizeof(*rows));
-	rows->result = result;
-	arena_defer(arena, clear_result, result);
-	return rows;
-}
-
-enum db_outcome
-db_finish(struct db *db)
-{
-	PQclear(round_trip(db));
-	return db->error.outcome;
+	db_queue_rows(db, arena, sql, nparams, params, &rows);
+	return db_finish(db) == DB_DONE ? rows : NULL;
 }
 
 size_t

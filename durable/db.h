@@ -81,6 +81,13 @@ void db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[]);
 
 /*
+ * The same, and keeps its rows, owned by the arena: *rows is set by the round
+ * trip when the statement went well, and is left alone else.
+ */
+void db_queue_rows(struct db *db, struct arena *arena, const char *sql,
+    size_t nparams, const char *const params[], const struct db_rows **rows);
+
+/*
  * Ends a transaction of its own: outside BEGIN, what is queued before this
  * point commits by itself, and what is queued behind it runs even when
  * something before it failed.

@@ -252,55 +252,62 @@ wf_sleep(struct workflow *wf, int64_t duration_ms)
 		    &(struct wait){ .kind = WAIT_TIMER, .wake_ms = wake_ms });
 }
 
+/* Records what became of the start of a child. */
+static void
+take_start(struct workflow *wf, const struct asked *asked,
+    const struct answer *answer)
+{
+	const struct child *child = asked->child;
+	struct entry entry = { .name = asked->name,
+		.started_ms = asked->started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
+	const char *known = answer->refused != NULL
+	    ? NULL
+	    : db_value(answer->rows, answer->row, 0);
+
+	if (known == NULL)
+		entry.error = run_database_error(wf, answer->refused);
+	else if (strcmp(known, "conflict") == 0)
+		entry.error = value_encode_error(wf->arena,
+		    "DBOSConflictingWorkflowError",
+		    arena_printf(wf->arena,
+			"workflow '%s' exists and is no '%s'", child->id,
+			child->type->name),
+		    VALUE_PORTABLE);
+	else
+		entry.child = child->id;
+	run_record(wf, asked->number, &entry);
+	if (known != NULL && strcmp(known, "created") == 0)
+		turn_add_child(wf->turn, wf, child);
+}
+
 const char *
 wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
     json_object *input)
 {
-	const struct db_error *refused;
+	struct arena *arena = turn_arena(wf->turn);
+	struct asked asked = { .take = take_start, .name = type->name };
 	const struct entry *entry;
-	struct child child = { .type = type, .id = id };
-	const char *known;
-	int64_t started_ms;
-	int number;
+	struct child *child;
 
 	value_own(wf->arena, input);
-	entry = run_call(wf, type->name, &number);
+	entry = run_call(wf, type->name, &asked.number);
 	if (entry != NULL) {
 		run_answer(wf, entry);
 		return entry->child;
 	}
-	if (child.id == NULL)
-		child.id = arena_printf(wf->arena, "%s-%d", wf->id, number);
-	child.input = value_encode_argument(wf->arena, input);
-	if (child.input == NULL)
+	asked.child = child = arena_alloc(arena, sizeof(*child));
+	child->type = type;
+	child->id = id != NULL
+	    ? arena_strdup(arena, id)
+	    : arena_printf(arena, "%s-%d", wf->id, asked.number);
+	child->input = arena_strdup(arena,
+	    value_encode_argument(wf->arena, input));
+	if (child->input == NULL)
 		wf_fail(wf, "DBOSInvalidInput",
-		    "the input of workflow '%s' is not valid JSON", child.id);
-	started_ms = turn_now_ms(wf->turn);
-	turn_savepoint(wf->turn);
-	known = turn_start_child(wf->turn, wf, &child, &refused);
-	if (known == NULL) {
-		run_record_error(wf, number, type->name,
-		    run_database_error(wf, refused), started_ms);
-	} else if (strcmp(known, "conflict") == 0) {
-		turn_release(wf->turn);
-		run_record_error(wf, number, type->name,
-		    value_encode_error(wf->arena,
-			"DBOSConflictingWorkflowError",
-			arena_printf(wf->arena,
-			    "workflow '%s' exists and is no '%s'", child.id,
-			    type->name),
-			VALUE_PORTABLE),
-		    started_ms);
-	} else {
-		turn_release(wf->turn);
-		run_record(wf, number,
-		    &(struct entry){ .name = type->name,
-			.child = child.id,
-			.started_ms = started_ms,
-			.completed_ms = turn_now_ms(wf->turn) });
-	}
-	run_recorded(wf, number);
-	return wf->journal[number].child;
+		    "the input of workflow '%s' is not valid JSON", child->id);
+	asked.started_ms = turn_now_ms(wf->turn);
+	turn_start_child(wf->turn, wf, &asked);
 }
 
 /* Records how a child has ended, and where. */

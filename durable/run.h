@@ -17,6 +17,7 @@ struct turn;
 
 /* How a run ended. */
 enum run_end {
+	RUN_READY,     /* it is to be run: not yet, or an answer has come */
 	RUN_RETURNED,  /* the function returned: SUCCESS */
 	RUN_FAILED,    /* it failed: ERROR */
 	RUN_CANCELLED, /* its deadline has passed */

@@ -52,11 +52,15 @@ clear_columns(struct courier *courier)
 		strbuf_reset(&courier->columns[i]);
 }
 
-/* Runs the transaction of a batch. */
+/*
+ * Runs the transaction of a batch and tells the daemons: behind the commit,
+ * because a commit that notifies holds a lock of the whole cluster.
+ */
 static const struct db_rows *
 submit(struct courier *courier, const struct batch *batch)
 {
 	struct strbuf *columns = courier->columns;
+	const struct db_rows *rows = NULL;
 	const char *params[COURIER_COLUMNS + 1];
 	size_t i;
 
@@ -83,8 +87,14 @@ submit(struct courier *courier, const struct batch *batch)
 	params[4] = courier->client->application;
 	for (i = 4; i < COURIER_COLUMNS; i++)
 		params[i + 1] = strbuf_end_array(&columns[i]);
-	return db_query(courier->db, courier->arena, submit_sql,
-	    COURIER_COLUMNS + 1, params);
+	db_queue_rows(courier->db, courier->arena, submit_sql,
+	    COURIER_COLUMNS + 1, params, &rows);
+	if (batch->starts_len > 0) {
+		db_sync(courier->db);
+		db_queue(courier->db, announce_sql, 0, NULL);
+	}
+	db_finish(courier->db);
+	return rows;
 }
 
 /* What became of one call of the batch. */
@@ -102,7 +112,6 @@ settle(struct courier *courier, struct call *call, const char *outcome)
 	} else if (strcmp(outcome, "created") == 0) {
 		/* It cannot have run yet: its event will be announced. */
 		courier_add_waiting(courier, call, false);
-		courier->created = true;
 	} else {
 		courier_add_waiting(courier, call, true);
 	}
@@ -209,19 +218,6 @@ submit_pending(struct courier *courier)
 	return db_last_error(courier->db)->outcome;
 }
 
-/*
- * Tells the daemons what has been created: after the commit, because a commit
- * that notifies holds a lock of the whole cluster.
- */
-static void
-announce(struct courier *courier)
-{
-	if (!courier->created)
-		return;
-	db_queue(courier->db, announce_sql, 0, NULL);
-	db_sync(courier->db);
-}
-
 /* Hands out an event that was set: its JSON, or that there is nothing. */
 static void
 answer_event(struct courier *courier, struct call *call, const char *text,
@@ -304,21 +300,17 @@ fetch_due(struct courier *courier)
 	return DB_DONE;
 }
 
-/* Announces what was created and fetches what may be decided. */
+/* Fetches what may be decided. */
 static enum db_outcome
 fetch(struct courier *courier)
 {
 	enum db_outcome outcome;
 
-	if (!courier->created && TAILQ_EMPTY(&courier->due))
+	if (TAILQ_EMPTY(&courier->due))
 		return DB_DONE;
-	announce(courier);
-	outcome = TAILQ_EMPTY(&courier->due) ? db_finish(courier->db)
-					     : fetch_due(courier);
+	outcome = fetch_due(courier);
 	if (outcome == DB_REFUSED)
 		refuse_due(courier);
-	if (outcome == DB_DONE || outcome == DB_REFUSED)
-		courier->created = false;
 	return outcome;
 }
 

@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "monotonic.h"
 #include "outbox.h"
+#include "round.h"
 #include "seam.h"
 #include "strbuf.h"
 #include "turn_state.h"
@@ -51,6 +52,7 @@ turn_new(const struct engine *engine, struct db *db)
 	turn->arena = arena_new();
 	turn->run_arena = arena_new();
 	turn->outbox = outbox_new(engine->application, engine->executor);
+	turn->round = round_new();
 	list_types(&turn->types, engine->types, turn->arena);
 	for (queue = engine->queues; *queue != NULL; queue++)
 		strbuf_add_element(&turn->queues, *queue);
@@ -66,6 +68,7 @@ turn_free(struct turn *turn)
 	arena_free(turn->arena);
 	arena_free(turn->run_arena);
 	outbox_free(turn->outbox);
+	round_free(turn->round);
 	strbuf_free(&turn->types);
 	strbuf_free(&turn->queues);
 	free(turn->runs);
@@ -151,19 +154,29 @@ settle(struct turn *turn, const struct workflow *wf)
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;
+	case RUN_READY:
 	case RUN_AGAIN:
 	case RUN_BROKEN:
 		break;
 	}
 }
 
-/* Runs the workflows, and the children that they add. */
+/*
+ * Runs those that are ready, and the children that they add.  Returns whether
+ * some of them wait for an answer of the database.
+ */
 static bool
-run_all(struct turn *turn, const struct turn_plan *plan)
+run_ready(struct turn *turn, const struct turn_plan *plan)
 {
-	for (turn->running = 0; turn->running < turn->count; turn->running++) {
-		struct workflow *wf = turn->runs[turn->running];
+	bool asked = false;
+	size_t i;
 
+	for (i = 0; i < turn->count; i++) {
+		struct workflow *wf = turn->runs[i];
+
+		if (wf->end != RUN_READY)
+			continue;
+		turn->running = wf;
 		if (plan->condemned != NULL)
 			run_condemn(wf, "DBOSTransactionError",
 			    plan->condemned);
@@ -172,8 +185,23 @@ run_all(struct turn *turn, const struct turn_plan *plan)
 		if (wf->end == RUN_BROKEN)
 			return false;
 		settle(turn, wf);
+		asked = asked || wf->end == RUN_READY;
 	}
-	return true;
+	turn->running = NULL;
+	return asked;
+}
+
+/*
+ * Runs all workflows.  What they ask of the database is sent for all together,
+ * and who got an answer is run again from its top, which finds it recorded.
+ */
+static bool
+run_all(struct turn *turn, const struct turn_plan *plan)
+{
+	while (run_ready(turn, plan))
+		if (!turn_make_round(turn))
+			return false;
+	return turn->running == NULL;
 }
 
 static void
@@ -197,6 +225,7 @@ pass(const struct turn *turn, const char *point)
 static bool
 commit(struct turn *turn)
 {
+	round_queue(turn->round, turn->arena, turn->db);
 	outbox_queue(turn->outbox, turn->db);
 	pass(turn, "before-commit");
 	db_queue(turn->db, "commit", 0, NULL);
@@ -209,9 +238,6 @@ commit(struct turn *turn)
 		return true;
 	}
 	turn->error = *db_last_error(turn->db);
-	/* Whose rows were refused is not known: it may be anybody's. */
-	turn->unsettled = 0;
-	turn->running = turn->count - 1;
 	return false;
 }
 
@@ -228,9 +254,8 @@ note_blocked(struct turn *turn)
 	if (turn->error.outcome != DB_RETRY || step == NULL)
 		return;
 	/* In the middle of a C step nobody can wait: it is met at its begin. */
-	if (turn->running < turn->count &&
-	    turn->runs[turn->running]->step != NULL)
-		step = turn->runs[turn->running]->step;
+	if (turn->running != NULL && turn->running->step != NULL)
+		step = turn->running->step;
 	turn->blocked_for_ms = step != turn->blocked_step
 	    ? BLOCKED_MIN_MS
 	    : turn->blocked_for_ms * 2;
@@ -240,21 +265,43 @@ note_blocked(struct turn *turn)
 	turn->blocked_until_ms = monotonic_ms() + turn->blocked_for_ms;
 }
 
-/* The taken workflow that a run is the fault of: a child's is its creator. */
-static const char *
-culprit(const struct workflow *wf)
+/* Adds the taken workflow that a run comes from: a child's is its creator. */
+static void
+add_culprit(struct turn *turn, const struct workflow *wf)
 {
 	while (wf->creator != NULL)
 		wf = wf->creator;
-	return wf->id;
+	turn->culprits[turn->culprits_count++] = wf->id;
+}
+
+/*
+ * Whose fault it may be: those whose statement it was, or who was executing.
+ * Else it was what the turn writes, and that is everybody's.
+ */
+static void
+find_culprits(struct turn *turn)
+{
+	struct workflow *wf;
+	size_t at = 0, i;
+
+	while (round_next_of(turn->round, turn->error.sql, &at) != NULL)
+		;
+	turn->culprits = arena_alloc(turn->arena,
+	    (at + turn->count) * sizeof(*turn->culprits));
+	at = 0;
+	while ((wf = round_next_of(turn->round, turn->error.sql, &at)) != NULL)
+		add_culprit(turn, wf);
+	if (at == 0 && turn->running != NULL)
+		add_culprit(turn, turn->running);
+	else if (at == 0)
+		for (i = 0; i < turn->count; i++)
+			add_culprit(turn, turn->runs[i]);
 }
 
 /* Rolls back and says what follows from why. */
 static enum turn_outcome
 abandon(struct turn *turn)
 {
-	size_t i;
-
 	turn->culprits_count = 0;
 	note_blocked(turn);
 	if (turn->error.outcome != DB_LOST) {
@@ -268,10 +315,7 @@ abandon(struct turn *turn)
 	}
 	if (turn->error.outcome == DB_RETRY || turn->count == 0)
 		return TURN_RETRY;
-	turn->culprits = arena_alloc(turn->arena,
-	    turn->count * sizeof(*turn->culprits));
-	for (i = turn->unsettled; i <= turn->running; i++)
-		turn->culprits[turn->culprits_count++] = culprit(turn->runs[i]);
+	find_culprits(turn);
 	return TURN_REFUSED;
 }
 
@@ -280,7 +324,9 @@ reset(struct turn *turn)
 {
 	arena_reset(turn->arena);
 	outbox_reset(turn->outbox);
-	turn->count = turn->taken = turn->running = turn->unsettled = 0;
+	round_reset(turn->round);
+	turn->count = turn->taken = 0;
+	turn->running = NULL;
 	turn->culprits = NULL;
 	turn->lines = NULL;
 	turn->last_line = &turn->lines;

@@ -15,6 +15,7 @@
 
 #include "db.h"
 #include "log.h"
+#include "round.h"
 #include "run.h"
 
 struct engine;
@@ -77,12 +78,20 @@ struct arena *turn_arena(struct turn *turn);
 void
 turn_hold_off(const struct turn *turn, struct workflow *wf, const char *sql);
 
-/* Sends a statement along with the next round trip, without waiting. */
-void turn_queue(struct turn *turn, const char *sql, size_t nparams,
-    const char *const params[]);
+/* Lets a statement be sent with the next round trip; nobody wants its answer. */
+void turn_tell(struct turn *turn, struct workflow *wf,
+    const struct statement *statement);
 
 /*
- * Makes a statement's round trip within the turn; the rows are the run's.
+ * The same with an answer: the run ends here, asked->take gets the answer when
+ * the round trip has been made, and the run begins again from its top.
+ */
+void turn_ask(struct turn *turn, struct workflow *wf,
+    const struct statement *statement, const struct asked *asked)
+    __attribute__((noreturn));
+
+/*
+ * Makes a statement's round trip at once; the rows are the run's.
  * When the statement is refused in a turn of one, what was done since
  * turn_savepoint is undone, *refused says why and NULL is returned.  In all
  * other cases of failure the turn breaks and the run ends.
@@ -126,10 +135,17 @@ struct child {
 };
 
 /*
- * Inserts a child of the workflow, which then runs in this turn or as soon as
- * possible.  Returns "created", "exists" or "conflict"; NULL when refused.
+ * Asks for the insertion of a child of the workflow, asked->child.  The answer
+ * is "created", "exists" or "conflict".
  */
-const char *turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct child *child, const struct db_error **refused);
+void turn_start_child(struct turn *turn, struct workflow *wf,
+    const struct asked *asked) __attribute__((noreturn));
+
+/*
+ * Lets a new child run in this turn; a turn of one, or one that has grown
+ * enough, leaves it to the next.  Its texts are in the turn's arena.
+ */
+void turn_add_child(struct turn *turn, struct workflow *parent,
+    const struct child *child);
 
 #endif

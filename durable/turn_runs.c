@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "monotonic.h"
 #include "outbox.h"
+#include "round.h"
 #include "run.h"
 #include "turn_state.h"
 #include "value.h"
@@ -44,22 +45,58 @@ break_turn(struct turn *turn, struct workflow *wf, const struct db_error *error)
 }
 
 void
-turn_queue(struct turn *turn, const char *sql, size_t nparams,
-    const char *const params[])
+turn_tell(struct turn *turn, struct workflow *wf,
+    const struct statement *statement)
 {
-	db_queue(turn->db, sql, nparams, params);
+	round_add(turn->round, turn->arena, wf, statement, NULL);
+}
+
+void
+turn_ask(struct turn *turn, struct workflow *wf,
+    const struct statement *statement, const struct asked *asked)
+{
+	round_add(turn->round, turn->arena, wf, statement, asked);
+	run_leave(wf, RUN_READY);
+}
+
+/* Undoes what was done since the savepoint. */
+static bool
+undo(struct turn *turn)
+{
+	db_queue(turn->db, "rollback to savepoint step", 0, NULL);
+	db_queue(turn->db, "release savepoint step", 0, NULL);
+	return db_finish(turn->db) == DB_DONE;
+}
+
+bool
+turn_make_round(struct turn *turn)
+{
+	turn_savepoint(turn);
+	round_queue(turn->round, turn->arena, turn->db);
+	turn_release(turn);
+	if (db_finish(turn->db) == DB_DONE) {
+		round_take(turn->round, NULL);
+		return true;
+	}
+	turn->error = *db_last_error(turn->db);
+	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
+		return false;
+	round_take(turn->round, &turn->error);
+	return true;
 }
 
 const struct db_rows *
 turn_query(struct turn *turn, struct workflow *wf, const char *sql,
     size_t nparams, const char *const params[], const struct db_error **refused)
 {
-	const struct db_rows *rows = db_query(turn->db, turn->run_arena, sql,
-	    nparams, params);
+	const struct db_rows *rows;
 
+	/* What the run has told before comes first. */
+	round_queue(turn->round, turn->arena, turn->db);
+	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
-		turn->unsettled = turn->running;
+		round_take(turn->round, NULL);
 		return rows;
 	}
 	turn->error = *db_last_error(turn->db);
@@ -90,9 +127,7 @@ turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error)
 	if (!turn->alone)
 		break_turn(turn, wf, error);
 	turn->error = *error;
-	db_queue(turn->db, "rollback to savepoint step", 0, NULL);
-	db_queue(turn->db, "release savepoint step", 0, NULL);
-	if (db_finish(turn->db) != DB_DONE)
+	if (!undo(turn))
 		break_turn(turn, wf, db_last_error(turn->db));
 }
 
@@ -142,12 +177,9 @@ turn_add_consumed(struct turn *turn, const struct message *message, int number)
 	outbox_add(turn->outbox, OUTBOX_CONSUMED, values);
 }
 
-/*
- * Lets a new child run in this turn; a turn of one, or one that has grown
- * enough, leaves it to the next.
- */
-static void
-add_child(struct turn *turn, struct workflow *parent, const struct child *child)
+void
+turn_add_child(struct turn *turn, struct workflow *parent,
+    const struct child *child)
 {
 	const struct wait start = { .kind = WAIT_START,
 		.wake_ms = turn_now_ms(turn) };
@@ -161,34 +193,32 @@ add_child(struct turn *turn, struct workflow *parent, const struct child *child)
 	wf = take_add_run(turn);
 	wf->creator = parent;
 	wf->type = child->type;
-	wf->id = arena_strdup(turn->arena, child->id);
-	wf->input = arena_strdup(turn->arena, child->input);
+	wf->id = child->id;
+	wf->input = child->input;
 	wf->serialization = VALUE_PORTABLE;
 	wf->deadline_ms = parent->deadline_ms;
 }
 
-const char *
+void
 turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct child *child, const struct db_error **refused)
+    const struct asked *asked)
 {
+	const struct child *child = asked->child;
 	const char *const params[] = { child->id, child->type->name,
-		child->type->version, turn->engine->application,
-		turn->engine->executor, child->input, wf->id,
+		child->type->version, child->input, wf->id,
 		wf->deadline_ms == 0
 		    ? NULL
-		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms) };
-	const struct db_rows *rows;
-	const char *known;
+		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms),
+		turn->engine->application, turn->engine->executor };
+	const struct statement statement = {
+		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
+		       "$8)",
+		.arrays = 6,
+		.nparams = 8,
+		.params = params
+	};
 
-	rows = turn_query(turn, wf,
-	    "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, $8)", 8,
-	    params, refused);
-	if (rows == NULL)
-		return NULL;
-	known = db_value(rows, 0, 0);
-	if (strcmp(known, "created") == 0)
-		add_child(turn, wf, child);
-	return known;
+	turn_ask(turn, wf, &statement, asked);
 }
 
 void

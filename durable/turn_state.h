@@ -16,6 +16,7 @@
 #include "turn.h"
 
 struct outbox;
+struct round;
 
 /* A line for the log, kept until the commit. */
 struct line {
@@ -34,8 +35,8 @@ struct turn {
 
 	struct workflow **runs;
 	size_t count, size;
-	size_t unsettled; /* first run with a statement on its way */
-	size_t running;
+	struct round *round;      /* what they want executed */
+	struct workflow *running; /* that of them which is executing */
 	bool alone;
 	struct db_error error; /* why the turn is broken */
 
@@ -62,6 +63,9 @@ bool take_begin(struct turn *turn, const struct turn_plan *plan);
 
 /* Adds an empty run, in the turn's arena. */
 struct workflow *take_add_run(struct turn *turn);
+
+/* Makes the round trip of the turn's statements, and hands out the answers. */
+bool turn_make_round(struct turn *turn);
 
 /* Notes what a workflow waits for, to be written at the end of the turn. */
 void turn_add_wait(struct turn *turn, const char *id,

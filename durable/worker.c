@@ -25,8 +25,12 @@
 /* How long a worker is wary at most, when there is always more to do. */
 #define WARY_MS            10000
 
-/* Notifications are hints; this is how long one that is lost may delay. */
+/*
+ * Notifications are hints; this is how long one that is lost may delay.  The
+ * first worker looks after that; the others in case it cannot.
+ */
 #define SAFETY_INTERVAL_MS 1000
+#define OTHERS_INTERVAL_MS 5000
 
 #define BACKOFF_MIN_MS     5
 #define BACKOFF_MAX_MS     250
@@ -57,6 +61,7 @@ struct worker {
 	int64_t wary_until_ms;
 	bool complained; /* about the database being away */
 	int backoff_ms;
+	int safety_interval_ms;
 	int64_t swept_ms;
 };
 
@@ -207,13 +212,14 @@ take_notifications(struct worker *worker)
 static void
 sweep(struct worker *worker)
 {
-	const char *const params[] = { worker->engine->application };
+	const char *const params[] = { turn_types(worker->turn),
+		worker->engine->application };
 	int64_t now_ms = monotonic_ms();
 
-	if (now_ms - worker->swept_ms < SAFETY_INTERVAL_MS)
+	if (now_ms - worker->swept_ms < worker->safety_interval_ms)
 		return;
 	worker->swept_ms = now_ms;
-	db_queue(worker->db, "select durable.sweep($1)", 1, params);
+	db_queue(worker->db, "select durable.sweep($1, $2)", 2, params);
 	if (db_finish(worker->db) == DB_LOST)
 		lose_connection(worker);
 }
@@ -375,8 +381,9 @@ work(struct worker *worker)
 	switch (outcome) {
 	case TURN_COMMITTED:
 		worker->backoff_ms = BACKOFF_MIN_MS;
-		return again ? 0
-			     : turn_due_in_ms(worker->turn, SAFETY_INTERVAL_MS);
+		return again
+		    ? 0
+		    : turn_due_in_ms(worker->turn, worker->safety_interval_ms);
 	case TURN_REFUSED:
 	case TURN_RETRY:
 		log_warning("a turn is repeated: %s",
@@ -399,6 +406,8 @@ engine_work(struct prefork_worker *self, void *arg)
 	struct worker worker = { .engine = arg,
 		.self = self,
 		.backoff_ms = BACKOFF_MIN_MS,
+		.safety_interval_ms = self->slot == 0 ? SAFETY_INTERVAL_MS
+						      : OTHERS_INTERVAL_MS,
 		.arena = arena_new() };
 	int status = 0, idle_ms;
 

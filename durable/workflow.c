@@ -84,13 +84,14 @@ wf_error(const struct workflow *wf)
 	return wf->error;
 }
 
-/* The first column of the first row, as stored JSON. */
+/* The first column of a row, as stored JSON; NULL when there is none. */
 static const char *
-first_value(struct workflow *wf, const struct db_rows *rows)
+first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
 	const char *value;
 
-	if (db_row_count(rows) == 0 || (value = db_value(rows, 0, 0)) == NULL)
+	if (db_row_count(rows) <= row ||
+	    (value = db_value(rows, row, 0)) == NULL)
 		return NULL;
 	switch (db_column_type(rows, 0)) {
 	case DB_TYPE_BOOLEAN:
@@ -108,32 +109,63 @@ first_value(struct workflow *wf, const struct db_rows *rows)
 	    VALUE_PORTABLE);
 }
 
+/* Records what the database said to a step's statement. */
+static void
+take_step(struct workflow *wf, const struct asked *asked,
+    const struct answer *answer)
+{
+	if (answer->refused != NULL)
+		run_record_error(wf, asked->number, asked->name,
+		    run_database_error(wf, answer->refused), asked->started_ms);
+	else
+		run_record_output(wf, asked->number, asked->name,
+		    first_value(wf, answer->rows, answer->row),
+		    asked->started_ms);
+}
+
+static json_object *
+ask(struct workflow *wf, const char *name, const struct statement *statement)
+{
+	struct asked asked = { .take = take_step, .name = name };
+	const struct entry *entry = run_call(wf, name, &asked.number);
+
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	turn_hold_off(wf->turn, wf, statement->sql);
+	asked.started_ms = turn_now_ms(wf->turn);
+	turn_ask(wf->turn, wf, statement, &asked);
+}
+
+/* In a turn of one the answer is asked for: it may be an error. */
+static void
+tell(struct workflow *wf, const char *name, const struct statement *statement)
+{
+	const struct entry *entry;
+	int number;
+
+	if (turn_is_alone(wf->turn)) {
+		ask(wf, name, statement);
+		return;
+	}
+	entry = run_call(wf, name, &number);
+	if (entry != NULL) {
+		run_answer(wf, entry);
+		return;
+	}
+	turn_hold_off(wf->turn, wf, statement->sql);
+	turn_tell(wf->turn, wf, statement);
+	run_record_output(wf, number, name, NULL, turn_now_ms(wf->turn));
+	wf->catching = false;
+}
+
 json_object *
 wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
-	const struct db_error *refused;
-	const struct db_rows *rows;
-	const struct entry *entry;
-	int64_t started_ms;
-	int number;
-
-	entry = run_call(wf, name, &number);
-	if (entry != NULL)
-		return run_answer(wf, entry);
-	turn_hold_off(wf->turn, wf, sql);
-	started_ms = turn_now_ms(wf->turn);
-	turn_savepoint(wf->turn);
-	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
-	if (rows == NULL) {
-		run_record_error(wf, number, name,
-		    run_database_error(wf, refused), started_ms);
-	} else {
-		turn_release(wf->turn);
-		run_record_output(wf, number, name, first_value(wf, rows),
-		    started_ms);
-	}
-	return run_recorded(wf, number);
+	return ask(wf, name,
+	    &(struct statement){ .sql = sql,
+		.nparams = nparams,
+		.params = params });
 }
 
 bool
@@ -154,22 +186,47 @@ void
 wf_sql_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
-	const struct entry *entry;
-	int number;
+	tell(wf, name,
+	    &(struct statement){ .sql = sql,
+		.nparams = nparams,
+		.params = params });
+}
 
-	if (turn_is_alone(wf->turn)) {
-		wf_sql(wf, name, sql, nparams, params);
-		return;
-	}
-	entry = run_call(wf, name, &number);
-	if (entry != NULL) {
-		run_answer(wf, entry);
-		return;
-	}
-	turn_hold_off(wf->turn, wf, sql);
-	turn_queue(wf->turn, sql, nparams, params);
-	run_record_output(wf, number, name, NULL, turn_now_ms(wf->turn));
-	wf->catching = false;
+json_object *
+wf_batch(struct workflow *wf, const char *name, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	return ask(wf, name,
+	    &(struct statement){ .sql = sql,
+		.arrays = nparams,
+		.nparams = nparams,
+		.params = params });
+}
+
+bool
+wf_batch_bool(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	return json_object_get_boolean(
+	    wf_batch(wf, name, sql, nparams, params));
+}
+
+int64_t
+wf_batch_int64(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	return json_object_get_int64(wf_batch(wf, name, sql, nparams, params));
+}
+
+void
+wf_batch_void(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	tell(wf, name,
+	    &(struct statement){ .sql = sql,
+		.arrays = nparams,
+		.nparams = nparams,
+		.params = params });
 }
 
 json_object *
@@ -219,7 +276,7 @@ step_sql(struct step *step, const char *sql, size_t nparams,
 	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
 	if (rows == NULL)
 		leave_step(step, run_database_error(wf, refused));
-	if (!value_decode(wf->arena, first_value(wf, rows), VALUE_PORTABLE,
+	if (!value_decode(wf->arena, first_value(wf, rows, 0), VALUE_PORTABLE,
 		&value))
 		step_fail(step, "DBOSInvalidOutput",
 		    "cannot read what a statement of step '%s' returned",

@@ -117,11 +117,24 @@ bool wf_sql_bool(struct workflow *wf, const char *name, const char *sql,
 int64_t wf_sql_int64(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
-/*
- * The same for a statement whose result is of no interest: it is sent along
- * with the next one, without waiting.
- */
+/* The same for a statement whose result is of no interest. */
 void wf_sql_void(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[]);
+
+/*
+ * The same steps, in batches: the statement's parameters are arrays, each with
+ * one element for every workflow that comes to this step in the same turn,
+ * and it returns a row for every element, in their order (none for void).
+ * One execution then does for many what would else be as many statements.
+ * Equal elements may occur.  At least one parameter.
+ */
+json_object *wf_batch(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[]);
+bool wf_batch_bool(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[]);
+int64_t wf_batch_int64(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[]);
+void wf_batch_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
 /*

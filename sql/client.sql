@@ -26,79 +26,82 @@ declare
     free text[];
     sent text[];
 begin
-    -- In the order of the ids, as every other batch does: no deadlock.
-    with inserted as (
-        insert into dbos.workflow_status (workflow_uuid, status, name,
-            serialization, queue_name, executor_id, application_id,
-            application_name, recovery_attempts, creator_xid,
-            authenticated_user, assumed_role)
-        select distinct on (n.id) n.id, 'ENQUEUED', n.name, 'portable_json',
-            n.queue, '', '', application, 0, gen_random_uuid()::text, '', ''
-        from unnest(start_ids, start_names, start_queues)
-            as n (id, name, queue)
-        order by n.id
-        on conflict (workflow_uuid) do nothing
-        returning workflow_uuid
-    )
-    select coalesce(array_agg(i.workflow_uuid), '{}')
-    into created
-    from inserted as i;
-    insert into dbos.workflow_input (workflow_uuid, inputs)
-    select distinct on (n.id) n.id,
-        case when n.input is null then '{"positionalArgs":[]}'
-            else '{"positionalArgs":[' || n.input || ']}' end
-    from unnest(start_ids, start_inputs) as n (id, input)
-    where n.id = any (created)
-    on conflict (workflow_uuid) do update
-    set inputs = excluded.inputs;
-    return query
-    select 'start'::text, n.place::int,
-        case when s.name <> n.name then 'conflict'
-            when n.id = any (created) then 'created'
-            else 'exists' end
-    from unnest(start_ids, start_names)
-        with ordinality as n (id, name, place)
-    join dbos.workflow_status as s on s.workflow_uuid = n.id;
-
-    -- A batch never waits for a turn: who is in one now gets it next time.
-    select coalesce(array_agg(f.workflow_uuid), '{}')
-    into free
-    from (
-        select s.workflow_uuid
-        from dbos.workflow_status as s
-        where s.workflow_uuid = any (send_ids)
-        for key share skip locked
-    ) as f;
-    with inserted as (
-        insert into dbos.notifications (message_uuid, destination_uuid, topic,
-            message, serialization)
-        select distinct on (n.id, n.key) n.key || '::' || n.id, n.id, n.topic,
-            n.message, 'portable_json'
-        from unnest(send_ids, send_names, send_topics, send_messages,
-            send_keys) as n (id, name, topic, message, key)
-        join dbos.workflow_status as s on s.workflow_uuid = n.id
-        where s.name = n.name
-            and n.id = any (free)
-        order by n.id, n.key
-        on conflict (message_uuid) do nothing
-        returning message_uuid
-    )
-    select coalesce(array_agg(i.message_uuid), '{}')
-    into sent
-    from inserted as i;
-    return query
-    select 'send'::text, n.place::int,
-        case when s.workflow_uuid is null then 'unknown'
-            when n.key || '::' || n.id = any (sent) then 'sent'
-            when exists (
-                select from dbos.notifications as m
-                where m.message_uuid = n.key || '::' || n.id) then 'exists'
-            else 'busy' end
-    from unnest(send_ids, send_names, send_keys)
-        with ordinality as n (id, name, key, place)
-    left join dbos.workflow_status as s
-        on s.workflow_uuid = n.id
-        and s.name = n.name;
+    if start_ids <> '{}' then
+        -- In the order of the ids, as every other batch does: no deadlock.
+        with inserted as (
+            insert into dbos.workflow_status (workflow_uuid, status, name,
+                serialization, queue_name, executor_id, application_id,
+                application_name, recovery_attempts, creator_xid,
+                authenticated_user, assumed_role)
+            select distinct on (n.id) n.id, 'ENQUEUED', n.name, 'portable_json',
+                n.queue, '', '', application, 0, gen_random_uuid()::text, '', ''
+            from unnest(start_ids, start_names, start_queues)
+                as n (id, name, queue)
+            order by n.id
+            on conflict (workflow_uuid) do nothing
+            returning workflow_uuid
+        )
+        select coalesce(array_agg(i.workflow_uuid), '{}')
+        into created
+        from inserted as i;
+        insert into dbos.workflow_input (workflow_uuid, inputs)
+        select distinct on (n.id) n.id,
+            case when n.input is null then '{"positionalArgs":[]}'
+                else '{"positionalArgs":[' || n.input || ']}' end
+        from unnest(start_ids, start_inputs) as n (id, input)
+        where n.id = any (created)
+        on conflict (workflow_uuid) do update
+        set inputs = excluded.inputs;
+        return query
+        select 'start'::text, n.place::int,
+            case when s.name <> n.name then 'conflict'
+                when n.id = any (created) then 'created'
+                else 'exists' end
+        from unnest(start_ids, start_names)
+            with ordinality as n (id, name, place)
+        join dbos.workflow_status as s on s.workflow_uuid = n.id;
+    end if;
+    if send_ids <> '{}' then
+        -- A batch never waits for a turn: who is in one now gets it next time.
+        select coalesce(array_agg(f.workflow_uuid), '{}')
+        into free
+        from (
+            select s.workflow_uuid
+            from dbos.workflow_status as s
+            where s.workflow_uuid = any (send_ids)
+            for key share skip locked
+        ) as f;
+        with inserted as (
+            insert into dbos.notifications (message_uuid, destination_uuid, topic,
+                message, serialization)
+            select distinct on (n.id, n.key) n.key || '::' || n.id, n.id, n.topic,
+                n.message, 'portable_json'
+            from unnest(send_ids, send_names, send_topics, send_messages,
+                send_keys) as n (id, name, topic, message, key)
+            join dbos.workflow_status as s on s.workflow_uuid = n.id
+            where s.name = n.name
+                and n.id = any (free)
+            order by n.id, n.key
+            on conflict (message_uuid) do nothing
+            returning message_uuid
+        )
+        select coalesce(array_agg(i.message_uuid), '{}')
+        into sent
+        from inserted as i;
+        return query
+        select 'send'::text, n.place::int,
+            case when s.workflow_uuid is null then 'unknown'
+                when n.key || '::' || n.id = any (sent) then 'sent'
+                when exists (
+                    select from dbos.notifications as m
+                    where m.message_uuid = n.key || '::' || n.id) then 'exists'
+                else 'busy' end
+        from unnest(send_ids, send_names, send_keys)
+            with ordinality as n (id, name, key, place)
+        left join dbos.workflow_status as s
+            on s.workflow_uuid = n.id
+            and s.name = n.name;
+    end if;
 end
 $$;
 comment on function durable.client_submit(text[], text[], text[], text[],

@@ -49,44 +49,61 @@ values (1, 'Premium Quality Widget',
     'Enhance your productivity with our top-rated widgets!', 100, 99.99)
 on conflict do nothing;
 
--- The steps of the workflows.
+-- The steps of the workflows.  A call is for all workflows that come to the
+-- step in one turn, with an element for each; equal ones may occur.
 
-create or replace function store.create_order()
-returns int
+create or replace function store.create_order(statuses int[])
+returns setof int
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    created int;
 begin
-    insert into store.orders (order_status)
-    values (0)
-    returning order_id into created;
-    return created;
+    return query
+    insert into store.orders as o (order_status)
+    select n.status
+    from unnest(statuses) as n (status)
+    returning o.order_id;
 end
 $$;
-comment on function store.create_order() is
-    'Creates a pending order and returns its id.';
+comment on function store.create_order(int[]) is
+    'Creates an order of each status; returns their ids.';
 
-create or replace function store.reserve_inventory()
-returns boolean
+create or replace function store.reserve_inventory(products int[])
+returns setof boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- First, so that nobody takes what is counted below.
+    perform
+    from store.products as p
+    where p.product_id = any (products)
+    order by p.product_id
+    for update;
+    return query
+    select coalesce(n.nth <= p.inventory, false)
+    from (
+        select u.id, u.place,
+            row_number() over (partition by u.id order by u.place) as nth
+        from unnest(products) with ordinality as u (id, place)) as n
+    left join store.products as p on p.product_id = n.id
+    order by n.place;
     update store.products as p
-    set inventory = p.inventory - 1
-    where p.product_id = 1
+    set inventory = p.inventory - least(p.inventory, n.widgets)
+    from (
+        select u.id, count(*) as widgets
+        from unnest(products) as u (id)
+        group by u.id) as n
+    where p.product_id = n.id
         and p.inventory > 0;
-    return found;
 end
 $$;
-comment on function store.reserve_inventory() is
-    'Takes one widget from the stock; false when it is sold out.';
+comment on function store.reserve_inventory(int[]) is
+    'Takes one of each product from the stock; false where it is sold out.';
 
-create or replace function store.undo_reserve_inventory()
+create or replace function store.undo_reserve_inventory(products int[])
 returns void
 language plpgsql
 security definer
@@ -94,14 +111,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     update store.products as p
-    set inventory = p.inventory + 1
-    where p.product_id = 1;
+    set inventory = p.inventory + n.widgets
+    from (
+        select u.id, count(*) as widgets
+        from unnest(products) as u (id)
+        group by u.id) as n
+    where p.product_id = n.id;
 end
 $$;
-comment on function store.undo_reserve_inventory() is
-    'Puts one widget back into the stock.';
+comment on function store.undo_reserve_inventory(int[]) is
+    'Puts one of each product back into the stock.';
 
-create or replace function store.update_order_status(id int, status int)
+create or replace function store.update_order_status(
+    ids int[],
+    statuses int[]
+)
 returns void
 language plpgsql
 security definer
@@ -109,15 +133,19 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     update store.orders as o
-    set order_status = status,
+    set order_status = n.status,
         last_update_time = clock_timestamp()
-    where o.order_id = id;
+    from (
+        select distinct on (u.id) u.id, u.status
+        from unnest(ids, statuses) with ordinality as u (id, status, place)
+        order by u.id, u.place desc) as n
+    where o.order_id = n.id;
 end
 $$;
-comment on function store.update_order_status(int, int) is
-    'Sets the status of an order.';
+comment on function store.update_order_status(int[], int[]) is
+    'Sets the status of orders.';
 
-create or replace function store.update_order_progress(id int)
+create or replace function store.update_order_progress(ids int[])
 returns void
 language plpgsql
 security definer
@@ -125,15 +153,19 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     update store.orders as o
-    set progress_remaining = o.progress_remaining - 1,
-        order_status = case when o.progress_remaining = 1 then 1
+    set progress_remaining = o.progress_remaining - n.steps,
+        order_status = case when o.progress_remaining = n.steps then 1
             else o.order_status end,
         last_update_time = clock_timestamp()
-    where o.order_id = id;
+    from (
+        select u.id, count(*) as steps
+        from unnest(ids) as u (id)
+        group by u.id) as n
+    where o.order_id = n.id;
 end
 $$;
-comment on function store.update_order_progress(int) is
-    'One step towards dispatch; the last one dispatches the order.';
+comment on function store.update_order_progress(int[]) is
+    'One step of each order towards its dispatch; the last one dispatches it.';
 
 -- What the web reads and does.
 
@@ -225,9 +257,9 @@ grant execute on function
     store.crash_executor()
 to widget_store_web;
 grant execute on function
-    store.create_order(),
-    store.reserve_inventory(),
-    store.undo_reserve_inventory(),
-    store.update_order_status(int, int),
-    store.update_order_progress(int)
+    store.create_order(int[]),
+    store.reserve_inventory(int[]),
+    store.undo_reserve_inventory(int[]),
+    store.update_order_status(int[], int[]),
+    store.update_order_progress(int[])
 to widget_store_daemon;

@@ -29,6 +29,7 @@ create or replace function durable.take_due(
     types text[],
     application text,
     max_workflows int,
+    suspected text[],
     present_ms bigint,
     out taken text[],
     out skipped boolean
@@ -38,64 +39,62 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    due record;
-    status text;
-    count int;
+    due text[];
+    type_at text;
 begin
     taken := '{}';
     skipped := false;
-    for type_at in 1 .. cardinality(types) loop
-        count := 0;
-        for due in
-            select w.workflow_uuid as id
+    foreach type_at in array types loop
+        -- A wait is of a version.
+        continue when type_at like '%@';
+        -- A filter, not a condition: no planner shall take the status for a
+        -- reason to read another index than the keys'.
+        select coalesce(array_agg(t.id) filter (where t.status = 'PENDING'),
+            '{}')
+        into due
+        from (
+            select w.workflow_uuid as id, s.status
             from durable.waits as w
-            where w.type = types[type_at]
+            join dbos.workflow_status as s
+                on s.workflow_uuid = w.workflow_uuid
+            where w.type = type_at
                 and w.wake_at <= present_ms
-                and not exists (
-                    select from durable.suspects as x
-                    where x.workflow_uuid = w.workflow_uuid)
-            order by w.wake_at
-        loop
-            exit when count = max_workflows;
-            select s.status
-            into status
-            from dbos.workflow_status as s
-            where s.workflow_uuid = due.id
+                and w.workflow_uuid <> all (suspected)
                 and (s.application_name = application
                     or s.application_name is null)
-            for update skip locked;
-            -- Under the lock: it may just have had its turn.
-            if status = 'PENDING' and exists (
-                select from durable.waits as w
-                where w.workflow_uuid = due.id
-                    and w.wake_at <= present_ms)
-            then
-                taken := taken || due.id;
-                count := count + 1;
-            elsif status is null and exists (
-                select from dbos.workflow_status as s
-                where s.workflow_uuid = due.id)
-            then
-                skipped := true;
-            elsif status is distinct from 'PENDING' then
-                -- A wait without a workflow that could run (its table was
-                -- truncated, say) would come up again for ever.
-                delete from durable.waits as w
-                where w.workflow_uuid = due.id;
-            end if;
-        end loop;
+            order by w.wake_at
+            limit max_workflows
+            for update of s skip locked
+        ) as t;
+        taken := taken || due;
+        continue when cardinality(due) = max_workflows or skipped;
+        skipped := cardinality(due) < (
+            select count(*)
+            from (
+                select
+                from durable.waits as w
+                where w.type = type_at
+                    and w.wake_at <= present_ms
+                limit max_workflows) as all_due);
     end loop;
+    -- Under the locks: some may just have had their turn.
+    select coalesce(array_agg(t.id order by t.place), '{}')
+    into taken
+    from unnest(taken) with ordinality as t (id, place)
+    join durable.waits as w on w.workflow_uuid = t.id
+    where w.wake_at <= present_ms;
 end
 $$;
-comment on function durable.take_due(text[], text, int, bigint) is
+comment on function durable.take_due(text[], text, int, text[], bigint) is
     'Locks workflows that are due, at most max_workflows of each type and no '
-    'suspects; skipped: some were locked by others.';
+    'suspects; skipped: there are more, which others have locked.';
 
 create or replace function durable.take_enqueued(
     types text[],
     queues text[],
     application text,
-    max_workflows int
+    max_workflows int,
+    suspected text[]
 )
 returns text[]
 language plpgsql
@@ -117,9 +116,7 @@ begin
                 and s.status = 'ENQUEUED'
                 and durable.can_run(s.name, s.application_version,
                     s.application_name, types, application)
-                and not exists (
-                    select from durable.suspects as x
-                    where x.workflow_uuid = s.workflow_uuid)
+                and s.workflow_uuid <> all (suspected)
             order by s.priority, s.created_at
             limit max_workflows
             for update of s skip locked
@@ -129,7 +126,7 @@ begin
     return taken;
 end
 $$;
-comment on function durable.take_enqueued(text[], text[], text, int) is
+comment on function durable.take_enqueued(text[], text[], text, int, text[]) is
     'Locks enqueued workflows, at most max_workflows of each queue in its '
     'order, and no suspects.';
 
@@ -193,20 +190,25 @@ as $$
 #variable_conflict use_column
 declare
     present_ms bigint := durable.now_ms();
+    suspected text[];
     taken text[];
     skipped boolean := false;
     soonest_ms bigint;
     next_ms bigint;
+    type_at text;
 begin
+    select coalesce(array_agg(x.workflow_uuid), '{}')
+    into suspected
+    from durable.suspects as x;
     if only_ids is not null then
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
         select t.taken, t.skipped
         into taken, skipped
-        from durable.take_due(types, application, max_workflows, present_ms)
-            as t;
+        from durable.take_due(types, application, max_workflows, suspected,
+            present_ms) as t;
         taken := taken || durable.take_enqueued(types, queues, application,
-            max_workflows);
+            max_workflows, suspected);
     end if;
 
     -- A new snapshot from here on: what these workflows got before they were
@@ -240,11 +242,13 @@ begin
 
     -- Whoever holds a due workflow that we could not lock may give it back
     -- without a word (by dying): come back soon.  Else sleep to the next time.
-    for type_at in 1 .. cardinality(types) loop
+    foreach type_at in array types loop
+        -- A wait is of a version.
+        continue when type_at like '%@';
         select w.wake_at
         into soonest_ms
         from durable.waits as w
-        where w.type = types[type_at]
+        where w.type = type_at
             and w.wake_at > present_ms
         order by w.wake_at
         limit 1;
@@ -255,7 +259,7 @@ begin
     end if;
     return query
     select 'turn'::text, null::text,
-        (exists (select from durable.suspects))::int,
+        (suspected <> '{}')::int,
         null::text, null::text, null::text, null::text, null::text,
         present_ms, next_ms;
 end
@@ -280,13 +284,17 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    suspected text[];
     taken text[];
 begin
+    select coalesce(array_agg(x.workflow_uuid), '{}')
+    into suspected
+    from durable.suspects as x;
     select t.taken || durable.take_enqueued(types, queues, application,
-        max_workflows)
+        max_workflows, suspected)
     into taken
-    from durable.take_due(types, application, max_workflows, durable.now_ms())
-        as t;
+    from durable.take_due(types, application, max_workflows, suspected,
+        durable.now_ms()) as t;
     return query
     insert into durable.suspects as s (workflow_uuid, attempts)
     select id, 1
@@ -384,52 +392,67 @@ comment on function durable.turn_survived(text) is
     'Takes back an attempt whose process lived on: it met a circumstance.';
 
 create or replace function durable.turn_start(
-    id text,
-    name text,
-    version text,
+    ids text[],
+    names text[],
+    versions text[],
+    inputs text[],
+    parents text[],
+    deadlines bigint[],
     application text,
-    executor text,
-    input text,
-    parent text,
-    deadline_ms bigint
+    executor text
 )
-returns text
+returns setof text
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_variable
 declare
-    known text;
-    token text := gen_random_uuid()::text;
+    present_ms bigint := durable.now_ms();
+    created text[];
 begin
-    insert into dbos.workflow_status (workflow_uuid, status, name,
-        serialization, executor_id, application_version, application_id,
-        application_name, recovery_attempts, workflow_deadline_epoch_ms,
-        parent_workflow_id, owner_xid, creator_xid, authenticated_user,
-        assumed_role, started_at_epoch_ms)
-    values (id, 'PENDING', name, 'portable_json', executor, version, '',
-        application, 1, deadline_ms, parent, token, token, '', '',
-        durable.now_ms())
-    on conflict (workflow_uuid) do nothing;
-    if found then
-        insert into dbos.workflow_input (workflow_uuid, inputs)
-        values (id, input)
-        on conflict (workflow_uuid) do update
-        set inputs = excluded.inputs;
-        return 'created';
-    end if;
-    select s.name
-    into known
-    from dbos.workflow_status as s
-    where s.workflow_uuid = id;
-    return case when known = name then 'exists' else 'conflict' end;
+    with inserted as (
+        insert into dbos.workflow_status (workflow_uuid, status, name,
+            serialization, executor_id, application_version, application_id,
+            application_name, recovery_attempts, workflow_deadline_epoch_ms,
+            parent_workflow_id, owner_xid, creator_xid, authenticated_user,
+            assumed_role, started_at_epoch_ms)
+        select distinct on (n.id) n.id, 'PENDING', n.name, 'portable_json',
+            executor, n.version, '', application, 1, n.deadline, n.parent,
+            n.token, n.token, '', '', present_ms
+        from (
+            select c.id, c.name, c.version, c.parent, c.deadline, c.place,
+                gen_random_uuid()::text as token
+            from unnest(ids, names, versions, parents, deadlines)
+                with ordinality
+                as c (id, name, version, parent, deadline, place)) as n
+        order by n.id, n.place
+        on conflict (workflow_uuid) do nothing
+        returning workflow_uuid
+    )
+    select coalesce(array_agg(i.workflow_uuid), '{}')
+    into created
+    from inserted as i;
+    insert into dbos.workflow_input (workflow_uuid, inputs)
+    select distinct on (n.id) n.id, n.input
+    from unnest(ids, inputs) with ordinality as n (id, input, place)
+    where n.id = any (created)
+    order by n.id, n.place
+    on conflict (workflow_uuid) do update
+    set inputs = excluded.inputs;
+    return query
+    select case when n.place = array_position(ids, n.id)
+            and n.id = any (created) then 'created'
+        when n.name = s.name then 'exists'
+        else 'conflict' end
+    from unnest(ids, names) with ordinality as n (id, name, place)
+    left join dbos.workflow_status as s on s.workflow_uuid = n.id
+    order by n.place;
 end
 $$;
-comment on function durable.turn_start(text, text, text, text, text, text,
-    text, bigint) is
-    'Inserts a child that the calling turn runs or lets wait: created, '
-    'exists (with this name) or conflict (with another).';
+comment on function durable.turn_start(text[], text[], text[], text[], text[],
+    bigint[], text, text) is
+    'Inserts children that the calling turn runs or lets wait.  Of each: '
+    'created, exists (with this name) or conflict (with another).';
 
 create or replace function durable.turn_over(ids text[])
 returns void
@@ -737,7 +760,7 @@ comment on function durable.workflow_result(text) is
 
 -- Once a second, and at a daemon's start.
 
-create or replace function durable.sweep(application text)
+create or replace function durable.sweep(types text[], application text)
 returns void
 language plpgsql
 security definer
@@ -745,7 +768,26 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     arrival text;
+    stale text;
 begin
+    -- A wait without a workflow that could run (its table was truncated,
+    -- say) would come up for ever.
+    for stale in
+        select w.workflow_uuid
+        from unnest(types) as t (type)
+        join durable.waits as w on w.type = t.type
+        where w.wake_at < durable.now_ms() - 1000
+        order by w.wake_at
+        limit 1000
+    loop
+        delete from durable.waits as w
+        where w.workflow_uuid = stale
+            and w.wake_at < durable.now_ms() - 1000
+            and not exists (
+                select from dbos.workflow_status as s
+                where s.workflow_uuid = stale
+                    and s.status = 'PENDING');
+    end loop;
     for arrival in
         delete from durable.arrivals as a
         returning a.workflow_uuid
@@ -792,8 +834,8 @@ begin
         for update skip locked);
 end
 $$;
-comment on function durable.sweep(text) is
-    'Wakes who waits for an arrival that was noted, cancels what is past its '
+comment on function durable.sweep(text[], text) is
+    'Forgets waits of no workflow, wakes who waits for an arrival that was noted, cancels what is past its '
     'deadline and enqueues what was delayed.';
 
 create or replace function durable.register(
@@ -830,7 +872,8 @@ grant execute on function
     durable.turn_suspect(text[], text[], text, int),
     durable.turn_attempt(text[], text, int),
     durable.turn_survived(text),
-    durable.turn_start(text, text, text, text, text, text, text, bigint),
+    durable.turn_start(text[], text[], text[], text[], text[], bigint[],
+        text, text),
     durable.turn_over(text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
@@ -842,6 +885,6 @@ grant execute on function
         text[], text, text),
     durable.workflow_event(text, text),
     durable.workflow_result(text),
-    durable.sweep(text),
+    durable.sweep(text[], text),
     durable.register(text, text, text[])
 to widget_store_daemon;

@@ -61,8 +61,8 @@ from unnest(array[
     'insert into store.orders (order_status) values (2)',
     'delete from store.orders', 'truncate store.orders',
     'select * from dbos.workflow_status', 'select * from durable.waits',
-    'select * from durable.version', 'select store.create_order()',
-    'select store.undo_reserve_inventory()', 'select durable.now_ms()',
+    'select * from durable.version', 'select store.create_order(''{0}'')',
+    'select store.undo_reserve_inventory(''{1}'')', 'select durable.now_ms()',
     'select durable.turn_over(array[''x''])',
     'select nextval(''store.orders_order_id_seq'')',
     'create table store.mine ()', 'create table durable.mine ()'])
@@ -93,7 +93,7 @@ from unnest(array[
     'select * from store.orders', 'update store.products set inventory = 9',
     'select * from durable.waits', 'delete from dbos.workflow_status',
     'select store.restock()']) as statement;
-select is(test.as_role('widget_store_daemon', 'select store.create_order()'),
+select is(test.as_role('widget_store_daemon', 'select store.create_order(''{0}'')'),
     '1', 'and may what it may');
 
 -- Everybody else.

@@ -100,6 +100,10 @@ alter table dbos.workflow_status disable trigger user;
 delete from dbos.workflow_status where workflow_uuid = 'gone';
 alter table dbos.workflow_status enable trigger user;
 select is(test.taken(), '', 'a wait without a workflow is not taken');
+update durable.waits set wake_at = wake_at - 1000;
+select test.waiting('alive', -5000);
+select durable.sweep('{job@1}', 'app');
+delete from durable.waits where workflow_uuid = 'alive';
 select is(count(*), 0::bigint, 'and not looked at again') from durable.waits;
 select test.clear();
 
@@ -242,8 +246,9 @@ select test.clear();
 
 -- Children.
 
-select is(durable.turn_start('child', 'job', '1', 'app', 'host', 'in', 'mum',
-    99), 'created', 'a child is started');
+select is(array_agg(t), '{created,exists,conflict}', 'a child is started once')
+from durable.turn_start('{child,child,child}', '{job,job,other}', '{1,1,1}',
+    '{in,twice,other}', '{mum,mum,mum}', '{99,98,97}', 'app', 'host') as t;
 select is((s.status, s.name, s.application_version, s.application_name,
     s.executor_id, s.parent_workflow_id, s.workflow_deadline_epoch_ms,
     s.recovery_attempts, s.serialization, s.queue_name, s.application_id)
@@ -256,10 +261,12 @@ select ok(s.owner_xid = s.creator_xid and s.started_at_epoch_ms is not null
     'in the hands of its creator')
 from dbos.workflow_status as s;
 select is(inputs, 'in', 'with its input') from dbos.workflow_input;
-select is(durable.turn_start('child', 'job', '1', 'app', 'host', 'other',
-    'dad', null), 'exists', 'not twice');
-select is(durable.turn_start('child', 'other', '1', 'app', 'host', 'in', 'mum',
-    null), 'conflict', 'nor as another workflow');
+select is(array_agg(t), '{created,exists,conflict}',
+    'not again, nor as another workflow, whoever else is')
+from durable.turn_start('{brother,child,child}', '{job,job,other}', '{1,1,1}',
+    '{in,other,other}', '{dad,dad,mum}', '{null,null,null}', 'app', 'host')
+    as t;
+delete from dbos.workflow_status where workflow_uuid = 'brother';
 select is(inputs, 'in', 'it stays as it was') from dbos.workflow_input;
 select test.clear();
 
@@ -472,7 +479,7 @@ update dbos.workflow_status
 set deduplication_id = workflow_uuid, owner_xid = 'o', started_at_epoch_ms = 1;
 insert into durable.waits (workflow_uuid, wake_at, type, kind)
 values ('PENDING past', 9000000000000, 'job@1', 'timer');
-select durable.sweep('app');
+select durable.sweep('{job@1}', 'app');
 select is(string_agg(s.workflow_uuid, ', ' order by s.workflow_uuid),
     'DELAYED past, ENQUEUED past, PENDING past, free past',
     'what is past its deadline is cancelled, of ours and of nobody')
@@ -493,7 +500,7 @@ set deduplication_id = workflow_uuid,
     is_debounced = workflow_uuid = 'debounced',
     delay_until_epoch_ms = durable.now_ms() +
         case when workflow_uuid = 'future' then 60000 else 0 end;
-select durable.sweep('app');
+select durable.sweep('{job@1}', 'app');
 select is(string_agg(s.workflow_uuid || ' ' || s.status || ' '
     || coalesce(s.deduplication_id, '-'), ', ' order by s.workflow_uuid),
     'debounced ENQUEUED -, due ENQUEUED due, future DELAYED future, '

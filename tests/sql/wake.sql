@@ -221,7 +221,7 @@ select test.other('commit');
 select is(count(*), 0::bigint, 'an older snapshot shows nobody who waits')
 from durable.waits
 where wake_at <= durable.now_ms();
-select durable.sweep('app');
+select durable.sweep('{job@1}', 'app');
 select ok(test.is_due('m'), 'the sweep wakes who waits for the message');
 select ok(test.is_due('e'), 'who waits for the event');
 select ok(test.is_due('r'), 'and who waits for the result');
