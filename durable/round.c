@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "arena.h"
 #include "db.h"
@@ -72,8 +73,10 @@ round_reset(struct round *round)
 
 /* Groups are kept for the next turn: so are the buffers in them. */
 static struct group *
-new_group(struct round *round)
+insert_group(struct round *round, size_t at)
 {
+	struct group *group;
+
 	if (round->count == round->size) {
 		round->groups = reallocarray(round->groups, ++round->size,
 		    sizeof(struct group *));
@@ -82,14 +85,19 @@ new_group(struct round *round)
 			 sizeof(struct group))) == NULL)
 			abort();
 	}
-	return round->groups[round->count++];
+	group = round->groups[round->count];
+	memmove(&round->groups[at + 1], &round->groups[at],
+	    (round->count - at) * sizeof(struct group *));
+	round->groups[at] = group;
+	round->count++;
+	return group;
 }
 
 static struct group *
-begin_group(struct round *round, struct arena *arena,
+begin_group(struct round *round, size_t at, struct arena *arena,
     const struct statement *statement)
 {
-	struct group *group = new_group(round);
+	struct group *group = insert_group(round, at);
 	size_t i;
 
 	if (statement->nparams > ROUND_PARAMS_MAX)
@@ -107,7 +115,10 @@ begin_group(struct round *round, struct arena *arena,
 	return group;
 }
 
-/* Behind all that the run has added before: its group, or a new one. */
+/*
+ * A group behind all that the run has added before: one of the statement, or
+ * a new one, as far in front as may be, so that others find theirs behind it.
+ */
 static struct group *
 find_group(struct round *round, struct arena *arena, const struct workflow *wf,
     const struct statement *statement)
@@ -124,7 +135,7 @@ find_group(struct round *round, struct arena *arena, const struct workflow *wf,
 		if (group->sql == statement->sql && group->arrays > 0)
 			found = group;
 	}
-	return found == NULL ? begin_group(round, arena, statement) : found;
+	return found == NULL ? begin_group(round, i, arena, statement) : found;
 }
 
 void

@@ -53,9 +53,21 @@ clear_columns(struct courier *courier)
 }
 
 /*
- * Runs the transaction of a batch and tells the daemons: behind the commit,
- * because a commit that notifies holds a lock of the whole cluster.
+ * Tells the daemons of new workflows: behind the commit, because a commit that
+ * notifies holds a lock of the whole cluster; but messages do that anyway, and
+ * then it is one notification more or less.
  */
+static void
+announce(struct courier *courier, const struct batch *batch)
+{
+	if (batch->starts_len == 0)
+		return;
+	if (batch->sends_len == 0)
+		db_sync(courier->db);
+	db_queue(courier->db, announce_sql, 0, NULL);
+}
+
+/* Runs the transaction of a batch. */
 static const struct db_rows *
 submit(struct courier *courier, const struct batch *batch)
 {
@@ -89,10 +101,7 @@ submit(struct courier *courier, const struct batch *batch)
 		params[i + 1] = strbuf_end_array(&columns[i]);
 	db_queue_rows(courier->db, courier->arena, submit_sql,
 	    COURIER_COLUMNS + 1, params, &rows);
-	if (batch->starts_len > 0) {
-		db_sync(courier->db);
-		db_queue(courier->db, announce_sql, 0, NULL);
-	}
+	announce(courier, batch);
 	db_finish(courier->db);
 	return rows;
 }

@@ -10,10 +10,10 @@
  * For that to be true, a workflow function
  *  - does everything that others can see in a step, and decides only by what
  *    the calls below returned: no clock, no random number, no global state;
- *  - holds nothing on its frame that wants releasing: a call that has to wait
- *    does not return (it ends the run by longjmp).  What the calls return
- *    lives in the run's arena and needs no release; so does what the function
- *    allocates with wf_arena;
+ *  - holds nothing on its frame that wants releasing: a call that has to wait,
+ *    be it for the answer of a statement, does not return (it ends the run by
+ *    longjmp).  What the calls return lives in the run's arena and needs no
+ *    release; so does what the function allocates with wf_arena;
  *  - does not compute for seconds between two calls: the server ends a
  *    transaction that is idle for 5 s;
  *  - changes only under a new version in its struct workflow_type; runs that

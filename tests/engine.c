@@ -405,6 +405,38 @@ watcher(struct workflow *wf, json_object *input)
 	return json_object_new_string("seen");
 }
 
+/* Tells of one thing in the batches of everybody. */
+static void
+tell(struct workflow *wf, const char *what)
+{
+	const char *const params[] = { wf_id(wf), what };
+
+	wf_batch_void(wf, "tell", "select test.tell($1, $2)", 2, params);
+}
+
+/* Divides in batches, where one divides by nothing. */
+static json_object *
+batcher(struct workflow *wf, json_object *input)
+{
+	const char *const params[] = { json_object_get_string(input) };
+	const char *const id = wf_id(wf);
+	int64_t quotient;
+
+	tell(wf, "one");
+	wf_sql_void(wf, "aside",
+	    "insert into test.told (id, what, size) values ($1, 'two', 1)", 1,
+	    &id);
+	tell(wf, "three");
+	take_note(wf, "note");
+	quotient = wf_batch_int64(wf, "divide",
+	    "select 1000 / u.n from unnest($1::int[]) "
+	    "with ordinality as u (n, place) order by u.place",
+	    1, params);
+	tell(wf, "four");
+	wf_sleep(wf, 1);
+	return json_object_new_int64(quotient);
+}
+
 #define TYPE(function) \
 	{ \
 #function, "1", function \
@@ -414,7 +446,7 @@ static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
 	TYPE(sleeper), TYPE(player), TYPE(segfaulter), TYPE(looper),
 	TYPE(blocked), TYPE(session_killer), TYPE(parent_of_failing),
-	TYPE(watcher), { "versioned", "1", first_version },
+	TYPE(watcher), TYPE(batcher), { "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
 static pid_t
@@ -477,6 +509,30 @@ test_isolation(void)
 	is_str(notes("many25"), "1", "its step before the error stands");
 	is_str(sql("select count(*) from test.notes where id like 'many%%'"),
 	    "99", "every step of the others happened exactly once");
+}
+
+/* The statements of one run keep their order, each has its own answer. */
+static void
+test_batches(void)
+{
+	sql("select durable.client_submit(array_agg('batch' || n), "
+	    "array_agg('batcher'::text), array_agg('test'::text), "
+	    "array_agg(n::text), 'test', '{}', '{}', '{}', '{}', '{}') "
+	    "from generate_series(0, 40) as n");
+	ok(wait_sql("40",
+	       "select count(*) from dbos.workflow_status as s "
+	       "join dbos.workflow_output as o using (workflow_uuid) "
+	       "where s.workflow_uuid like 'batch%' and s.status = 'SUCCESS' "
+	       "and o.output::int = 1000 / substr(s.workflow_uuid, 6)::int"),
+	    "in a batch everybody gets the answer that is his");
+	is_str(ended("batch0"), "ERROR", "whose element is refused fails");
+	is_str(notes("batch0"), "1", "what he did before stands");
+	is_str(sql("select string_agg(distinct what, ';') from ("
+		   "select string_agg(what, ' ' order by at) as what "
+		   "from test.told where id <> 'batch0' group by id) as t"),
+	    "one two three four", "what each told is told once, in his order");
+	is_str(sql("select max(size) > 1 from test.told"), "true",
+	    "by statements that are for many");
 }
 
 static void
@@ -723,6 +779,13 @@ main(void)
 		"create schema test;"
 		"create table test.notes (id text not null);"
 		"create table test.locked as select 0 as n;"
+		"create table test.told (at serial, id text, what text, "
+		"size int);"
+		"create function test.tell(ids text[], whats text[]) "
+		"returns void begin atomic "
+		"insert into test.told (id, what, size) "
+		"select u.id, u.what, cardinality(ids) "
+		"from unnest(ids, whats) as u (id, what); end;"
 		"create function test.run(statement text) returns text "
 		"language plpgsql as $$ declare got text; begin "
 		"if statement like 'select%' then "
@@ -732,6 +795,7 @@ main(void)
 	daemon = start_daemon(&engine);
 	test_steps();
 	test_isolation();
+	test_batches();
 	test_children();
 	test_events_and_messages();
 	test_wake_ups();
