@@ -239,6 +239,7 @@ for (const system of A_AND_B) {
 		['at least', ...counts.map(String)], [
 			row('waiting', (run) => run.waiting),
 			row('resident KB, all programs', memory('rss')),
+			row('the same, shared pages once', memory('pss')),
 			row('private KB, all programs', memory('private')),
 			row('private KB more than with none', growth),
 			row('private bytes each', (run) =>

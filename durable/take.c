@@ -113,8 +113,8 @@ find_run(const struct turn *turn, const char *id, size_t *at)
 }
 
 /*
- * Makes the turn's runs from the rows of turn_begin.  The last row is about
- * the turn; steps and messages come in the order of their workflows.
+ * Makes the turn's runs from the rows of turn_begin: workflows first, then
+ * steps in any order, messages in theirs; the last row is about the turn.
  */
 static void
 load(struct turn *turn, const struct db_rows *rows)

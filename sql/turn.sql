@@ -227,9 +227,8 @@ begin
     select 'step'::text, o.workflow_uuid, o.function_id, o.function_name,
         o.output, o.error, o.serialization, o.child_workflow_id,
         o.started_at_epoch_ms, o.completed_at_epoch_ms
-    from unnest(taken) with ordinality as t (id, place)
-    join dbos.operation_outputs as o on o.workflow_uuid = t.id
-    order by t.place, o.function_id;
+    from unnest(taken) as t (id)
+    join dbos.operation_outputs as o on o.workflow_uuid = t.id;
 
     return query
     select 'message'::text, n.destination_uuid, null::int, n.topic, n.message,
