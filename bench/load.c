@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define KEY          "load-%016llx-%lld" /* run and number */
 #define ANSWER_MAX   4096
 #define RETRY_US     INT64_C(50000)
 #define RETRY_PAY_US INT64_C(2000)
@@ -64,7 +65,8 @@ static struct {
 	double rate; /* purchases per second; 0: closed */
 	bool checkouts_only;
 	bool json;
-	const char *pay; /* for this checkout, and nothing else */
+	const char *pay;    /* for this checkout, and nothing else */
+	FILE *acknowledged; /* the log of answers, or NULL */
 	int64_t retry_us;
 } config = { .clients = 64, .seconds = 10, .retry_us = RETRY_US };
 
@@ -153,7 +155,7 @@ send_request(struct client *client)
 	int len;
 
 	if (client->stage == STAGE_CHECKOUT)
-		snprintf(path, sizeof(path), "/checkout/load-%016llx-%lld",
+		snprintf(path, sizeof(path), "/checkout/" KEY,
 		    (unsigned long long)run_id, (long long)client->key);
 	else
 		snprintf(path, sizeof(path), "/payment_webhook/%s/paid",
@@ -207,6 +209,20 @@ is_number(const char *text)
 	return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
 }
 
+/* A line of the log: what was asked for, and the answer. */
+static void
+log_answer(const struct client *client, const char *body)
+{
+	if (config.acknowledged == NULL)
+		return;
+	if (client->stage == STAGE_CHECKOUT)
+		fprintf(config.acknowledged, "checkout\t" KEY "\t\t%s\n",
+		    (unsigned long long)run_id, (long long)client->key, body);
+	else
+		fprintf(config.acknowledged, "payment\t%s\tpaid\t%s\n",
+		    client->payment, body);
+}
+
 /* Checks a whole answer and goes on. */
 static void
 take_answer(struct client *client, int status, const char *body)
@@ -223,6 +239,7 @@ take_answer(struct client *client, int status, const char *body)
 		fail(client, status, body);
 		return;
 	}
+	log_answer(client, body);
 	note(&series[client->stage],
 	    us -
 		(client->stage == STAGE_CHECKOUT ? client->purchase_us
@@ -408,10 +425,11 @@ static void __attribute__((noreturn)) usage(int status)
 {
 	fputs(
 	    "usage: load [--port N] [--clients N] [--seconds N] [--rate N]\n"
-	    "            [--checkouts] [--json]\n"
+	    "            [--checkouts] [--json] [--acknowledged FILE]\n"
 	    "       load [--port N] --pay ID\n"
 	    "Buys widgets from the store on 127.0.0.1:PORT (8080).  Raise the\n"
-	    "inventory before: it sells out.\n",
+	    "inventory before: it sells out.  What is answered is added to\n"
+	    "the file, for widget-store-audit.\n",
 	    status == 0 ? stdout : stderr);
 	exit(status);
 }
@@ -427,6 +445,7 @@ read_options(int argc, char *argv[])
 		{ "checkouts", no_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "pay", required_argument, NULL, 'y' },
+		{ "acknowledged", required_argument, NULL, 'a' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
 	int option, port = 8080;
 
@@ -454,6 +473,13 @@ read_options(int argc, char *argv[])
 			config.pay = optarg;
 			config.clients = 1;
 			config.retry_us = RETRY_PAY_US;
+			break;
+		case 'a':
+			config.acknowledged = fopen(optarg, "a");
+			if (config.acknowledged == NULL)
+				die("cannot open '%s': %s", optarg,
+				    strerror(errno));
+			setvbuf(config.acknowledged, NULL, _IOLBF, 0);
 			break;
 		case 'h':
 			usage(0);

@@ -44,6 +44,18 @@ comment on column store.orders.last_update_time is
 comment on column store.orders.progress_remaining is
     'Steps left until a paid order is dispatched.';
 
+create table if not exists store.restocks (
+    restocked_at timestamptz not null default clock_timestamp(),
+    product_id int not null,
+    added int not null
+);
+comment on table store.restocks is
+    'Every restocking, so that the books can account for the stock.';
+comment on column store.restocks.restocked_at is 'When.';
+comment on column store.restocks.product_id is 'Of which product.';
+comment on column store.restocks.added is
+    'How many; less than none when there were more than a hundred.';
+
 insert into store.products (product_id, product, description, inventory, price)
 values (1, 'Premium Quality Widget',
     'Enhance your productivity with our top-rated widgets!', 100, 99.99)
@@ -226,14 +238,28 @@ comment on function store.orders_json(int, int) is
 
 create or replace function store.restock()
 returns void
-language sql
-volatile
+language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    update store.products
-    set inventory = 100;
-end;
+as $$
+declare
+    product record;
+begin
+    for product in
+        select p.product_id, p.inventory
+        from store.products as p
+        where p.inventory <> 100
+        order by p.product_id
+        for update
+    loop
+        update store.products as p
+        set inventory = 100
+        where p.product_id = product.product_id;
+        insert into store.restocks (product_id, added)
+        values (product.product_id, 100 - product.inventory);
+    end loop;
+end
+$$;
 comment on function store.restock() is 'Fills the stock up to 100.';
 
 create or replace function store.crash_executor()

@@ -4,13 +4,13 @@
 -- the orders say, what the stock says and what the journals of the workflows
 -- say must be the same, at any moment, however often whatever has died.
 --
---	psql -XAt -v stock=100 -v settled=1 -f books.sql
+--	psql -XAt -v stock=100 -v settled=1 -f audit.sql
 --
--- stock, when given, is what there was before the first checkout; nobody
--- may have restocked since.  settled, when given, means that nothing is
--- supposed to be under way any more.  Run by a role that may read schemas
--- dbos, durable and store.  Columns: what is wrong, of which order or
--- workflow, and details.
+-- stock, when given, is what there was before the first checkout and the first
+-- restocking.  settled, when given, means that nothing is supposed to be under
+-- way any more.  It reads schemas dbos, durable and store, and writes nothing;
+-- widget-store-audit runs it in one snapshot.  Columns: what is wrong, of which
+-- order or workflow, and details.
 
 \if :{?stock}
 \else
@@ -194,7 +194,10 @@ from store.products as p
 join (
     select :stock::int - count(*) filter (where s.name = 'reserve_inventory'
             and s.output = 'true')
-        + count(*) filter (where s.name = 'undo_reserve_inventory') as should
+        + count(*) filter (where s.name = 'undo_reserve_inventory') + (
+            select coalesce(sum(r.added), 0)
+            from store.restocks as r
+            where r.product_id = 1) as should
     from steps as s
     where s.effective) as r on r.should <> p.inventory
 where p.product_id = 1
@@ -300,6 +303,17 @@ from workflows as w
 where w.status = 'PENDING'
     and not exists (
         select from durable.waits as x where x.workflow_uuid = w.id)
+union all
+select 'nothing it waits for can come', x.workflow_uuid,
+    x.kind || ' of ' || x.target
+from durable.waits as x
+where x.kind in ('event', 'result')
+    and not exists (
+        select from dbos.workflow_status as s where s.workflow_uuid = x.target)
+union all
+select 'due and not run for a minute', x.workflow_uuid, x.type
+from durable.waits as x
+where x.wake_at < (extract(epoch from now()) - 60) * 1000
 union all
 select 'waits and is not pending', x.workflow_uuid,
     coalesce(s.status, 'does not exist')
