@@ -50,6 +50,8 @@ main(int argc, char *argv[])
 		    "shown with the workflows; the host's name" },
 		{ "allow-crash", OPTION_YES_NO, &allow_crash, 0, 0,
 		    "die when the crash button is pressed" },
+		{ "machine-room", OPTION_YES_NO, &engine.machine_room, 0, 0,
+		    "note who runs what, for the web's machine room" },
 		{ .name = NULL }
 	};
 

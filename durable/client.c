@@ -47,7 +47,7 @@ call_leave(struct call *call)
 
 struct client *
 client_open(const char *conninfo, const char *application_name,
-    const char *application)
+    const char *application, const struct room_member *member)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
@@ -56,6 +56,7 @@ client_open(const char *conninfo, const char *application_name,
 	client->conninfo = conninfo;
 	client->application_name = application_name;
 	client->application = application;
+	client->member = member;
 	client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	client->give_up_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	TAILQ_INIT(&client->queue);

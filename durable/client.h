@@ -14,6 +14,7 @@
 
 struct arena;
 struct client;
+struct room_member;
 
 enum client_outcome {
 	CLIENT_ANSWERED,   /* value holds the answer */
@@ -60,10 +61,11 @@ struct client_stats {
  * Makes a client and starts its courier, which connects by itself and goes on
  * trying.  application_name shows in pg_stat_activity; application is the
  * owner of the workflows that are started (application_name in the system
- * database).  All three must outlive the client.
+ * database); member, unless NULL, enters the machine room with the
+ * connection.  All four must outlive the client.
  */
 struct client *client_open(const char *conninfo, const char *application_name,
-    const char *application);
+    const char *application, const struct room_member *member);
 
 /*
  * Ends the courier and frees the client.  Nobody may be in a call.

@@ -16,6 +16,7 @@
 #include "arena.h"
 #include "log.h"
 #include "monotonic.h"
+#include "room.h"
 #include "schema.h"
 
 /* Notifications are hints; this is how long one that is lost may delay. */
@@ -313,6 +314,12 @@ connect_to_database(struct courier *courier)
 		db_disconnect(courier->db);
 		return;
 	}
+	if (courier->client->member != NULL &&
+	    !room_enter(courier->db, courier->client->member)) {
+		note_failure(courier);
+		db_disconnect(courier->db);
+		return;
+	}
 	if (courier->complained)
 		log_info("the database is back");
 	courier->complained = false;
@@ -415,6 +422,8 @@ free_courier(struct courier *courier)
 	size_t i;
 
 	answer_all_away(courier);
+	if (courier->client->member != NULL)
+		room_leave(courier->db, courier->client->member);
 	for (i = 0; i < COURIER_COLUMNS; i++)
 		strbuf_free(&courier->columns[i]);
 	db_free(courier->db);

@@ -61,6 +61,7 @@ struct client {
 	const char *conninfo;
 	const char *application_name;
 	const char *application;
+	const struct room_member *member; /* NULL: nobody watches */
 	pthread_t courier;
 	int wake_fd;    /* eventfd: the courier has news */
 	int give_up_fd; /* eventfd: the courier has given up */

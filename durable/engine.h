@@ -29,6 +29,11 @@ struct engine {
 	 * demonstrations; NULL for none.
 	 */
 	const char *crash_channel;
+	/*
+	 * Whether the workers enter the machine room, and note with each turn
+	 * who made it; it costs a statement a turn.
+	 */
+	bool machine_room;
 };
 
 /* The queue that resumed and forked workflows come back on. */

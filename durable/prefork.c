@@ -27,7 +27,9 @@ struct slot {
 	bool after_crash;
 	int pause_ms; /* before the next fork */
 	int64_t born_ms;
-	int64_t due_ms; /* when to fork, if there is nobody */
+	int64_t due_ms;       /* when to fork, if there is nobody */
+	int deaths, dead_pid; /* see struct prefork_worker */
+	int64_t died_ms;
 };
 
 struct master {
@@ -39,9 +41,19 @@ struct master {
 	sigset_t inherited; /* the mask of the process that called */
 	bool stopping;
 	int status;
+	int64_t started_ms; /* since the epoch */
 };
 
 static volatile sig_atomic_t asked_to_stop;
+
+static int64_t
+epoch_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 bool
 prefork_stopping(void)
@@ -93,10 +105,17 @@ start_worker(struct master *master, int number, int64_t now_ms)
 {
 	struct slot *slot = &master->slots[number];
 	struct prefork_worker self = { .slot = number,
-		.after_crash = slot->after_crash };
+		.after_crash = slot->after_crash,
+		.master_pid = (int)getpid(),
+		.started_ms = epoch_ms(),
+		.master_started_ms = master->started_ms,
+		.deaths = slot->deaths,
+		.dead_pid = slot->dead_pid,
+		.died_ms = slot->died_ms };
 	pid_t master_pid = getpid(), pid = fork();
 
 	if (pid == 0) {
+		self.pid = (int)getpid();
 		become_worker(master, &self, master_pid);
 		exit(master->worker(&self, master->arg));
 	}
@@ -145,8 +164,13 @@ bury(struct master *master, struct slot *slot, int how)
 	else if (!gave_up && WEXITSTATUS(how) != 0)
 		log_warning("worker %d ended with status %d", (int)slot->pid,
 		    WEXITSTATUS(how));
-	slot->pid = 0;
 	slot->after_crash = WIFSIGNALED(how) || WEXITSTATUS(how) != 0;
+	if (slot->after_crash && !gave_up) {
+		slot->deaths++;
+		slot->dead_pid = (int)slot->pid;
+		slot->died_ms = epoch_ms();
+	}
+	slot->pid = 0;
 	plan_successor(slot, monotonic_ms());
 	if (gave_up && !master->stopping) {
 		master->status = PREFORK_EXIT_GIVE_UP;
@@ -222,6 +246,7 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 	struct master master = { .count = count,
 		.worker = worker,
 		.arg = arg,
+		.started_ms = epoch_ms(),
 		.slots = calloc((size_t)count, sizeof(*master.slots)) };
 	int i;
 

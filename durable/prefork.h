@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* A worker's exit status that tells the master to give up: no restart helps. */
 #define PREFORK_EXIT_GIVE_UP 3
@@ -24,6 +25,18 @@ struct prefork_worker {
 	 * the one before the master ended is not known.
 	 */
 	bool after_crash;
+	/*
+	 * The worker and its master: process ids, and when they were made, in
+	 * milliseconds since the epoch.
+	 */
+	int pid, master_pid;
+	int64_t started_ms, master_started_ms;
+	/*
+	 * How many processes have died in this slot without having been asked
+	 * to, under this master; which was the last one, and when that was.
+	 */
+	int deaths, dead_pid;
+	int64_t died_ms;
 	/*
 	 * What to wait with (ppoll, pselect): SIGTERM is blocked in a worker
 	 * but for these waits.

@@ -221,12 +221,29 @@ pass(const struct turn *turn, const char *point)
 		seam(point);
 }
 
+/* Notes which process ran these workflows: all that the turn ran. */
+static void
+queue_runs(struct turn *turn)
+{
+	struct strbuf ids = { 0 };
+	const char *param;
+	size_t i;
+
+	for (i = 0; i < turn->count; i++)
+		strbuf_add_element(&ids, turn->runs[i]->id);
+	param = strbuf_end_array(&ids);
+	db_queue(turn->db, "select durable.turn_runs($1)", 1, &param);
+	strbuf_free(&ids);
+}
+
 /* Writes everything and commits, in one round trip with the hints. */
 static bool
 commit(struct turn *turn)
 {
 	round_queue(turn->round, turn->arena, turn->db);
 	outbox_queue(turn->outbox, turn->db);
+	if (turn->engine->machine_room && turn->count > 0)
+		queue_runs(turn);
 	pass(turn, "before-commit");
 	db_queue(turn->db, "commit", 0, NULL);
 	db_sync(turn->db);

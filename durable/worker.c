@@ -18,6 +18,7 @@
 #include "log.h"
 #include "monotonic.h"
 #include "prefork.h"
+#include "room.h"
 #include "schema.h"
 #include "strbuf.h"
 #include "turn.h"
@@ -50,6 +51,7 @@ static const char setup[] = "set lock_timeout = '1s';"
 struct worker {
 	const struct engine *engine;
 	const struct prefork_worker *self;
+	struct room_member member;
 	struct db *db;
 	struct turn *turn;
 	struct arena *arena; /* of one step of the loop */
@@ -113,6 +115,14 @@ complain(struct worker *worker)
 	worker->complained = true;
 }
 
+/* Drops a connection that is of no use; the loop makes a new one. */
+static void
+lose_connection(struct worker *worker)
+{
+	complain(worker);
+	db_disconnect(worker->db);
+}
+
 /* Tells the database which version and queues this daemon serves. */
 static bool
 register_engine(struct worker *worker)
@@ -164,6 +174,11 @@ connect_to_database(struct worker *worker)
 		complain(worker);
 		return NOT_CONNECTED;
 	}
+	if (worker->engine->machine_room &&
+	    !room_enter(worker->db, &worker->member)) {
+		lose_connection(worker);
+		return NOT_CONNECTED;
+	}
 	if (worker->complained)
 		log_info("the database is back");
 	worker->complained = false;
@@ -176,14 +191,6 @@ be_wary(struct worker *worker)
 {
 	worker->wary = true;
 	worker->wary_until_ms = monotonic_ms() + WARY_MS;
-}
-
-/* Drops a connection that is of no use; the loop makes a new one. */
-static void
-lose_connection(struct worker *worker)
-{
-	complain(worker);
-	db_disconnect(worker->db);
 }
 
 /* Reads what has arrived; returns whether there was a hint. */
@@ -405,6 +412,7 @@ engine_work(struct prefork_worker *self, void *arg)
 {
 	struct worker worker = { .engine = arg,
 		.self = self,
+		.member = { .program = "daemon", .self = self },
 		.backoff_ms = BACKOFF_MIN_MS,
 		.safety_interval_ms = self->slot == 0 ? SAFETY_INTERVAL_MS
 						      : OTHERS_INTERVAL_MS,
@@ -434,6 +442,8 @@ engine_work(struct prefork_worker *self, void *arg)
 		    db_connected(worker.db))
 			wait_for(&worker, db_fd(worker.db), idle_ms);
 	}
+	if (worker.engine->machine_room)
+		room_leave(worker.db, &worker.member);
 	turn_free(worker.turn);
 	db_free(worker.db);
 	arena_free(worker.arena);

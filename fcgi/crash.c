@@ -68,29 +68,52 @@ crash_executor(struct http_request *request, const struct site *site,
  * Over a connection of its own: the courier repeats what is lost with the
  * connection, and the answer to this is that the connection is lost.
  */
+static enum db_outcome
+crash_server(const struct site *site)
+{
+	struct db *db = db_new(site->conninfo, "widget-store crash button");
+	enum db_outcome outcome = DB_RETRY;
+
+	if (db_connect(db, "set statement_timeout = '5s'")) {
+		db_queue(db, ask_database, 0, NULL);
+		outcome = db_finish(db);
+	}
+	db_free(db);
+	return outcome;
+}
+
 void
 crash_database(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	enum db_outcome outcome = DB_LOST;
-	struct db *db;
-
 	(void)segments;
 	if (!is_allowed(request, site))
 		return;
-	db = db_new(site->conninfo, "widget-store crash button");
-	if (!db_connect(db, "set statement_timeout = '5s'")) {
+	switch (crash_server(site)) {
+	case DB_LOST:
+		http_answer(request, 200, "application/json", "null");
+		break;
+	case DB_RETRY:
 		http_try_again(request,
 		    "The database is not available, try again");
-	} else {
-		db_queue(db, ask_database, 0, NULL);
-		outcome = db_finish(db);
-		if (outcome == DB_LOST)
-			http_answer(request, 200, "application/json", "null");
-		else
-			http_error(request, 404,
-			    "The database is not "
-			    "installed with --allow-crash");
+		break;
+	case DB_DONE:
+	case DB_REFUSED:
+		http_error(request, 404,
+		    "The database is not installed with --allow-crash");
+		break;
 	}
-	db_free(db);
+}
+
+/* What cannot be reached has crashed already, or never will. */
+void
+crash_everything(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	(void)segments;
+	if (!is_allowed(request, site))
+		return;
+	client_query(site->client, request->arena, ask_executor, NULL, NULL);
+	crash_server(site);
+	die();
 }

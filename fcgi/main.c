@@ -51,6 +51,8 @@ main(int argc, char *argv[])
 		    600000, "how long a request waits for its workflow" },
 		{ "allow-crash", OPTION_YES_NO, &serve.allow_crash, 0, 0,
 		    "whether the crash button works" },
+		{ "machine-room", OPTION_YES_NO, &serve.machine_room, 0, 0,
+		    "whether one can watch processes and workflows" },
 		{ .name = NULL }
 	};
 	int status;

@@ -63,6 +63,8 @@ orders_get_one(struct http_request *request, const struct site *site,
 		return;
 	}
 	answer = client_query(site->client, request->arena,
-	    "select store.order_json($1)", segments[0], NULL);
+	    site->machine_room ? "select store.watched_order_json($1)"
+			       : "select store.order_json($1)",
+	    segments[0], NULL);
 	answer_with_json(request, &answer, &texts);
 }

@@ -24,11 +24,16 @@ route_handler product_restock;
 route_handler orders_get;
 route_handler orders_get_one;
 
+/* room.c: what there is to watch, when that is allowed. */
+route_handler room_get_processes;
+route_handler room_get_workflow;
+
 /* crash.c: what a demonstration may break, when that is allowed. */
 route_handler crash_all;
 route_handler crash_web;
 route_handler crash_executor;
 route_handler crash_database;
+route_handler crash_everything;
 
 /* health.c */
 route_handler health_get;

@@ -21,6 +21,7 @@
 #include "metrics.h"
 #include "monotonic.h"
 #include "prefork.h"
+#include "room.h"
 #include "routes.h"
 #include "site.h"
 
@@ -187,12 +188,14 @@ serve_work(struct prefork_worker *self, void *arg)
 		    /* Some are left for those who only read. */
 		    .waiting_max = serve->threads - serve->threads / 8,
 		    .wait_timeout_ms = serve->wait_timeout_ms,
-		    .allow_crash = serve->allow_crash },
+		    .allow_crash = serve->allow_crash,
+		    .machine_room = serve->machine_room },
 		.listen_fd = serve->listen_fd,
 		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.turn = PTHREAD_MUTEX_INITIALIZER,
 		.threads = calloc((size_t)serve->threads, sizeof(pthread_t))
 	};
+	const struct room_member member = { .program = "web", .self = self };
 	int status = 1;
 
 	if (worker.stop_fd < 0 || worker.threads == NULL)
@@ -200,7 +203,7 @@ serve_work(struct prefork_worker *self, void *arg)
 	metrics_enter(serve->metrics, self->slot);
 	http_init();
 	worker.site.client = client_open(serve->conninfo, "widget-store web",
-	    "widget-store");
+	    "widget-store", serve->machine_room ? &member : NULL);
 	if (start_threads(&worker, serve->threads))
 		status = wait_for_stop(&worker, self);
 	stop_threads(&worker);

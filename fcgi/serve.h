@@ -17,6 +17,7 @@ struct serve {
 	int threads;         /* of a worker */
 	int wait_timeout_ms; /* for an event */
 	bool allow_crash;
+	bool machine_room;
 	struct metrics *metrics;
 };
 

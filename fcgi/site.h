@@ -18,6 +18,7 @@ struct site {
 	int waiting_max; /* requests of this worker that wait */
 	int wait_timeout_ms;
 	bool allow_crash;
+	bool machine_room;
 };
 
 #endif

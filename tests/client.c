@@ -328,7 +328,7 @@ static void
 test_away(void)
 {
 	struct client *nowhere = client_open("host=/nonexistent", "test web",
-	    "test");
+	    "test", NULL);
 	time_t begin = time(NULL);
 
 	is_int(client_query(nowhere, arena, "select 1", NULL, NULL).outcome,
@@ -350,7 +350,7 @@ main(void)
 		diag("%s", db_last_error(db)->message);
 		return 1;
 	}
-	client = client_open(WEB, "test web", "test");
+	client = client_open(WEB, "test web", "test", NULL);
 	test_events();
 	test_formats();
 	test_conflict();
