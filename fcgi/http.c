@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <json-c/json_object.h>
 
@@ -256,13 +257,27 @@ has_already(const struct http_request *request, const char *tag)
 	    (strcmp(wanted, "*") == 0 || strstr(wanted, tag) != NULL);
 }
 
+/*
+ * For how long a shared cache may take the answer for the truth: nginx to the
+ * end of this second, before it reads the other header, which gives it one
+ * more for who asks while somebody fetches the next answer.
+ */
+static void
+add_freshness(struct http_request *request)
+{
+	http_header(request, "X-Accel-Expires",
+	    arena_printf(request->arena, "@%lld", (long long)time(NULL)));
+	http_header(request, "Cache-Control",
+	    "no-cache, stale-while-revalidate=1");
+}
+
 void
 http_json(struct http_request *request, const char *json)
 {
 	const char *tag = make_tag(request->arena, json);
 
 	http_header(request, "Content-Type", "application/json");
-	http_header(request, "Cache-Control", "no-cache");
+	add_freshness(request);
 	http_header(request, "ETag", tag);
 	put(request, has_already(request, tag) ? 304 : 200, json);
 }

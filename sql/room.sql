@@ -342,8 +342,8 @@ end
 $$;
 comment on function durable.room_enter(text, text, int, int, bigint, int,
     bigint, int, int, bigint, int) is
-    'A worker has connected: notes it, its master and the server (whose pid is '
-    '0 when it is not known), and counts who has died since the last one did.';
+    'A worker has connected: notes it, its master and the server (its pid is 0 '
+    'when it is not known), and counts who has died since the last one did.';
 
 create or replace function durable.room_leave(orphan boolean)
 returns void
@@ -392,9 +392,8 @@ create table if not exists durable.runs (
     finished boolean not null
 );
 comment on table durable.runs is
-    'Which process ran a workflow, from when until when; written in the turn''s '
-    'transaction, so that a turn that crashed left none.  The last 200000 are '
-    'kept.';
+    'Which process ran a workflow, from when until when; written in the turn, '
+    'so that one that crashed left none.  The last 200000 are kept.';
 comment on column durable.runs.run_id is 'In the order of their writing.';
 comment on column durable.runs.workflow_uuid is 'The workflow.';
 comment on column durable.runs.host is 'Where the process was.';
@@ -456,138 +455,149 @@ comment on function durable.turn_runs(text[]) is
 
 create or replace function durable.workflow_json(id text)
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    with runs as (
-        select r.*, row_number() over (order by r.run_id) - 1 as place
-        from durable.runs as r
-        join dbos.workflow_status as s on s.workflow_uuid = r.workflow_uuid
-        where r.workflow_uuid = id
-            -- Not of an earlier workflow of this id that was deleted.
-            and r.ended_ms >= s.created_at
-    )
-    select json_build_object(
-        'workflow_id', s.workflow_uuid,
-        'name', s.name,
-        'status', s.status,
-        'created_ms', s.created_at,
-        'updated_ms', s.updated_at,
-        'parent_id', s.parent_workflow_id,
-        'waits_for', (
-            select json_build_object('what', w.kind,
-                -- Who waits for a result waits for as long as it takes.
-                'until_ms', case when w.kind <> 'result' then w.wake_at end)
-            from durable.waits as w
-            where w.workflow_uuid = s.workflow_uuid),
-        'steps', (
-            select coalesce(json_agg(json_build_object(
-                'function_id', o.function_id,
-                'name', o.function_name,
-                'started_ms', o.started_at_epoch_ms,
-                'completed_ms', o.completed_at_epoch_ms,
-                'child_id', o.child_workflow_id,
-                'error', o.error is not null,
-                'run', (
-                    select max(r.place)
-                    from runs as r
-                    where o.function_id = any (r.steps)))
-                order by o.function_id), '[]')
-            from dbos.operation_outputs as o
-            where o.workflow_uuid = s.workflow_uuid),
-        'runs', (
-            select coalesce(json_agg(json_build_object(
-                'host', r.host,
-                'pid', r.pid,
-                'began_ms', r.began_ms,
-                'ended_ms', r.ended_ms,
-                'first_function_id',
-                    coalesce(r.steps[1], r.next_function_id),
-                'next_function_id', r.next_function_id,
-                'end', case when r.finished then 'finished'
-                    else 'suspended' end)
-                order by r.run_id), '[]')
-            from runs as r),
-        'children', (
-            select coalesce(json_agg(c.workflow_uuid
-                order by c.created_at, c.workflow_uuid), '[]')
-            from dbos.workflow_status as c
-            where c.parent_workflow_id = s.workflow_uuid))::text
-    from dbos.workflow_status as s
-    where s.workflow_uuid = id;
-end;
+as $$
+begin
+    return (
+        with runs as (
+            select r.*, row_number() over (order by r.run_id) - 1 as place
+            from durable.runs as r
+            join dbos.workflow_status as s on s.workflow_uuid = r.workflow_uuid
+            where r.workflow_uuid = id
+                -- Not of an earlier workflow of this id that was deleted.
+                and r.ended_ms >= s.created_at
+        )
+        select json_build_object(
+            'workflow_id', s.workflow_uuid,
+            'name', s.name,
+            'status', s.status,
+            'created_ms', s.created_at,
+            'updated_ms', s.updated_at,
+            'parent_id', s.parent_workflow_id,
+            'waits_for', (
+                select json_build_object('what', w.kind,
+                    -- Who waits for a result waits for as long as it takes.
+                    'until_ms', case when w.kind <> 'result'
+                        then w.wake_at end)
+                from durable.waits as w
+                where w.workflow_uuid = s.workflow_uuid),
+            'steps', (
+                select coalesce(json_agg(json_build_object(
+                    'function_id', o.function_id,
+                    'name', o.function_name,
+                    'started_ms', o.started_at_epoch_ms,
+                    'completed_ms', o.completed_at_epoch_ms,
+                    'child_id', o.child_workflow_id,
+                    'error', o.error is not null,
+                    'run', (
+                        select max(r.place)
+                        from runs as r
+                        where o.function_id = any (r.steps)))
+                    order by o.function_id), '[]')
+                from dbos.operation_outputs as o
+                where o.workflow_uuid = s.workflow_uuid),
+            'runs', (
+                select coalesce(json_agg(json_build_object(
+                    'host', r.host,
+                    'pid', r.pid,
+                    'began_ms', r.began_ms,
+                    'ended_ms', r.ended_ms,
+                    'first_function_id',
+                        coalesce(r.steps[1], r.next_function_id),
+                    'next_function_id', r.next_function_id,
+                    'end', case when r.finished then 'finished'
+                        else 'suspended' end)
+                    order by r.run_id), '[]')
+                from runs as r),
+            'children', (
+                select coalesce(json_agg(c.workflow_uuid
+                    order by c.created_at, c.workflow_uuid), '[]')
+                from dbos.workflow_status as c
+                where c.parent_workflow_id = s.workflow_uuid))::text
+        from dbos.workflow_status as s
+        where s.workflow_uuid = id);
+end
+$$;
 comment on function durable.workflow_json(text) is
     'A workflow, its journal and its runs, as JSON; null when there is none '
     'of this id.';
 
 create or replace function durable.processes_json()
 returns json
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    with living as (
-        select p.*
-        from durable.processes as p
-        where p.state = 'running'
-            and p.master_id is not null
-            and durable.room_present(p.process_id)
-    ),
-    listed as (
-        select l.program, 'worker' as role, l.host, l.slot, l.pid,
-            l.started_ms
-        from living as l
-        union all
-        select p.program, 'master', p.host, p.slot, p.pid, p.started_ms
-        from durable.processes as p
-        where p.process_id in (select l.master_id from living as l)
-        union all
-        select 'postgresql', 'server', s.host, 0, s.pid, greatest(s.began_ms,
-            (extract(epoch from pg_postmaster_start_time()) * 1000)::bigint)
-        from durable.server_life as s
-    )
-    select coalesce(json_agg(json_build_object(
-        'program', p.program,
-        'role', p.role,
-        'host', p.host,
-        'pid', p.pid,
-        'since_ms', p.started_ms,
-        'deaths', (
-            select count(*)
-            from durable.deaths as d
-            where d.program = p.program
-                and d.role = p.role
-                and (d.host = p.host or d.role = 'server')
-                and d.slot = p.slot))
-        order by array_position('{web,daemon,postgresql}', p.program),
-            p.host, p.role, p.slot, p.started_ms), '[]')
-    from listed as p;
-end;
+as $$
+begin
+    return (
+        with living as (
+            select p.*
+            from durable.processes as p
+            where p.state = 'running'
+                and p.master_id is not null
+                and durable.room_present(p.process_id)
+        ),
+        listed as (
+            select l.program, 'worker' as role, l.host, l.slot, l.pid,
+                l.started_ms
+            from living as l
+            union all
+            select p.program, 'master', p.host, p.slot, p.pid, p.started_ms
+            from durable.processes as p
+            where p.process_id in (select l.master_id from living as l)
+            union all
+            select 'postgresql', 'server', s.host, 0, s.pid,
+                greatest(s.began_ms, (extract(epoch
+                    from pg_postmaster_start_time()) * 1000)::bigint)
+            from durable.server_life as s
+        )
+        select coalesce(json_agg(json_build_object(
+            'program', p.program,
+            'role', p.role,
+            'host', p.host,
+            'pid', p.pid,
+            'since_ms', p.started_ms,
+            'deaths', (
+                select count(*)
+                from durable.deaths as d
+                where d.program = p.program
+                    and d.role = p.role
+                    and (d.host = p.host or d.role = 'server')
+                    and d.slot = p.slot))
+            order by array_position('{web,daemon,postgresql}', p.program),
+                p.host, p.role, p.slot, p.started_ms), '[]')
+        from listed as p);
+end
+$$;
 comment on function durable.processes_json() is
     'The processes that live now, as JSON: web, daemon, PostgreSQL.';
 
 create or replace function durable.deaths_json()
 returns json
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select coalesce(json_agg(json_build_object(
-        'program', d.program,
-        'role', d.role,
-        'pid', d.pid,
-        'at_ms', d.at_ms)
-        order by d.at_ms desc, d.death_id desc), '[]')
-    from (
-        select n.*
-        from durable.deaths as n
-        order by n.death_id desc
-        limit 20) as d;
-end;
+as $$
+begin
+    return (
+        select coalesce(json_agg(json_build_object(
+            'program', d.program,
+            'role', d.role,
+            'pid', d.pid,
+            'at_ms', d.at_ms)
+            order by d.at_ms desc, d.death_id desc), '[]')
+        from (
+            select n.*
+            from durable.deaths as n
+            order by n.death_id desc
+            limit 20) as d);
+end
+$$;
 comment on function durable.deaths_json() is
     'The last twenty deaths, newest first, as JSON.';
 
@@ -598,7 +608,7 @@ create table if not exists store.order_workflows (
     workflow_uuid text not null
 );
 comment on table store.order_workflows is
-    'Which checkout made an order, of those that were run with --machine-room.';
+    'Which checkout made an order, of those made with --machine-room.';
 comment on column store.order_workflows.order_id is 'The order.';
 comment on column store.order_workflows.workflow_uuid is
     'The checkout, whose id is also the payment''s.';
@@ -828,21 +838,21 @@ begin
     for update skip locked;
     if found then
         select coalesce(array_agg(n.workflow_uuid), '{}'),
-            case when count(*) >= 100 then max(n.created_at) end
+            case when count(*) >= 50 then max(n.created_at) end
         into ids, place
         from (
             select s.workflow_uuid, s.created_at
             from dbos.workflow_status as s
             where s.created_at > place
             order by s.created_at
-            fetch first 100 rows with ties) as n;
+            fetch first 50 rows with ties) as n;
         select coalesce(array_agg(n.workflow_uuid), '{}')
         into newest
         from (
             select s.workflow_uuid
             from dbos.workflow_status as s
             order by s.created_at desc
-            limit 50) as n;
+            limit 20) as n;
         ids := ids || newest;
         delete from store.lost as l
         where l.workflow_uuid = any (ids)
@@ -880,23 +890,26 @@ begin
 end
 $$;
 comment on function store.audit() is
-    'Looks at the newest 50 workflows and at the next 100 of a round through '
+    'Looks at the newest 20 workflows and at the next 50 of a round through '
     'all of them, and returns what the machine room shows: orders, crashes, '
     'lost, and since when every workflow has been looked at.';
 
 create or replace function store.processes_json()
 returns text
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select json_build_object(
-        'since_ms', (select r.since_ms from durable.room as r),
-        'processes', durable.processes_json(),
-        'deaths', durable.deaths_json(),
-        'totals', store.audit())::text;
-end;
+as $$
+begin
+    return (
+        select json_build_object(
+            'since_ms', (select r.since_ms from durable.room as r),
+            'processes', durable.processes_json(),
+            'deaths', durable.deaths_json(),
+            'totals', store.audit())::text);
+end
+$$;
 comment on function store.processes_json() is
     'What the machine room shows of the store as a whole, as JSON.';
 

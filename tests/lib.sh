@@ -327,6 +327,7 @@ nginx_start() {
 		    -e "s|@STATIC@|$srcdir/static|g" \
 		    -e "s|@SOCKET@|$work/web.sock|g" \
 		    -e "s|@ACCESS_LOG@|$work/access.log widget_store|g" \
+		    -e "s|@CACHE@|$work/nginx/cache|g" \
 		    -e "s|@MIME_TYPES@|/etc/nginx/mime.types|g" \
 		    -e "s|@RUN@|$work/nginx|g" \
 		    "$srcdir/nginx/$file.in" >"$work/nginx/$file"

@@ -21,6 +21,8 @@ struct report {
 	int slot;
 	bool after_crash;
 	bool leaving;
+	int deaths;
+	pid_t dead_pid, master_pid;
 };
 
 static int reports[2];
@@ -31,7 +33,10 @@ tell(const struct prefork_worker *self, bool leaving)
 	const struct report report = { .pid = getpid(),
 		.slot = self->slot,
 		.after_crash = self->after_crash,
-		.leaving = leaving };
+		.leaving = leaving,
+		.deaths = self->deaths,
+		.dead_pid = self->dead_pid,
+		.master_pid = self->master_pid };
 
 	if (write(reports[1], &report, sizeof(report)) != sizeof(report))
 		abort();
@@ -159,10 +164,13 @@ test_restart(void)
 	kill(both[1].pid, SIGKILL);
 	ok(hear(&next) && next.slot == 1 && next.pid != both[1].pid,
 	    "a killed worker is replaced");
-	ok(next.after_crash, "its successor knows");
+	ok(next.after_crash && next.deaths == 1 &&
+		next.dead_pid == both[1].pid && next.master_pid == master,
+	    "its successor knows, and who it was");
 	kill(both[0].pid, SIGTERM);
 	ok(hear(&next) && next.leaving, "a worker that is asked to stop does");
-	ok(hear(&next) && next.slot == 0 && !next.after_crash,
+	ok(hear(&next) && next.slot == 0 && !next.after_crash &&
+		next.deaths == 0,
 	    "its successor knows that it was no crash");
 	kill(next.pid, SIGINT);
 	is_int(end_master(master, SIGTERM), 0, "SIGTERM stops the master");

@@ -47,8 +47,10 @@ create role somebody;
 
 select is(test.executable('widget_store_web'), array['durable.client_events',
     'durable.client_submit', 'durable.daemon_alive', 'durable.metrics',
-    'durable.version', 'store.crash_executor', 'store.order_json',
-    'store.orders_json', 'store.product_json', 'store.restock'],
+    'durable.room_enter', 'durable.room_leave', 'durable.version',
+    'durable.workflow_json', 'store.crash_executor', 'store.order_json',
+    'store.orders_json', 'store.processes_json', 'store.product_json',
+    'store.restock', 'store.watched_order_json'],
     'the web executes what it needs and nothing else');
 select is(test.touchable('widget_store_web'), null, 'it touches no table');
 select is(has_schema_privilege('widget_store_web', 'dbos', 'usage'), false,
@@ -74,10 +76,11 @@ select is(test.as_role('widget_store_web', 'select store.product_json()')
 
 select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name), 'the daemon executes what it needs and nothing else')
-from unnest(array['durable.now_ms', 'durable.register', 'durable.sweep',
+from unnest(array['durable.now_ms', 'durable.register', 'durable.room_enter',
+    'durable.room_leave', 'durable.sweep',
     'durable.turn_attempt', 'durable.turn_begin', 'durable.turn_consumed',
     'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
-    'durable.turn_over', 'durable.turn_start', 'durable.turn_statuses',
+    'durable.turn_over', 'durable.turn_runs', 'durable.turn_start', 'durable.turn_statuses',
     'durable.turn_survived', 'durable.turn_suspect', 'durable.turn_waits',
     'durable.version', 'durable.workflow_event', 'durable.workflow_result',
     'store.create_order', 'store.reserve_inventory',
