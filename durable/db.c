@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection to PostgreSQL in pipeline mode; the only file that knows
- * libpq.
+ * One connection to PostgreSQL in pipeline mode; with connect.c, which makes
+ * it, the only file that knows libpq.
  */
 #include "db.h"
 
@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "arena.h"
+#include "connect.h"
 #include "log.h"
+#include "monotonic.h"
 
 /* Type oids, from PostgreSQL's pg_type.dat: they never change. */
 enum {
@@ -47,6 +49,14 @@ static const char session[] =
     "set tcp_keepalives_interval = 5;"
     "set tcp_keepalives_count = 3;"
     "set tcp_user_timeout = 10000;";
+
+/*
+ * An answer is late after this time: then the server is asked, on another
+ * connection, whether it is there, again and again.  One that is there may
+ * take until GIVE_UP_MS, which is longer than any statement's time-out.
+ */
+#define LATE_MS        1000
+#define GIVE_UP_MS     30000
 
 #define STATEMENTS_MAX 256 /* distinct statements; a power of two */
 
@@ -216,40 +226,67 @@ ignore_notice(void *arg, const PGresult *result)
 	(void)result;
 }
 
-/* Runs statements; PQexec, because pipeline mode comes after them. */
+/*
+ * Waits for the socket, since_ms being when that began.  Returns false, the
+ * connection dropped, when the server is not there any more.  A statement is
+ * never cancelled: one that waits for its commit to reach the standby would be
+ * shown to everybody although it can still be lost.
+ */
+static bool
+wait_for_server(struct db *db, short events, int64_t since_ms)
+{
+	struct pollfd fd = { .fd = PQsocket(db->conn), .events = events };
+
+	if (poll(&fd, 1, LATE_MS) != 0 ||
+	    (monotonic_ms() - since_ms < GIVE_UP_MS && connect_alive(db->conn)))
+		return true;
+	note_error(db, NULL, "the server does not answer");
+	db_disconnect(db);
+	return false;
+}
+
+/* Waits until PQgetResult need not; false: the connection is gone. */
+static bool
+await_answer(struct db *db)
+{
+	int64_t since_ms = monotonic_ms();
+
+	while (PQisBusy(db->conn)) {
+		if (!wait_for_server(db, POLLIN, since_ms))
+			return false;
+		if (!PQconsumeInput(db->conn)) {
+			note_lost(db);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Runs statements; pipeline mode comes after them. */
 static bool
 run_setup(struct db *db, const char *setup)
 {
 	PGresult *result;
-	bool done;
+	bool done = PQsendQuery(db->conn, setup) == 1;
 
-	result = PQexec(db->conn, setup);
-	done = PQresultStatus(result) == PGRES_COMMAND_OK ||
-	    PQresultStatus(result) == PGRES_TUPLES_OK;
 	if (!done)
-		note_result_error(db, result, NULL);
-	PQclear(result);
-	return done;
+		note_lost(db);
+	while (await_answer(db) && (result = PQgetResult(db->conn)) != NULL) {
+		if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
+			note_result_error(db, result, NULL);
+			done = false;
+		}
+		PQclear(result);
+	}
+	return done && db_connected(db);
 }
 
 bool
 db_connect(struct db *db, const char *setup)
 {
-	/*
-	 * Of a keyword given twice libpq keeps the later: what conninfo says
-	 * (it is expanded in the place of dbname) wins over what is before it.
-	 */
-	const char *const keywords[] = { "connect_timeout", "keepalives_idle",
-		"keepalives_interval", "keepalives_count", "tcp_user_timeout",
-		"dbname", "application_name", "client_encoding", NULL };
-	const char *const values[] = { "5", "10", "5", "3", "10000",
-		db->conninfo, db->application_name, "UTF8", NULL };
-
 	db_disconnect(db);
 	clear_error(db);
-	db->conn = PQconnectdbParams(keywords, values, 1);
-	if (db->conn == NULL)
-		abort();
+	db->conn = connect_open(db->conninfo, db->application_name);
 	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
 	if (PQstatus(db->conn) != CONNECTION_OK) {
 		note_lost(db);
@@ -370,16 +407,13 @@ db_sync(struct db *db)
 static bool
 flush(struct db *db)
 {
+	int64_t since_ms = monotonic_ms();
 	int left;
 
-	while ((left = PQflush(db->conn)) == 1) {
-		struct pollfd fd = { .fd = PQsocket(db->conn),
-			.events = POLLIN | POLLOUT };
-
-		if (poll(&fd, 1, -1) > 0 && fd.revents & POLLIN &&
+	while ((left = PQflush(db->conn)) == 1)
+		if (!wait_for_server(db, POLLIN | POLLOUT, since_ms) ||
 		    !PQconsumeInput(db->conn))
 			return false;
-	}
 	return left == 0;
 }
 
@@ -390,7 +424,7 @@ flush(struct db *db)
 static PGresult *
 take_answer(struct db *db, const struct expected *expected)
 {
-	PGresult *result = PQgetResult(db->conn);
+	PGresult *result = await_answer(db) ? PQgetResult(db->conn) : NULL;
 	ExecStatusType status = PQresultStatus(result);
 	bool done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 
@@ -401,7 +435,7 @@ take_answer(struct db *db, const struct expected *expected)
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
 	/* A statement's result is followed by NULL, a sync is not. */
-	if (expected->kind != EXPECT_SYNC && result != NULL)
+	if (expected->kind != EXPECT_SYNC && result != NULL && await_answer(db))
 		PQclear(PQgetResult(db->conn));
 	if (done && expected->kind == EXPECT_RESULT)
 		return result;

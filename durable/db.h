@@ -58,9 +58,10 @@ struct db *db_new(const char *conninfo, const char *application_name);
 void db_free(struct db *db);
 
 /*
- * Connects, blocking for at most five seconds an address, and runs setup (a
- * semicolon-separated list of statements such as SET and LISTEN, or NULL).
- * Returns false when that fails; db_last_error says why.
+ * Connects to the primary, blocking for at most five seconds (connect_open
+ * says which of several hosts that is), and runs setup (a semicolon-separated
+ * list of statements such as SET and LISTEN, or NULL).  Returns false when
+ * that fails; db_last_error says why.
  */
 bool db_connect(struct db *db, const char *setup);
 
