@@ -747,8 +747,10 @@ begin
         from unnest(ids) as n (id)
         join dbos.workflow_status as s on s.workflow_uuid = n.id
         cross join lateral (
-            select max(p.output::int) filter (
-                    where p.function_name = 'create_order') as order_id,
+            -- Other SDKs write a number as {"json":1}.
+            select max(substring(p.output from '([0-9]{1,10})')::bigint)
+                    filter (where p.function_name = 'create_order')
+                    as order_id,
                 -- A checkout that was not begun has promised nothing yet.
                 s.name = 'dispatch_order_workflow' or s.status = 'SUCCESS'
                     or count(*) > 0 as made,
