@@ -54,7 +54,10 @@ async function tab(number) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   const tags = new Map();
 
-  for (let round = 0, due = start + number * 1000 / count; due < end; round++, due += 1000) {
+  // Tabs that look at the same come at different times, as people do.
+  let due = start + 1000 * (number * 0.618034 % 1);
+
+  for (let round = 0; due < end; round++, due += 1000) {
     const path = paths[round % paths.length].replace("{}", number + 1)
       .replace("{block}", (Math.floor((number + 1) / 20) + 1) * 20);
     const headers = tags.has(path) ? { "If-None-Match": tags.get(path) } : {};
