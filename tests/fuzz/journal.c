@@ -57,6 +57,8 @@ struct turn {
 	struct message messages[MESSAGES_MAX];
 	size_t messages_len;
 	size_t acts; /* statements, events, messages, children, consumed */
+	struct asked asked; /* by a run that left for the answer */
+	const char *asked_sql;
 	bool broken;
 };
 
@@ -122,12 +124,25 @@ expect_params(size_t nparams, const char *const params[])
 }
 
 void
-turn_queue(struct turn *turn, const char *sql, size_t nparams,
-    const char *const params[])
+turn_tell(struct turn *turn, struct workflow *wf,
+    const struct statement *statement)
 {
-	(void)sql;
+	(void)wf;
 	turn->acts++;
-	expect_params(nparams, params);
+	expect_params(statement->nparams, statement->params);
+}
+
+void
+turn_ask(struct turn *turn, struct workflow *wf,
+    const struct statement *statement, const struct asked *asked)
+{
+	turn->acts++;
+	expect_params(statement->nparams, statement->params);
+	if (turn->refuses && !turn->alone)
+		break_turn(turn, wf);
+	turn->asked = *asked;
+	turn->asked_sql = statement->sql;
+	run_leave(wf, RUN_READY);
 }
 
 void
@@ -269,20 +284,42 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 	va_end(args);
 }
 
-const char *
+void
 turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct child *child, const struct db_error **refused)
+    const struct asked *asked)
 {
 	json_object *input;
 
-	require(child->id != NULL &&
-		value_decode_argument(turn->arena, child->input, VALUE_PORTABLE,
-		    &input),
+	require(asked->child->id != NULL &&
+		value_decode_argument(turn->arena, asked->child->input,
+		    VALUE_PORTABLE, &input),
 	    "a child's input can be read");
-	if (turn_query(turn, wf, "", 0, NULL, refused) == NULL)
-		return NULL;
+	turn_ask(turn, wf, &(struct statement){ .sql = "" }, asked);
+}
+
+void
+turn_add_child(struct turn *turn, struct workflow *parent,
+    const struct child *child)
+{
+	(void)parent;
+	require(child->id != NULL, "a child has a name");
 	turn->acts++;
-	return turn->rows.type == DB_TYPE_VOID ? "conflict" : "created";
+}
+
+/* Gives the run the answer that it left for. */
+static void
+give_answer(struct turn *turn, struct workflow *wf)
+{
+	struct db_rows rows = turn->rows;
+	struct answer given = { .refused = turn->refuses ? &turn->error : NULL,
+		.rows = answer(&rows, turn->asked_sql) };
+
+	if (turn->asked.child != NULL) {
+		rows.any = true;
+		rows.columns[0] = rows.type == DB_TYPE_VOID ? "conflict"
+							    : "created";
+	}
+	turn->asked.take(wf, &turn->asked, &given);
 }
 
 /* Workflows that make every call there is, as authors make them. */
@@ -330,6 +367,9 @@ steps(struct workflow *wf, json_object *input)
 	wf_catch(wf);
 	value = wf_transaction(wf, "transaction", transaction, NULL);
 	use_error(wf);
+	wf_batch_void(wf, "tell", "select $1", 1, params);
+	wf_log(wf, "%s",
+	    wf_batch_bool(wf, "ask", "select $1", 1, params) ? "yes" : "no");
 	wf_log(wf, "done with %s", params[0]);
 	return json_object_get(value);
 }
@@ -560,6 +600,7 @@ expect_end(const struct workflow *wf, const struct turn *turn)
 		break;
 	case RUN_BROKEN:
 		break;
+	case RUN_READY:
 	case RUN_AGAIN:
 		require(false, "a run ends");
 	}
@@ -582,20 +623,30 @@ expect_same(const struct workflow *one, const struct workflow *other)
 }
 
 static void
+run_to_end(struct turn *turn, struct workflow *wf)
+{
+	run_execute(wf);
+	while (wf->end == RUN_READY) {
+		give_answer(turn, wf);
+		run_execute(wf);
+	}
+}
+
+static void
 try_run(struct turn *turn, struct workflow template)
 {
 	struct workflow first = template, again = template;
 	size_t acts, steps_len;
 
 	load(&first, turn);
-	run_execute(&first);
+	run_to_end(turn, &first);
 	expect_end(&first, turn);
 	if (first.end == RUN_BROKEN)
 		return;
 	acts = turn->acts;
 	steps_len = turn->steps_len;
 	load(&again, turn);
-	run_execute(&again);
+	run_to_end(turn, &again);
 	expect_same(&first, &again);
 	require(turn->acts == acts && turn->steps_len == steps_len,
 	    "a replay does nothing again");

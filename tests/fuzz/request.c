@@ -186,6 +186,7 @@ answer_ok(struct http_request *request, const struct site *site,
 
 route_handler crash_all __attribute__((alias("answer_ok")));
 route_handler crash_web __attribute__((alias("answer_ok")));
+route_handler crash_everything __attribute__((alias("answer_ok")));
 route_handler crash_executor __attribute__((alias("answer_ok")));
 route_handler crash_database __attribute__((alias("answer_ok")));
 route_handler health_get __attribute__((alias("answer_ok")));
