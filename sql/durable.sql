@@ -96,6 +96,14 @@ comment on table durable.arrivals is
 comment on column durable.arrivals.workflow_uuid is
     'The workflow; whoever waits for it or in it is woken.';
 
+create table if not exists durable.clock (
+    latest_ms bigint not null
+);
+comment on table durable.clock is
+    'One row, by which the sweep finds that the clock was put back.';
+comment on column durable.clock.latest_ms is
+    'The time of the database, no more than a minute ago.';
+
 create or replace function durable.now_ms()
 returns bigint
 language sql
@@ -104,6 +112,10 @@ parallel safe
 return (extract(epoch from clock_timestamp()) * 1000)::bigint;
 comment on function durable.now_ms() is
     'The time of the database, in milliseconds since the epoch.';
+
+insert into durable.clock (latest_ms)
+select durable.now_ms()
+where not exists (select from durable.clock);
 
 create or replace function durable.version()
 returns int

@@ -759,6 +759,39 @@ comment on function durable.workflow_result(text) is
 
 -- Once a second, and at a daemon's start.
 
+create or replace function durable.heed_clock()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    former_ms bigint;
+begin
+    select c.latest_ms
+    into former_ms
+    from durable.clock as c;
+    if present_ms between former_ms - 1000 and former_ms + 60000 then
+        return;
+    end if;
+    update durable.clock as c
+    set latest_ms = present_ms
+    where c.latest_ms = former_ms;
+    if found and present_ms < former_ms then
+        -- By the clock before, with the minute that the latest may be old
+        -- and the seconds that a step is held off.
+        update durable.waits as w
+        set wake_at = present_ms
+        where w.wake_at > present_ms
+            and w.wake_at <= former_ms + 60000 + 16000;
+    end if;
+end
+$$;
+comment on function durable.heed_clock() is
+    'When the clock was put back: makes due whatever was due before.  Who '
+    'waits for a time looks at it, and waits on.';
+
 create or replace function durable.sweep(types text[], application text)
 returns void
 language plpgsql
@@ -769,6 +802,7 @@ declare
     arrival text;
     stale text;
 begin
+    perform durable.heed_clock();
     -- A wait without a workflow that could run (its table was truncated,
     -- say) would come up for ever.
     for stale in
@@ -834,8 +868,9 @@ begin
 end
 $$;
 comment on function durable.sweep(text[], text) is
-    'Forgets waits of no workflow, wakes who waits for an arrival that was noted, cancels what is past its '
-    'deadline and enqueues what was delayed.';
+    'Heeds the clock, forgets waits of no workflow, wakes who waits for an '
+    'arrival that was noted, cancels what is past its deadline and enqueues '
+    'what was delayed.';
 
 create or replace function durable.register(
     application text,

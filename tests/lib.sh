@@ -25,6 +25,7 @@ for builddir in "$builddir" "$srcdir/.build/check" "$srcdir/.build/demo" \
 done
 DAEMON=${DAEMON:-$builddir/daemon/widget-stored}
 WEB=${WEB:-$builddir/fcgi/widget-store.fcgi}
+CLOCK=${CLOCK:-$builddir/tests/clock.so}
 PATH=$PATH:/usr/sbin:/sbin
 
 work=$(mktemp -d /tmp/ws-test.XXXXXX) || exit 1
@@ -273,6 +274,35 @@ cluster_crash() {
 		>/dev/null 2>&1
 	wait_for "[ \"\$(pid_of cluster)\" != $before ]" 10
 	cluster_wait
+}
+
+
+# A clock that can be put wrong, by which some of the programs live.
+
+clock_make() {
+	need "$CLOCK"
+	# The server's user may not come to where it was built.
+	cp "$CLOCK" "$work/clock.so"
+	truncate -s 8 "$work/clock"
+}
+
+# by_clock COMMAND...: all that it starts goes by the clock.
+by_clock() {
+	LD_PRELOAD=$work/clock.so CLOCK_OFFSET=$work/clock "$@"
+}
+
+# clock_set SECONDS: by which it is wrong from now on.
+clock_set() {
+	local hex byte bytes=
+
+	hex=$(printf %016x "$1")
+	for byte in 14 12 10 8 6 4 2 0; do
+		bytes+="\\x${hex:byte:2}"
+	done
+	# Eight bytes at once, least significant first.
+	printf '%b' "$bytes" |
+		dd "of=$work/clock" bs=8 conv=notrunc iflag=fullblock \
+			status=none
 }
 
 

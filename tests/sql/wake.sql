@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(49);
+select plan(54);
 
 -- Messages.
 
@@ -226,5 +226,23 @@ select ok(test.is_due('m'), 'the sweep wakes who waits for the message');
 select ok(test.is_due('e'), 'who waits for the event');
 select ok(test.is_due('r'), 'and who waits for the result');
 select is(count(*), 0::bigint, 'once') from durable.arrivals;
+
+-- The clock is put back: what was due by it stays due.
+
+select test.clear();
+select test.waiting('due', 3600000, 'timer'),
+    test.waiting('later', 7200000, 'timer');
+select durable.sweep('{job@1}', 'app');
+select ok(not test.is_due('due'), 'a clock that goes right wakes nobody');
+update durable.clock set latest_ms = durable.now_ms() + 3600000;
+select durable.sweep('{job@1}', 'app');
+select ok(test.is_due('due'), 'what was due by a clock that was put back is');
+select ok(not test.is_due('later'), 'and nothing else');
+select ok(abs(latest_ms - durable.now_ms()) < 1000, 'it is heeded once')
+from durable.clock;
+update durable.clock set latest_ms = durable.now_ms() - 3600000;
+select durable.sweep('{job@1}', 'app');
+select ok(abs(latest_ms - durable.now_ms()) < 1000, 'a clock goes forward')
+from durable.clock;
 
 select finish();
