@@ -360,6 +360,16 @@ run_suspect(struct worker *worker, enum turn_outcome *outcome)
 	return true;
 }
 
+/* What the worker's own statement met, or else what its turn did. */
+static const char *
+why(const struct worker *worker)
+{
+	const struct db_error *own = db_last_error(worker->db);
+
+	return own->outcome != DB_DONE ? own->message
+				       : turn_error(worker->turn)->message;
+}
+
 /*
  * One step of the loop.  Returns for how long nothing will be due, as far as
  * is known.
@@ -393,8 +403,7 @@ work(struct worker *worker)
 		    : turn_due_in_ms(worker->turn, worker->safety_interval_ms);
 	case TURN_REFUSED:
 	case TURN_RETRY:
-		log_warning("a turn is repeated: %s",
-		    turn_error(worker->turn)->message);
+		log_warning("a turn is repeated: %s", why(worker));
 		back_off(worker);
 		return 0;
 	case TURN_LOST:
