@@ -250,6 +250,8 @@ commit(struct turn *turn)
 	outbox_queue_hints(turn->outbox, turn->db);
 	pass(turn, "during-commit");
 	if (db_finish(turn->db) == DB_DONE) {
+		if (turn->tries_blocked)
+			turn->blocked_step = NULL;
 		pass(turn, "after-commit");
 		write_log(turn);
 		return true;
@@ -344,6 +346,7 @@ reset(struct turn *turn)
 	round_reset(turn->round);
 	turn->count = turn->taken = 0;
 	turn->running = NULL;
+	turn->tries_blocked = false;
 	turn->culprits = NULL;
 	turn->lines = NULL;
 	turn->last_line = &turn->lines;

@@ -75,8 +75,7 @@ struct arena *turn_arena(struct turn *turn);
  * Before a step: when its statement was found blocked a moment ago, the run
  * ends here and the workflow waits for a while.
  */
-void
-turn_hold_off(const struct turn *turn, struct workflow *wf, const char *sql);
+void turn_hold_off(struct turn *turn, struct workflow *wf, const char *sql);
 
 /* Lets a statement be sent with the next round trip; nobody wants its answer. */
 void turn_tell(struct turn *turn, struct workflow *wf,

@@ -236,12 +236,17 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 }
 
 void
-turn_hold_off(const struct turn *turn, struct workflow *wf, const char *step)
+turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
 {
-	if (step != turn->blocked_step ||
-	    monotonic_ms() >= turn->blocked_until_ms)
+	int64_t left_ms = turn->blocked_until_ms - monotonic_ms();
+
+	if (step != turn->blocked_step)
 		return;
+	if (left_ms <= 0) {
+		turn->tries_blocked = true;
+		return;
+	}
 	run_suspend(wf,
 	    &(struct wait){ .kind = WAIT_TIMER,
-		.wake_ms = turn_now_ms(turn) + turn->blocked_for_ms });
+		.wake_ms = turn_now_ms(turn) + left_ms });
 }

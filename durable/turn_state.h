@@ -51,6 +51,7 @@ struct turn {
 	const char *blocked_step;
 	int64_t blocked_until_ms; /* on our clock */
 	int64_t blocked_for_ms;
+	bool tries_blocked; /* this turn came to it again */
 	const char **culprits;
 	size_t culprits_count;
 };
