@@ -10,6 +10,9 @@
  * behind its clients' patience.  An answer of 502, 503 or 504 and a lost
  * connection are repeated with the same key, as the page does, and counted.
  *
+ * --answers FILE gets a line for every right answer: when it came, in
+ * milliseconds since the epoch, and how many it took, repetitions included.
+ *
  * --pay ID pays for one checkout that waits, repeating without much patience,
  * and says after how many milliseconds that was answered: how long a store
  * was away.
@@ -45,6 +48,7 @@ struct client {
 	bool sent;           /* a request is on its way */
 	int64_t key;         /* number of the purchase */
 	int64_t purchase_us; /* when it (should have) begun */
+	int64_t stage_us;    /* when the stage was first asked for */
 	int64_t request_us;  /* when this request did */
 	int64_t retry_us;    /* not before this time; 0: no wait */
 	char payment[160];
@@ -67,6 +71,7 @@ static struct {
 	bool json;
 	const char *pay;    /* for this checkout, and nothing else */
 	FILE *acknowledged; /* the log of answers, or NULL */
+	FILE *answers;      /* when each right answer came, or NULL */
 	int64_t retry_us;
 } config = { .clients = 64, .seconds = 10, .retry_us = RETRY_US };
 
@@ -110,6 +115,19 @@ note(struct series *to, int64_t us)
 			die("out of memory");
 	}
 	to->us[to->count++] = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+static void
+note_answer(int64_t took_us)
+{
+	struct timespec now;
+
+	if (config.answers == NULL)
+		return;
+	clock_gettime(CLOCK_REALTIME, &now);
+	fprintf(config.answers, "%lld %lld\n",
+	    (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+	    (long long)took_us / 1000);
 }
 
 static void
@@ -183,6 +201,7 @@ begin_purchase(struct client *client, int64_t should_us)
 	client->key = next_key++;
 	client->purchase_us = should_us;
 	client->stage = STAGE_CHECKOUT;
+	client->stage_us = should_us;
 	send_request(client);
 }
 
@@ -244,6 +263,7 @@ take_answer(struct client *client, int status, const char *body)
 	    us -
 		(client->stage == STAGE_CHECKOUT ? client->purchase_us
 						 : client->request_us));
+	note_answer(us - client->stage_us);
 	if (config.pay != NULL) {
 		printf("%.1f\n", (double)(us - client->purchase_us) / 1000.0);
 		exit(0);
@@ -255,6 +275,7 @@ take_answer(struct client *client, int status, const char *body)
 	}
 	snprintf(client->payment, sizeof(client->payment), "%s", body);
 	client->stage = STAGE_PAYMENT;
+	client->stage_us = us;
 	send_request(client);
 }
 
@@ -426,6 +447,7 @@ static void __attribute__((noreturn)) usage(int status)
 	fputs(
 	    "usage: load [--port N] [--clients N] [--seconds N] [--rate N]\n"
 	    "            [--checkouts] [--json] [--acknowledged FILE]\n"
+	    "            [--answers FILE]\n"
 	    "       load [--port N] --pay ID\n"
 	    "Buys widgets from the store on 127.0.0.1:PORT (8080).  Raise the\n"
 	    "inventory before: it sells out.  What is answered is added to\n"
@@ -444,6 +466,7 @@ read_options(int argc, char *argv[])
 		{ "rate", required_argument, NULL, 'r' },
 		{ "checkouts", no_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "answers", required_argument, NULL, 't' },
 		{ "pay", required_argument, NULL, 'y' },
 		{ "acknowledged", required_argument, NULL, 'a' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 } };
@@ -468,6 +491,12 @@ read_options(int argc, char *argv[])
 			break;
 		case 'j':
 			config.json = true;
+			break;
+		case 't':
+			config.answers = fopen(optarg, "we");
+			if (config.answers == NULL)
+				die("cannot write '%s': %s", optarg,
+				    strerror(errno));
 			break;
 		case 'y':
 			config.pay = optarg;
