@@ -109,7 +109,7 @@ cross join (
     where k.kept and g.quarter = 4) as l
 union all
 select 5, format('bytes per order, %s', f.relation), f.bytes_per_order,
-    l.bytes_per_order, f.bytes_per_order * 1.25 + 128
+    l.bytes_per_order, f.bytes_per_order * 1.25 + 256
 from growth as f
 join growth as l using (relation)
 join kept as k using (relation)
