@@ -663,7 +663,7 @@ comment on function store.watched_order_json(int) is
 -- The books.  store.losses looks at given workflows, and is the rule;
 -- store.audit applies it to the newest workflows and to the next ones of a
 -- round through all of them, so that one look costs a few milliseconds
--- however many there are.  tests/books.sql knows more rules, and takes longer.
+-- however many there are.  audit.sql knows more rules, and takes longer.
 
 create table if not exists store.audits (
     audit_id int not null default 1
