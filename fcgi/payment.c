@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * POST /payment_webhook/{payment}/{status}: tells the checkout workflow how
- * its payment ended, once, and answers with the order.
+ * GET /payment/{payment}: which order it is for, and until when it can be
+ * paid.  POST /payment_webhook/{payment}/{status}: tells the checkout workflow
+ * how its payment ended, once, and answers with the order.
  */
 #include "answer.h"
 #include "arena.h"
@@ -34,4 +35,18 @@ payment_post(struct http_request *request, const struct site *site,
 		return;
 	answer = client_send(site->client, request->arena, &send);
 	answer_with_event(request, &answer, &texts);
+}
+
+void
+payment_get(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	static const struct answer_texts texts = {
+		.nothing = "Unknown payment"
+	};
+	struct client_answer answer;
+
+	answer = client_query(site->client, request->arena,
+	    "select store.payment_json($1)", segments[0], NULL);
+	answer_with_json(request, &answer, &texts);
 }

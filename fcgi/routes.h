@@ -15,6 +15,7 @@ route_handler checkout_post;
 
 /* payment.c: what the payment provider says of a payment. */
 route_handler payment_post;
+route_handler payment_get;
 
 /* product.c */
 route_handler product_get;

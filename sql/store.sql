@@ -236,6 +236,35 @@ end;
 comment on function store.orders_json(int, int) is
     'The newest orders, those before an id when one is given, as JSON.';
 
+create or replace function store.payment_json(id text)
+returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select json_build_object('payment_id', s.workflow_uuid,
+        'order_id', o.order_id,
+        'order_status', o.order_status,
+        'expires_ms', (
+            -- The absolute time that the wait for the message has recorded.
+            select substring(t.output from '[0-9]+')::bigint
+            from dbos.operation_outputs as t
+            where t.workflow_uuid = s.workflow_uuid
+                and t.function_name = 'DBOS.sleep'))::text
+    from dbos.workflow_status as s
+    left join dbos.operation_outputs as c on c.workflow_uuid = s.workflow_uuid
+        and c.function_id = 0
+        and c.function_name = 'create_order'
+    left join store.orders as o on
+        o.order_id = substring(c.output from '[0-9]+')::int
+    where s.workflow_uuid = id
+        and s.name = 'checkout_workflow';
+end;
+comment on function store.payment_json(text) is
+    'A payment with its order and when it expires, as JSON; null when there '
+    'is none of this id.';
+
 create or replace function store.restock()
 returns void
 language plpgsql
@@ -279,6 +308,7 @@ grant execute on function
     store.product_json(),
     store.order_json(int),
     store.orders_json(int, int),
+    store.payment_json(text),
     store.restock(),
     store.crash_executor()
 to widget_store_web;
