@@ -21,7 +21,72 @@
  * @property {OrderStatus} status
  * @property {Date} updated  when the status or the progress last changed
  * @property {number} done  steps towards dispatch, of DISPATCH_STEPS
+ * @property {string?} workflow  that made it, where the store tells it
  */
+
+/**
+ * @typedef {object} Payment
+ * @property {string} id
+ * @property {string?} order  its order; null as long as there is none
+ * @property {OrderStatus?} status  of the order
+ * @property {number?} expiresMs  until when it can be paid
+ */
+
+/**
+ * A process that lives, or one that has died.
+ *
+ * @typedef {object} Process
+ * @property {string} program  web, daemon or postgresql
+ * @property {string} role  master, worker or server
+ * @property {number?} pid
+ * @property {number} atMs  since when it lives, or when it died
+ * @property {number} deaths  how often one in its place has died
+ */
+
+/**
+ * @typedef {object} Room
+ * @property {Process[]} processes  that live
+ * @property {Process[]} deaths  the last ones, newest first
+ * @property {{orders: number, crashes: number, lost: number}} totals
+ */
+
+/**
+ * @typedef {object} Step
+ * @property {number} function_id  its place in the journal
+ * @property {string} name
+ * @property {number} started_ms
+ * @property {number} completed_ms
+ * @property {string?} child_id  the workflow that it started
+ * @property {boolean} error
+ * @property {number?} run  index of the run that executed it
+ */
+
+/**
+ * What one process did of a workflow without a break.
+ *
+ * @typedef {object} Run
+ * @property {number} pid
+ * @property {number} began_ms
+ * @property {number} ended_ms
+ * @property {"suspended" | "finished"} end
+ */
+
+/**
+ * A workflow's journal, as the server writes it.
+ *
+ * @typedef {object} Workflow
+ * @property {string} workflow_id
+ * @property {string} name
+ * @property {string} status
+ * @property {number} created_ms
+ * @property {number} updated_ms
+ * @property {{what: string, until_ms: number?}?} waits_for
+ * @property {Step[]} steps
+ * @property {Run[]} runs
+ * @property {string[]} children
+ */
+
+/** @typedef {"web" | "executor" | "database" | "everything" | ""} Target */
 
 /**
  * What accompanies a request that is repeated.
@@ -57,15 +122,27 @@ const STATUSES = new Map([
   [-1, "cancelled"], [0, "pending"], [1, "dispatched"], [2, "paid"],
 ]);
 
+/** After an action of its own a page wants answers that nobody shares. */
+const FRESH_MS = 2000;
+
+/**
+ * Why nothing is known: nobody answered, the store is not ready, or what came
+ * is nothing that a store says.
+ *
+ * @typedef {"silent" | "busy" | "garbled"} Trouble
+ */
+
 /** There was no answer, or none that settles anything: try again. */
 export class Unavailable extends Error {
   /**
    * @param {string} message
+   * @param {Trouble} trouble
    * @param {number} [retryAfterMs]  not before this, says the server
    */
-  constructor(message, retryAfterMs = 0) {
+  constructor(message, trouble, retryAfterMs = 0) {
     super(message);
     this.name = "Unavailable";
+    this.trouble = trouble;
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -91,17 +168,19 @@ export async function fetchProduct() {
 }
 
 /**
- * The newest orders, newest first.
+ * Orders of everybody, newest first.
  *
  * @param {number} limit
+ * @param {number} [before]  the newest of them is older than this one
  * @returns {Promise<Order[]>}
  */
-export async function fetchOrders(limit) {
-  const rows = parse(await send("GET", `orders?limit=${limit}`,
+export async function fetchOrders(limit, before) {
+  const from = before === undefined ? "" : `&before=${before}`;
+  const rows = parse(await send("GET", `orders?limit=${limit}${from}`,
     READ_TIMEOUT_MS));
 
   if (!Array.isArray(rows))
-    throw new Unavailable("the orders are no list");
+    throw new Unavailable("the orders are no list", "garbled");
   return rows.map(readOrder).sort((a, b) => b.id - a.id);
 }
 
@@ -116,6 +195,41 @@ export async function fetchOrder(id) {
 }
 
 /**
+ * A payment; Refused with 404 when there is none of this id.
+ *
+ * @param {string} id
+ * @returns {Promise<Payment>}
+ */
+export async function fetchPayment(id) {
+  return readPayment(parse(await send("GET", `payment/${id}`,
+    READ_TIMEOUT_MS)));
+}
+
+/**
+ * The processes; Refused with 404 where the store does not show them.
+ *
+ * @returns {Promise<Room>}
+ */
+export async function fetchProcesses() {
+  return readRoom(parse(await send("GET", "processes", READ_TIMEOUT_MS)));
+}
+
+/**
+ * A workflow; Refused with 404 when there is none of this id (yet).
+ *
+ * @param {string} id
+ * @returns {Promise<Workflow>}
+ */
+export async function fetchWorkflow(id) {
+  const flow = parse(await send("GET", `workflow/${id}`, READ_TIMEOUT_MS));
+
+  if (!Array.isArray(flow?.steps) || !Array.isArray(flow.runs) ||
+      !Array.isArray(flow.children))
+    throw new Unavailable("the answer is no workflow", "garbled");
+  return flow;
+}
+
+/**
  * Buys one widget, once for each key.  Refused with 404: it is sold out.
  *
  * @param {string} key
@@ -127,7 +241,7 @@ export function checkout(key, patience) {
     const id = await act(`checkout/${key}`, patience);
 
     if (!KEY_PATTERN.test(id))
-      throw new Unavailable("the answer is no payment id");
+      throw new Unavailable("the answer is no payment id", "garbled");
     return id;
   });
 }
@@ -146,7 +260,7 @@ export function settle(payment, outcome, patience) {
     const id = await act(`payment_webhook/${payment}/${outcome}`, patience);
 
     if (!ORDER_PATTERN.test(id))
-      throw new Unavailable("the answer is no order id");
+      throw new Unavailable("the answer is no order id", "garbled");
     return id;
   });
 }
@@ -161,18 +275,31 @@ export async function restock(patience) {
 }
 
 /**
- * Makes the store crash.  It is not repeated, and often not answered either:
- * whoever should answer is dead.
+ * Makes a part of the store crash.  It is not repeated, and often not
+ * answered either: whoever should answer is dead.
  *
+ * @param {Target} target  "": web and executor
  * @returns {Promise<boolean>} whether the store allows it
  */
-export async function crash() {
+export async function crash(target) {
   try {
-    await send("POST", "crash_application", READ_TIMEOUT_MS);
+    await send("POST", `crash_application${target && `/${target}`}`,
+      READ_TIMEOUT_MS);
   } catch (error) {
     return !(error instanceof Refused && error.status === 404);
   }
   return true;
+}
+
+/** The server's clock minus ours; its Date header has whole seconds. */
+let skewMs = NaN;
+
+/** Until when answers are asked for that nobody shares. */
+let freshUntilMs = 0;
+
+/** @returns {number} the time by the server's clock, in milliseconds */
+export function serverNow() {
+  return Date.now() + (Number.isNaN(skewMs) ? 0 : skewMs);
 }
 
 /** @type {Set<() => void>} */
@@ -199,7 +326,10 @@ export function jitter(ms) {
  * @param {Patience} patience
  */
 async function act(path, patience) {
-  return (await send("POST", path, ACT_TIMEOUT_MS, patience.signal)).trim();
+  const body = await send("POST", path, ACT_TIMEOUT_MS, patience.signal);
+
+  freshUntilMs = Date.now() + FRESH_MS;
+  return body.trim();
 }
 
 /**
@@ -282,23 +412,39 @@ async function send(method, path, timeoutMs, signal) {
   try {
     // "no-cache" asks every time, but lets the answer be 304.
     response = await fetch(path, {
-      method, cache: "no-cache", signal: controller.signal,
+      method,
+      cache: Date.now() < freshUntilMs ? "no-store" : "no-cache",
+      signal: controller.signal,
     });
     body = await response.text();
+    readDate(response.headers.get("Date"));
   } catch (error) {
     signal?.throwIfAborted();
-    throw new Unavailable(`no answer: ${error}`);
+    throw new Unavailable(`no answer: ${error}`, "silent");
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
   }
 
   if (LATER.includes(response.status))
-    throw new Unavailable(`status ${response.status}`,
+    throw new Unavailable(`status ${response.status}`, "busy",
       readRetryAfter(response.headers.get("Retry-After")));
   if (!response.ok)
     throw new Refused(response.status, readError(body));
   return body;
+}
+
+/**
+ * Learns the server's time.  A Date is up to a second old, so that the latest
+ * one seen is the truest, unless a clock was set.
+ *
+ * @param {string | null} value
+ */
+function readDate(value) {
+  const skew = Date.parse(value ?? "") - Date.now();
+
+  if (!Number.isNaN(skew) && !(skew <= skewMs && skew > skewMs - 3000))
+    skewMs = skew;
 }
 
 /**
@@ -338,7 +484,7 @@ function parse(body) {
   try {
     return JSON.parse(body);
   } catch {
-    throw new Unavailable("the answer is not JSON");
+    throw new Unavailable("the answer is not JSON", "garbled");
   }
 }
 
@@ -352,7 +498,7 @@ function readProduct(row) {
 
   if (!row?.product || !Number.isFinite(price) ||
       !Number.isInteger(inventory))
-    throw new Unavailable("the answer is no product");
+    throw new Unavailable("the answer is no product", "garbled");
   return {
     name: String(row.product),
     description: String(row.description ?? ""),
@@ -372,11 +518,51 @@ function readOrder(row) {
 
   if (!Number.isInteger(id) || status === undefined ||
       !Number.isFinite(remaining))
-    throw new Unavailable("the answer is no order");
+    throw new Unavailable("the answer is no order", "garbled");
   return {
     id,
     status,
     updated: new Date(row.last_update_time),
     done: Math.min(Math.max(DISPATCH_STEPS - remaining, 0), DISPATCH_STEPS),
+    workflow: KEY_PATTERN.test(row.workflow_id ?? "") ? row.workflow_id : null,
+  };
+}
+
+/**
+ * @param {any} row
+ * @returns {Payment}
+ */
+function readPayment(row) {
+  if (typeof row?.payment_id !== "string")
+    throw new Unavailable("the answer is no payment", "garbled");
+  return {
+    id: row.payment_id,
+    order: Number.isInteger(row.order_id) ? String(row.order_id) : null,
+    status: STATUSES.get(row.order_status) ?? null,
+    expiresMs: Number.isFinite(row.expires_ms) ? row.expires_ms : null,
+  };
+}
+
+/**
+ * @param {any} room
+ * @returns {Room}
+ */
+function readRoom(room) {
+  /** @param {any} row @returns {Process} */
+  const read = (row) => ({
+    program: String(row.program),
+    role: String(row.role),
+    pid: row.pid,
+    atMs: row.since_ms ?? row.at_ms,
+    deaths: row.deaths ?? 0,
+  });
+
+  if (!Array.isArray(room?.processes) || !Array.isArray(room.deaths) ||
+      !Number.isInteger(room.totals?.orders))
+    throw new Unavailable("the answer is no machine room", "garbled");
+  return {
+    processes: room.processes.map(read),
+    deaths: room.deaths.map(read),
+    totals: room.totals,
   };
 }

@@ -3,17 +3,22 @@
 // The page: what is polled, what the buttons do, and which view is open.
 
 import * as api from "./api.js";
+import * as list from "./orders.js";
+import * as room from "./room.js";
 import * as state from "./state.js";
 import * as views from "./views.js";
+import { startCountdown, stopCountdown } from "./countdown.js";
 import { keepPolling } from "./poll.js";
 
 /** @typedef {import("./state.js").Route} Route */
 /** @typedef {import("./api.js").Order} Order */
 
-const ORDERS_LISTED = 20;
-
 const BRISK_MS = 1000;
-const CALM_MS = 3000;
+const CALM_MS = 2000;
+
+/** Dispatched and cancelled orders never change again. */
+const isOver = (/** @type {Order} */ order) =>
+  order.status === "cancelled" || order.status === "dispatched";
 
 /** How long the page waits before it asks again a server that is away. */
 const AWAY_MS = [300, 600, 1200, 2400];
@@ -38,30 +43,69 @@ let busy = false;
 /** Rounds in a row to which the server gave no answer. */
 let misses = 0;
 
+/** Since when it gives none. */
+let awaySinceMs = 0;
+
 let productKnown = false;
 let crashes = 0;
 
-views.openView(route);
-const poll = keepPolling(round);
-poll();
+/** The order of the open view. @type {Order?} */
+let shown = null;
 
-window.addEventListener("popstate", () => open());
+/** Everything is asked for at once: just opened, or just acted. */
+let all = true;
+
+/** Whether the next single request is for the list. */
+let listsTurn = false;
+
+show();
+const poll = keepPolling(round);
+const pollRoom = keepPolling(room.round);
+const pollAll = () => {
+  all = true;
+  poll();
+};
+list.listen(pollAll);
+room.listen(pollRoom);
+poll();
+pollRoom();
+
+window.addEventListener("popstate", () => {
+  const { view, id } = state.readRoute();
+
+  // A step to #machine-room opens no view.
+  if (view !== route.view || id !== route.id)
+    open();
+});
 document.addEventListener("click", followLink);
 press("buy", buy);
 press("restock", restock);
 press("confirm", () => settle("confirm", "paid"));
 press("cancel", () => settle("cancel", "failed"));
-views.buttons.crash.addEventListener("click", crash);
+views.buttons.crash.addEventListener("click", () => crash("", "crash"));
+for (const button of document.querySelectorAll("[data-crash]"))
+  button.addEventListener("click", () => crash(
+    /** @type {api.Target} */ (button.getAttribute("data-crash")), "room"));
+
+/** Shows the view of the address, empty at first. */
+function show() {
+  route = state.readRoute();
+  shown = null;
+  stopCountdown();
+  views.openView(route);
+  if (route.view === "payment")
+    room.choose(route.id, "your order");
+}
 
 /** Opens the view of the address. */
 function open() {
   leaving.abort();
   leaving = new AbortController();
   busy = false;
-  route = state.readRoute();
-  views.openView(route);
+  show();
   views.focusView(route);
-  poll();
+  pollAll();
+  pollRoom();
 }
 
 /**
@@ -72,71 +116,163 @@ function open() {
  */
 function openMissing(title, sentence) {
   route = { view: "missing", id: route.id, asked: null };
+  stopCountdown();
   views.openView(route);
   views.showMissing(title, sentence);
   views.focusView(route);
 }
 
 /**
- * Asks for what the open view shows.
+ * Asks for what the open view shows: everything at first, then one thing at
+ * a time.
  *
  * @returns {Promise<number>} milliseconds until it may have changed
  */
 async function round() {
   const here = route;
+  const mine = ask(here);
+  const asked = all || mine.length === 0 || listsTurn ?
+    [() => list.fetchList(here)] : [];
   let moving = false;
-  const asked = [
-    api.fetchOrders(ORDERS_LISTED).then((orders) => {
-      views.showOrders(orders, route);
-      moving ||= orders.some((order) => order.status === "paid");
-    }),
-  ];
 
-  if (here.view === "store" || !productKnown)
-    asked.push(api.fetchProduct().then((product) => {
-      views.showProduct(product);
-      productKnown = true;
-    }));
-  if (here.view === "order")
-    asked.push(lookUp(here).then((order) => {
-      moving ||= order !== null && order.status !== "cancelled" &&
-        order.status !== "dispatched";
-    }));
+  if (all || !listsTurn)
+    asked.push(...mine);
+  all = false;
+  listsTurn = !listsTurn;
 
-  const answers = await Promise.allSettled(asked);
-  if (answers.some((answer) => answer.status === "rejected")) {
-    views.showConnection(true);
-    return AWAY_MS[Math.min(misses++, AWAY_MS.length - 1)];
+  const answers = await Promise.allSettled(asked.map((one) => one()));
+  for (const answer of answers) {
+    if (answer.status === "fulfilled")
+      moving ||= answer.value;
+    else
+      return missed(answer.reason);
   }
-  views.showConnection(false);
+  views.showConnection(null);
+  if (here.view === "store")
+    chooseNewest();
   if (misses > 0) {
     misses = 0;
     api.hurry();
+    all = true;
+    pollRoom();
   }
-  return moving ? BRISK_MS : CALM_MS;
+  return all ? 0 : moving || here.view === "payment" ? BRISK_MS : CALM_MS;
+}
+
+/**
+ * What the open view wants to know, besides the list.
+ *
+ * @param {Route} here
+ * @returns {(() => Promise<boolean>)[]}
+ */
+function ask(here) {
+  const wanted = [];
+
+  if (here.view === "store" || !productKnown)
+    wanted.push(lookAtShelf);
+  if (here.view === "payment")
+    wanted.push(() => lookAtPayment(here));
+  if (here.view === "order" && !(shown !== null && isOver(shown)))
+    wanted.push(() => lookUp(here));
+  return wanted;
+}
+
+/**
+ * @param {unknown} error
+ * @returns {number} milliseconds until the next attempt
+ */
+function missed(error) {
+  const trouble = error instanceof api.Unavailable ? error.trouble : "busy";
+
+  if (misses === 0)
+    awaySinceMs = Date.now();
+  all = true;
+  views.showConnection(trouble,
+    Math.floor((Date.now() - awaySinceMs) / 60000));
+  return AWAY_MS[Math.min(misses++, AWAY_MS.length - 1)];
+}
+
+async function lookAtShelf() {
+  views.showProduct(await api.fetchProduct());
+  productKnown = true;
+  return false;
+}
+
+/**
+ * Shows until when the payment can be made; leads to its order when it was
+ * settled in the meantime, by whomever.
+ *
+ * @param {Route} here
+ */
+async function lookAtPayment(here) {
+  let payment;
+
+  try {
+    payment = await api.fetchPayment(here.id);
+  } catch (error) {
+    if (!(error instanceof api.Refused && error.status < 500))
+      throw error;
+    if (here === route && !busy) {
+      state.endPurchase();
+      openMissing("Unknown payment",
+        "This store knows no payment of this name. Nothing was charged.");
+    }
+    return false;
+  }
+  if (payment.order === null || payment.status === null)
+    return true;
+  state.rememberOrder({
+    id: Number(payment.order), payment: here.id, status: payment.status,
+    done: payment.status === "dispatched" ? api.DISPATCH_STEPS : 0,
+  });
+  if (here !== route || busy)
+    return true;
+  room.choose(here.id, `order #${payment.order}`);
+  views.showPayment(payment.order);
+  startCountdown(payment.expiresMs);
+  if (payment.status !== "pending") {
+    state.endPurchase();
+    state.enterOrder(payment.order, payment.status === "cancelled" &&
+      payment.expiresMs !== null && payment.expiresMs <= api.serverNow() ?
+      "expired" : null);
+    open();
+  }
+  return true;
+}
+
+/** In the store, the journal is that of the newest order of this browser. */
+function chooseNewest() {
+  const own = state.ownOrders()[0];
+
+  room.choose(own?.payment ?? null, own === undefined ? "" :
+    `order #${own.id}`);
 }
 
 /**
  * Shows the order of the open view.
  *
  * @param {Route} here
- * @returns {Promise<Order?>} null when there is none
  */
 async function lookUp(here) {
-  let order = null;
+  let order;
 
   try {
     order = await api.fetchOrder(here.id);
   } catch (error) {
     if (!(error instanceof api.Refused && error.status < 500))
       throw error;
+    if (here === route)
+      openMissing(`No order #${here.id}`,
+        "This store has no order of this number.");
+    return false;
   }
-  if (here === route && order !== null)
+  list.noteOwn([order]);
+  if (here === route) {
+    shown = order;
     views.showOrder(order, here.asked);
-  else if (here === route)
-    openMissing(`No order #${here.id}`,
-      "This store has no order of this number.");
-  return order;
+    room.choose(order.workflow, `order #${order.id}`);
+  }
+  return !isOver(order);
 }
 
 /**
@@ -203,7 +339,7 @@ async function act(name, place, doing, waiting, action, refused) {
       signal,
       onWait: () => {
         views.showNote(place, waiting);
-        poll();
+        pollAll();
       },
     });
   } catch (error) {
@@ -216,7 +352,7 @@ async function act(name, place, doing, waiting, action, refused) {
     if (!signal.aborted) {
       busy = false;
       views.showBusy(null);
-      poll();
+      pollAll();
     }
   }
 }
@@ -276,12 +412,17 @@ function settle(name, outcome) {
     });
 }
 
-async function crash() {
+/**
+ * @param {api.Target} target
+ * @param {"crash" | "room"} place  where it says how it goes
+ */
+async function crash(target, place) {
   const times = ++crashes === 1 ? "once" : `${crashes} times`;
 
-  views.showNote("crash", `Pressed ${times}. Watch the orders go on.`);
-  if (!await api.crash())
-    views.showNote("crash", "This store does not let itself be crashed.",
+  views.showNote(place, `Pressed ${times}. Watch the orders go on.`);
+  if (!await api.crash(target))
+    views.showNote(place, "This store does not let itself be crashed.",
       "bad");
-  poll();
+  pollAll();
+  pollRoom();
 }

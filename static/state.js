@@ -6,16 +6,40 @@
 import { KEY_PATTERN, ORDER_PATTERN } from "./api.js";
 
 /**
+ * How the payment of an order ended here: as the customer settled it, or by
+ * its time-out.
+ *
+ * @typedef {"paid" | "failed" | "expired" | null} Asked
+ */
+
+/**
+ * An order of this browser, as last heard of.
+ *
+ * @typedef {object} OwnOrder
+ * @property {number} id
+ * @property {string} payment
+ * @property {import("./api.js").OrderStatus} status
+ * @property {number} done
+ */
+
+/**
  * The open view.  In "missing" the id is what the address asks for.
  *
  * @typedef {object} Route
  * @property {"store" | "payment" | "order" | "missing"} view
  * @property {string} id  of the payment or the order, "" in the store
- * @property {"paid" | "failed" | null} asked  how the customer settled the
- *     payment, in the order view that follows
+ * @property {Asked} asked  in the order view that follows a payment
  */
 
 const KEY_ITEM = "widget-store-key";
+const ORDERS_ITEM = "widget-store-orders";
+const ROOM_HASH = "#machine-room";
+
+/** So many orders of its own a browser remembers. */
+const OWN_ORDERS_MAX = 100;
+
+/** The orders, where the browser lets a page store nothing. */
+let ordersInMemory = "[]";
 
 /** The key, where the browser lets a page store nothing. @type {string?} */
 let keyInMemory = null;
@@ -41,7 +65,7 @@ export function readRoute() {
     return {
       view: ORDER_PATTERN.test(order) ? "order" : "missing",
       id: order,
-      asked: asked === "paid" || asked === "failed" ? asked : null,
+      asked: ["paid", "failed", "expired"].includes(asked) ? asked : null,
     };
   return { view: "store", id: "", asked: null };
 }
@@ -52,7 +76,8 @@ export function readRoute() {
  * @param {string} id
  */
 export function enterPayment(id) {
-  history.pushState(null, "", `?payment=${encodeURIComponent(id)}`);
+  history.pushState(null, "",
+    `?payment=${encodeURIComponent(id)}${location.hash}`);
 }
 
 /**
@@ -60,10 +85,11 @@ export function enterPayment(id) {
  * of the payment's: there is no way back to that.
  *
  * @param {string} id
- * @param {"paid" | "failed"} asked
+ * @param {Asked} asked
  */
 export function enterOrder(id, asked) {
-  history.replaceState({ asked }, "", `?order=${encodeURIComponent(id)}`);
+  history.replaceState({ asked }, "",
+    `?order=${encodeURIComponent(id)}${location.hash}`);
 }
 
 /**
@@ -72,8 +98,24 @@ export function enterOrder(id, asked) {
  * @param {string} href
  */
 export function enterLink(href) {
-  if (href !== location.href)
-    history.pushState(null, "", href);
+  const address = new URL(href);
+
+  // The machine room stays as open as it was.
+  address.hash = location.hash;
+  if (address.href !== location.href)
+    history.pushState(null, "", address);
+}
+
+/** @returns {boolean} whether the address asks for the machine room */
+export function readRoomOpen() {
+  return location.hash === ROOM_HASH;
+}
+
+/** @param {boolean} open */
+export function keepRoomOpen(open) {
+  if (open !== readRoomOpen())
+    history.replaceState(history.state, "",
+      location.pathname + location.search + (open ? ROOM_HASH : ""));
 }
 
 /**
@@ -126,4 +168,43 @@ function writeKey(key) {
   } catch {
     // Then a reload forgets it, and nothing else.
   }
+}
+
+/**
+ * The orders of this browser, newest first; in all of its tabs.
+ *
+ * @returns {OwnOrder[]}
+ */
+export function ownOrders() {
+  let stored = ordersInMemory;
+
+  try {
+    stored = localStorage.getItem(ORDERS_ITEM) ?? "[]";
+  } catch {
+    // Then they last as long as the page.
+  }
+  try {
+    return JSON.parse(stored).filter(isOwnOrder);
+  } catch {
+    return [];
+  }
+}
+
+/** @param {OwnOrder} order  new, or with news */
+export function rememberOrder(order) {
+  const others = ownOrders().filter((other) => other.id !== order.id);
+  const all = [order, ...others].sort((a, b) => b.id - a.id);
+
+  ordersInMemory = JSON.stringify(all.slice(0, OWN_ORDERS_MAX));
+  try {
+    localStorage.setItem(ORDERS_ITEM, ordersInMemory);
+  } catch {
+    // Denied, or full.
+  }
+}
+
+/** @param {any} order */
+function isOwnOrder(order) {
+  return Number.isInteger(order?.id) && KEY_PATTERN.test(order.payment) &&
+    typeof order.status === "string" && Number.isInteger(order.done);
 }

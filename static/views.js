@@ -3,6 +3,7 @@
 // The document: shows what it is given, and knows nothing of the server.
 
 import { DISPATCH_STEPS } from "./api.js";
+import { get, set } from "./document.js";
 
 /** @typedef {import("./api.js").Product} Product */
 /** @typedef {import("./api.js").Order} Order */
@@ -45,6 +46,8 @@ const TOO_LATE = "This order had already been cancelled when you confirmed: " +
   "charged, and the widget is back on the shelf.";
 const TAKEN_BACK = "You cancelled this order. Nothing was charged, and the " +
   "widget is back on the shelf.";
+const EXPIRED = "The time to pay was over before the payment was confirmed. " +
+  "Nothing was charged, and the widget is back on the shelf.";
 const ALREADY_PAID = "This order had already been paid when you cancelled, " +
   "so it goes on.";
 const UNKNOWN_STATUS = "Looking up the order…";
@@ -78,6 +81,7 @@ const notes = {
   store: get("store-note", HTMLElement),
   payment: get("payment-note", HTMLElement),
   crash: get("crash-note", HTMLElement),
+  room: get("room-note", HTMLElement),
 };
 
 const shop = get("shop", HTMLElement);
@@ -91,10 +95,13 @@ const productStock = get("product-stock", HTMLElement);
 const paymentId = get("payment-id", HTMLElement);
 const paymentProduct = get("payment-product", HTMLElement);
 const paymentPrice = get("payment-price", HTMLElement);
+const paymentTotal = get("payment-total", HTMLElement);
+const paymentOrder = get("payment-order", HTMLElement);
 
 const orderId = get("order-id", HTMLElement);
 const orderBadge = get("order-badge", HTMLElement);
 const orderSentence = get("order-sentence", HTMLElement);
+const orderStages = get("order-stages", HTMLElement);
 const orderDispatch = get("order-dispatch", HTMLElement);
 const orderProgress = get("order-progress", HTMLProgressElement);
 const orderSteps = get("order-steps", HTMLElement);
@@ -103,8 +110,6 @@ const orderUpdated = get("order-updated", HTMLTimeElement);
 const missingTitle = get("missing-title", HTMLElement);
 const missingSentence = get("missing-sentence", HTMLElement);
 
-const ordersEmpty = get("orders-empty", HTMLElement);
-const ordersList = get("orders", HTMLElement);
 
 /**
  * Opens a view, empty of what an earlier one of its kind has shown.
@@ -124,6 +129,7 @@ export function openView(route) {
     break;
   case "payment":
     set(paymentId, route.id);
+    set(paymentOrder, "Order being made");
     break;
   case "order":
     set(orderId, `#${route.id}`);
@@ -158,6 +164,7 @@ export function showProduct(product) {
   set(productPrice, cost);
   set(paymentProduct, product.name);
   set(paymentPrice, cost);
+  set(paymentTotal, cost);
 
   set(productStock, left <= 0 ? "Sold out" : left <= FEW ?
     `Only ${left} left!` : `In stock, ${left} left`);
@@ -176,6 +183,7 @@ export function showOrder(order, asked) {
 
   showBadge(orderBadge, status);
   set(orderSentence, sentence(status, asked));
+  showStages(status);
   orderDispatch.hidden = status === "cancelled";
   orderProgress.value = done;
   set(orderSteps, status === "pending" || status === null ? "" :
@@ -198,40 +206,43 @@ export function showMissing(title, text) {
   set(missingSentence, text);
 }
 
-/** The rows on the screen, by order. @type {Map<number, OrderRow>} */
-const rows = new Map();
-
-/**
- * @param {Order[]} orders  newest first
- * @param {Route} route  the order that is open is marked
- */
-export function showOrders(orders, route) {
-  const listed = new Set(orders.map((order) => order.id));
-
-  for (const [id, row] of rows)
-    if (!listed.has(id)) {
-      row.item.remove();
-      rows.delete(id);
-    }
-
-  // A row that stays is left where it is: it may have the focus.
-  let next = ordersList.firstElementChild;
-  for (const order of orders) {
-    const row = rows.get(order.id) ?? newRow(order.id);
-
-    if (row.item === next)
-      next = next.nextElementSibling;
-    else
-      ordersList.insertBefore(row.item, next);
-    showRow(row, order, route);
-  }
-  set(ordersEmpty, "No orders yet. They appear here as they are placed.");
-  ordersEmpty.hidden = orders.length > 0;
+/** @param {string} order  number of the order that is to be paid */
+export function showPayment(order) {
+  set(paymentOrder, `Order #${order}`);
 }
 
-/** @param {boolean} away  the server does not answer */
-export function showConnection(away) {
-  set(connection, away ? "Connection lost, reconnecting…" : "");
+/** @type {Record<import("./api.js").Trouble, string>} */
+const TROUBLES = {
+  silent: "Connection lost, reconnecting…",
+  busy: "The store is starting again, one moment…",
+  garbled: "The store's answer makes no sense, asking again…",
+};
+
+/**
+ * @param {import("./api.js").Trouble?} trouble  null: the store answers
+ * @param {number} [minutes]  since it does not
+ */
+export function showConnection(trouble, minutes = 0) {
+  set(connection, trouble === null ? "" : minutes < 1 ? TROUBLES[trouble] :
+    `The store is away for ${minutes} min. Orders are kept, and this page ` +
+    "goes on by itself.");
+}
+
+/**
+ * How far the order has come, in three words.
+ *
+ * @param {OrderStatus?} status
+ */
+function showStages(status) {
+  const reached = status === "dispatched" ? 3 : status === "paid" ? 2 :
+    status === "pending" ? 1 : 0;
+
+  orderStages.hidden = status === "cancelled";
+  [...orderStages.children].forEach((stage, place) => {
+    set(stage, place < reached ? "done" : place === reached ? "next" : "later",
+      "data-state");
+    set(stage, place === reached && reached > 0 ? "step" : "", "aria-current");
+  });
 }
 
 /**
@@ -271,95 +282,19 @@ function sentence(status, asked) {
     return UNKNOWN_STATUS;
   if (asked === null || status === "pending")
     return STATUS_SENTENCES[status];
+  if (asked === "expired")
+    return status === "cancelled" ? EXPIRED : STATUS_SENTENCES[status];
   if (status === "cancelled")
     return asked === "paid" ? TOO_LATE : TAKEN_BACK;
   return asked === "paid" ? THANKS[status] : ALREADY_PAID;
 }
 
 /**
- * @typedef {object} OrderRow
- * @property {HTMLLIElement} item
- * @property {HTMLAnchorElement} link
- * @property {HTMLSpanElement} badge
- * @property {HTMLProgressElement} progress
- */
-
-/**
- * @param {number} id
- * @returns {OrderRow}
- */
-function newRow(id) {
-  const item = document.createElement("li");
-  const link = document.createElement("a");
-  const badge = document.createElement("span");
-  const progress = document.createElement("progress");
-
-  item.dataset.order = String(id);
-  link.href = `?order=${id}`;
-  link.dataset.inPage = "";
-  link.textContent = `Order #${id}`;
-  progress.max = DISPATCH_STEPS;
-  progress.setAttribute("aria-label", `Progress to dispatch of order ${id}`);
-  item.append(link, badge, progress);
-
-  const row = { item, link, badge, progress };
-  rows.set(id, row);
-  return row;
-}
-
-/**
- * @param {OrderRow} row
- * @param {Order} order
- * @param {Route} route
- */
-function showRow(row, order, route) {
-  const open = route.view === "order" && route.id === String(order.id);
-
-  showBadge(row.badge, order.status);
-  row.progress.value = order.done;
-  row.progress.hidden = order.status !== "paid";
-  set(row.link, open ? "page" : "", "aria-current");
-}
-
-/**
  * @param {HTMLElement} badge
  * @param {OrderStatus?} status
  */
-function showBadge(badge, status) {
+export function showBadge(badge, status) {
   badge.className = "badge";
   badge.dataset.status = status ?? "unknown";
   set(badge, status === null ? "Unknown" : STATUS_NAMES[status]);
-}
-
-/**
- * Changes a text, or an attribute ("" removes it), only when it differs: what
- * stays the same is not announced again.
- *
- * @param {HTMLElement} element
- * @param {string} value
- * @param {string} [attribute]
- */
-function set(element, value, attribute) {
-  if (attribute === undefined) {
-    if (element.textContent !== value)
-      element.textContent = value;
-  } else if (value === "") {
-    element.removeAttribute(attribute);
-  } else {
-    element.setAttribute(attribute, value);
-  }
-}
-
-/**
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} type
- * @returns {T}
- */
-function get(id, type) {
-  const element = document.getElementById(id);
-
-  if (!(element instanceof type))
-    throw new Error(`the page has no ${id}`);
-  return element;
 }

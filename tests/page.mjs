@@ -1,194 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // The page in a real browser, against a real store: node page.mjs URL.
-// page.tap starts the store, and takes nginx away and brings it back when it
-// is told so: a line on descriptor 3, answered by one on descriptor 4.
-//
-// CHROMIUM names the browser, NODE_MODULES another directory with
-// playwright-core, SCREENSHOTS a directory where pictures of the views go.
+// page.tap starts the store, and takes parts of it away and brings them back
+// when it is told so: a line on descriptor 3, answered by one on descriptor 4.
 
-import { writeSync } from "node:fs";
-import { createRequire } from "node:module";
-import { Socket } from "node:net";
-import { createInterface } from "node:readline";
-
-const require = createRequire(process.env.NODE_MODULES ?
-  `${process.env.NODE_MODULES}/` : import.meta.url);
-const { chromium } = require("playwright-core");
-
-const store = new URL(process.argv[2]);
-const TIMEOUT_MS = 20000;
-
-// A dispatch takes ten seconds; the crashes in it take some more.
-const DISPATCH_MS = 60000;
-
-
-// TAP.
-
-let run = 0;
-let failed = 0;
-
-/** The promise is kept unless the story throws. */
-async function promise(title, story) {
-  let why = null;
-
-  try {
-    await story();
-  } catch (error) {
-    why = String(error?.stack ?? error);
-    failed++;
-  }
-  console.log(`${why === null ? "ok" : "not ok"} ${++run} - ${title}`);
-  if (why !== null)
-    console.log(why.replace(/^/gm, "# "));
-}
-
-function equal(got, wanted, what) {
-  if (got !== wanted)
-    throw new Error(`${what}: got ${got}, wanted ${wanted}`);
-}
-
-function check(condition, what) {
-  if (!condition)
-    throw new Error(what);
-}
-
-
-// The store, from behind.
-
-const answers = createInterface({
-  input: new Socket({ fd: 4, readable: true, writable: false }),
-})[Symbol.asyncIterator]();
-
-/** Has page.tap do it; returns when it is done. */
-async function nginx(wish) {
-  writeSync(3, `${wish}\n`);
-  check(!(await answers.next()).done, `nobody answered to ${wish}`);
-}
-
-async function ask(method, path) {
-  const response = await fetch(new URL(path, store), { method });
-  return { status: response.status, text: await response.text() };
-}
-
-async function stock() {
-  return JSON.parse((await ask("GET", "product")).text).inventory;
-}
-
-async function newestOrder() {
-  return JSON.parse((await ask("GET", "orders?limit=1")).text)[0] ??
-    { order_id: 0 };
-}
-
-async function sellAll() {
-  let left;
-
-  while ((left = await stock()) > 0)
-    await Promise.all(Array.from({ length: Math.min(left, 10) }, () =>
-      ask("POST", `checkout/${crypto.randomUUID()}`)));
-}
-
-
-// The browser.
-
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-  ],
-});
-
-// What no story may cause: the last assertions.
-const errors = [];
-const violations = [];
-const foreign = new Set();
-
-// That a request has failed is the browser's remark, not the page's error:
-// the stories make them fail.
-const REMARK = /^Failed to load resource/;
-
-/** A context of its own is a customer of its own. */
-async function customer(options = {}) {
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 800 }, ...options,
-  });
-
-  context.setDefaultTimeout(TIMEOUT_MS);
-  context.on("request", (request) => {
-    const { protocol, origin } = new URL(request.url());
-
-    if (protocol !== "data:" && origin !== store.origin)
-      foreign.add(request.url());
-  });
-  context.on("console", (message) => {
-    if (/Content Security Policy/i.test(message.text()))
-      violations.push(message.text());
-    else if (["error", "warning"].includes(message.type()) &&
-        !REMARK.test(message.text()))
-      errors.push(message.text());
-  });
-  context.on("weberror", (error) => errors.push(String(error.error())));
-  return context;
-}
-
-/** A tab with the store open. */
-async function visit(context, path = "") {
-  const page = await context.newPage();
-
-  await page.goto(new URL(path, store).href);
-  return page;
-}
-
-async function heading(page, text) {
-  await page.getByRole("heading", { level: 1, name: text }).waitFor();
-}
-
-const button = (page, name) => page.getByRole("button", { name });
-
-/** Waits until the view of the store shows so many. */
-async function stockShown(page, text) {
-  await page.locator("#product-stock", { hasText: text }).waitFor();
-}
-
-/** Buys, and returns the payment id when its page is open. */
-async function buy(page) {
-  await button(page, "Buy Now").click();
-  await heading(page, "Payment Confirmation");
-  return new URL(page.url()).searchParams.get("payment");
-}
-
-/** Presses a button of the payment page; returns the id of the order. */
-async function settle(page, name) {
-  await button(page, name).click();
-  await page.waitForURL("**/?order=*");
-  return new URL(page.url()).searchParams.get("order");
-}
-
-async function badge(page, text, timeout = TIMEOUT_MS) {
-  await page.locator("#order-badge", { hasText: text }).waitFor({ timeout });
-}
-
-async function sentence(page, text) {
-  await page.locator("#order-sentence", { hasText: text }).waitFor();
-}
-
-/** The row of an order in the list of recent ones. */
-const row = (page, order) => page.locator(`#orders [data-order="${order}"]`);
-
-async function progressBeyond(bar, value) {
-  const element = await bar.elementHandle();
-
-  await element.ownerFrame().then((frame) => frame.waitForFunction(
-    ([progress, least]) => progress.value > least, [element, value]));
-  return element.evaluate((progress) => progress.value);
-}
-
-async function picture(page, name) {
-  if (process.env.SCREENSHOTS)
-    await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}.png` });
-}
+import {
+  DISPATCH_MS, ask, badge, browser, button, buy, check, customer, drawn, equal,
+  errors, finish, foreign, heading, newestOrder, picture, progressBeyond,
+  promise, row, seen, sellAll, sentence, settle, shifted, stock, stockShown,
+  store, violations, visit, wish,
+} from "./browser.mjs";
+import { tellRoom } from "./page-room.mjs";
 
 
 // A purchase.
@@ -211,11 +33,50 @@ await promise("the store shows the product, its price and the stock",
     await picture(page, "store");
   });
 
+await promise("the whole page weighs less than 100 KB", async () => {
+  const bytes = await page.evaluate(() =>
+    performance.getEntriesByType("navigation")
+      .concat(performance.getEntriesByType("resource"))
+      .reduce((sum, entry) => sum + entry.transferSize, 0));
+
+  console.log(`# ${bytes} bytes`);
+  check(bytes > 10000 && bytes < 100000, `${bytes} bytes`);
+});
+
 await promise("Buy Now takes one from the stock and asks for the payment",
   async () => {
     await buy(page);
     equal(await stock(), 99, "stock");
     await picture(page, "payment");
+  });
+
+await promise("the payment page sums up, and counts the time down",
+  async () => {
+    const left = page.locator("#payment-left");
+    const { order_id } = await newestOrder();
+
+    equal(await page.locator("#payment-total").textContent(), "$99.99",
+      "total");
+    await page.locator("#payment-order", { hasText: `#${order_id}` })
+      .waitFor();
+    await left.getByText(/^(9:5[0-9]|10:00)$/).waitFor();
+    const first = await left.textContent();
+    await page.waitForFunction((before) =>
+      document.querySelector("#payment-left").textContent !== before, first);
+    check(/^9:/.test(await left.textContent()), "it does not count down");
+  });
+
+await promise("an unpaid order of this browser leads back to its payment",
+  async () => {
+    const address = page.url();
+
+    await button(page, "Yours").click();
+    await page.goBack();
+    await heading(page, "Premium Quality Widget");
+    await page.locator("#orders").getByRole("link").first().click();
+    await heading(page, "Payment Confirmation");
+    equal(page.url(), address, "address");
+    await button(page, "All").click();
   });
 
 await promise("a reload keeps the payment page", async () => {
@@ -339,6 +200,8 @@ await promise("two tabs with one key are one order", async () => {
   equal(payments[1], key, "payment of the second tab");
   equal((await newestOrder()).order_id, order_id + 1, "newest order");
 
+  // Neither hears from the other.
+  await bob.route("**/payment/*", (route) => route.abort());
   const orders = await Promise.all(tabs.map((tab) =>
     settle(tab, "Confirm Payment")));
   equal(orders[0], String(order_id + 1), "order of the first tab");
@@ -352,6 +215,8 @@ await promise("confirmed after it was cancelled, it says so", async () => {
   const tab = await visit(bob);
   const payment = await buy(tab);
 
+  // It has not heard of that when the button is pressed.
+  await tab.route("**/payment/*", (route) => route.abort());
   await ask("POST", `payment_webhook/${payment}/failed`);
   await settle(tab, "Confirm Payment");
   await badge(tab, "Cancelled");
@@ -364,11 +229,25 @@ await promise("cancelled after it was paid, it says so", async () => {
   const tab = await visit(bob);
   const payment = await buy(tab);
 
+  await tab.route("**/payment/*", (route) => route.abort());
   await ask("POST", `payment_webhook/${payment}/paid`);
   await settle(tab, "Cancel Payment");
   await sentence(tab, "had already been paid");
   await bob.close();
 });
+
+await promise("paid in another tab, the payment page becomes the order's",
+  async () => {
+    const bob = await customer();
+    const tab = await visit(bob);
+    const payment = await buy(tab);
+    const other = await visit(bob, `?payment=${payment}`);
+
+    await settle(other, "Confirm Payment");
+    await tab.waitForURL("**/?order=*");
+    await sentence(tab, "The order is paid");
+    await bob.close();
+  });
 
 await promise("what is not answered is repeated with the same key",
   async () => {
@@ -388,7 +267,7 @@ await promise("what is not answered is repeated with the same key",
     });
     await button(tab, "Buy Now").click();
     await tab.locator("#store-note", { hasText: "Trying again" }).waitFor();
-    await picture(tab, "store-waiting");
+    await seen(tab, "store-waiting");
     await heading(tab, "Payment Confirmation");
     await settle(tab, "Cancel Payment");
     equal(addresses.length, 6, "requests");
@@ -405,10 +284,10 @@ await promise("the server away: the page says so, and keeps what it shows",
     await button(page, "Restock").click();
     await stockShown(page, "100 left");
     await mark();
-    await nginx("away");
+    await wish("away");
     await page.getByText("Connection lost, reconnecting").waitFor();
     check(await page.locator("#product-price").isVisible(), "no price");
-    await picture(page, "away");
+    await seen(page, "away");
   });
 
 await promise("bought while the server is away: it waits visibly", async () => {
@@ -418,7 +297,7 @@ await promise("bought while the server is away: it waits visibly", async () => {
 
 await promise("the server back: the page goes on without a reload",
   async () => {
-    const { order_id } = await nginx("back").then(newestOrder);
+    const { order_id } = await wish("back").then(newestOrder);
 
     await heading(page, "Payment Confirmation");
     await page.getByText("Connection lost").waitFor({ state: "hidden" });
@@ -431,12 +310,44 @@ await promise("the server back: the page goes on without a reload",
   });
 
 
+await promise("away for minutes: it says for how long, and that all is kept",
+  async () => {
+    const bob = await customer();
+    const tab = await bob.newPage();
+
+    await tab.clock.install();
+    await tab.goto(store.href);
+    await stockShown(tab, "left");
+    await tab.route(/\/(product|orders)/, (route) => route.abort());
+    await tab.clock.runFor(10000);
+    await tab.getByText("Connection lost").waitFor();
+    await tab.clock.fastForward(130000);
+    await tab.getByText("away for 2 min. Orders are kept").waitFor();
+    await bob.close();
+  });
+
+await promise("an answer that is not JSON: it says so, and goes on",
+  async () => {
+    const bob = await customer();
+    const tab = await visit(bob);
+
+    await stockShown(tab, "left");
+    await tab.route("**/product", (route) => route.fulfill({
+      body: "<h1>Welcome to our hotel's network</h1>",
+    }));
+    await tab.getByText("answer makes no sense").waitFor();
+    await tab.unrouteAll({ behavior: "wait" });
+    await tab.getByText("answer makes no sense").waitFor({ state: "hidden" });
+    await bob.close();
+  });
+
+
 // Truth about what is not there.
 
 await promise("an unknown order has a sentence and a way back", async () => {
   await page.goto(new URL("?order=2000000000", store).href);
   await heading(page, "No order #2000000000");
-  await picture(page, "missing");
+  await seen(page, "missing");
   await page.getByRole("link", { name: "Go to the store" }).click();
   await heading(page, "Premium Quality Widget");
 });
@@ -454,7 +365,6 @@ await promise("an address that is none has a sentence and a way back",
 await promise("an unknown payment has a sentence and a way back",
   async () => {
     await page.goto(new URL("?payment=nobody-knows-me", store).href);
-    await button(page, "Confirm Payment").click();
     await heading(page, "Unknown payment");
     await page.getByRole("link", { name: "Go to the store" }).click();
     await heading(page, "Premium Quality Widget");
@@ -465,7 +375,7 @@ await promise("sold out: Buy Now is disabled until somebody restocks",
     await sellAll();
     await stockShown(page, "Sold out");
     check(await button(page, "Buy Now").isDisabled(), "Buy Now is enabled");
-    await picture(page, "sold-out");
+    await seen(page, "sold-out");
   });
 
 await promise("sold out a moment before Buy Now: a sentence says so",
@@ -495,6 +405,46 @@ await promise("the shelf filled again: the page sells again", async () => {
   await buy(page);
   await settle(page, "Cancel Payment");
 });
+
+
+await promise("a list of many has pages, older and newer", async () => {
+  const first = page.locator("#orders li").first();
+  const { order_id } = await newestOrder();
+
+  await row(page, order_id).waitFor();
+  await button(page, "Older").click();
+  await page.getByText("Page 2").waitFor();
+  check(Number(await first.getAttribute("data-order")) < order_id,
+    "no older order");
+  equal(await page.locator("#orders li").count(), 6, "rows");
+  await button(page, "Newer").click();
+  await row(page, order_id).waitFor();
+});
+
+await promise("unpaid for too long: the page says that the time was over",
+  async () => {
+    const bob = await customer();
+    const tab = await visit(bob);
+    const before = await stock();
+
+    await wish("hurry");
+    const payment = await buy(tab);
+    await tab.locator("[data-level=hurry]").waitFor();
+    await seen(tab, "payment-hurry");
+    await tab.waitForURL("**/?order=*");
+    await badge(tab, "Cancelled");
+    await sentence(tab, "The time to pay was over");
+    await seen(tab, "order-expired");
+    equal(await stock(), before, "stock");
+
+    // A bookmark of the payment is one of its order.
+    await tab.goto(new URL(`?payment=${payment}`, store).href);
+    await sentence(tab, "The time to pay was over");
+    await wish("calm");
+    await bob.close();
+  });
+
+await tellRoom();
 
 
 // Every browser.
@@ -529,9 +479,10 @@ await promise("without session storage and randomUUID it sells, too",
     const bob = await customer();
 
     await bob.addInitScript(() => {
-      Object.defineProperty(window, "sessionStorage", {
-        get() { throw new DOMException("denied", "SecurityError"); },
-      });
+      for (const name of ["sessionStorage", "localStorage"])
+        Object.defineProperty(window, name, {
+          get() { throw new DOMException("denied", "SecurityError"); },
+        });
       Object.defineProperty(crypto, "randomUUID", { value: undefined });
     });
     const tab = await visit(bob);
@@ -541,32 +492,44 @@ await promise("without session storage and randomUUID it sells, too",
     await bob.close();
   });
 
-await promise("no view is wider than a screen of 320 pixels, light or dark",
-  async () => {
-    for (const colorScheme of ["light", "dark"]) {
+for (const colorScheme of ["light", "dark"])
+  for (const width of [320, 1280])
+    await promise(`every view fits ${width} pixels, ${colorScheme}, and ` +
+      "axe finds nothing", async () => {
       const bob = await customer({
-        colorScheme, viewport: { width: 320, height: 640 },
+        colorScheme, viewport: { width, height: 800 },
       });
       const tab = await visit(bob);
       const fits = async (name) => {
-        await picture(tab, `${name}-narrow-${colorScheme}`);
+        await seen(tab, `${name}-${width}-${colorScheme}`);
         equal(await tab.evaluate(() => document.documentElement.scrollWidth),
-          320, `width of ${name}`);
+          width, `width of ${name}`);
+        const jumped = await shifted(tab, since);
+        check(jumped < 0.05, `layout shift of ${jumped} in ${name}`);
       };
+      let since = 0;
 
       await stockShown(tab, "left");
       await fits("store");
       await buy(tab);
+      since = await drawn(tab);
+      await tab.locator("#payment-order", { hasText: "#" }).waitFor();
       await fits("payment");
-      await settle(tab, "Cancel Payment");
-      await badge(tab, "Cancelled");
+      await settle(tab, "Confirm Payment");
+      since = await drawn(tab);
+      await badge(tab, "Paid");
       await fits("order");
+      await tab.locator("#machine-room summary").click();
+      await tab.locator("#journal .replay").first().waitFor();
+      await tab.locator("#processes tr").first().waitFor();
+      since = await drawn(tab);
+      await fits("room");
       await tab.goto(new URL("?order=0", store).href);
       await heading(tab, "Not found");
+      since = 0;
       await fits("missing");
       await bob.close();
-    }
-  });
+    });
 
 await promise("without JavaScript the page says what it needs", async () => {
   const bob = await customer({ javaScriptEnabled: false });
@@ -592,6 +555,4 @@ await promise("nothing went against the Content Security Policy", async () => {
 await promise("nothing was asked of another host", () =>
   equal([...foreign].join("; "), "", "requests"));
 
-await browser.close();
-console.log(`1..${run}`);
-process.exit(failed === 0 ? 0 : 1);
+await finish();

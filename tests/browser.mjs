@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+//
+// What the stories of the page have in common: TAP, the store from behind, a
+// real browser, and a look at what it shows.
+//
+// CHROMIUM names the browser, NODE_MODULES another directory with
+// playwright-core and axe-core, SCREENSHOTS a directory where pictures of the
+// views go.
+
+import { writeSync } from "node:fs";
+import { createRequire } from "node:module";
+import { Socket } from "node:net";
+import { createInterface } from "node:readline";
+
+const require = createRequire(process.env.NODE_MODULES ?
+  `${process.env.NODE_MODULES}/` : import.meta.url);
+const { chromium } = require("playwright-core");
+const axe = require("axe-core");
+
+export const store = new URL(process.argv[2]);
+export const TIMEOUT_MS = 20000;
+
+// A dispatch takes ten seconds; the crashes in it take some more.
+export const DISPATCH_MS = 60000;
+
+
+// TAP.
+
+let run = 0;
+let failed = 0;
+
+/** The plan, and the end. */
+export async function finish() {
+  await browser.close();
+  console.log(`1..${run}`);
+  process.exit(failed === 0 ? 0 : 1);
+}
+
+/** The promise is kept unless the story throws. */
+export async function promise(title, story) {
+  let why = null;
+
+  try {
+    await story();
+  } catch (error) {
+    why = String(error?.stack ?? error);
+    failed++;
+  }
+  console.log(`${why === null ? "ok" : "not ok"} ${++run} - ${title}`);
+  if (why !== null)
+    console.log(why.replace(/^/gm, "# "));
+}
+
+export function equal(got, wanted, what) {
+  if (got !== wanted)
+    throw new Error(`${what}: got ${got}, wanted ${wanted}`);
+}
+
+export function check(condition, what) {
+  if (!condition)
+    throw new Error(what);
+}
+
+
+// The store, from behind.
+
+const answers = createInterface({
+  input: new Socket({ fd: 4, readable: true, writable: false }),
+})[Symbol.asyncIterator]();
+
+/** Has page.tap do it; returns when it is done. */
+export async function wish(what) {
+  writeSync(3, `${what}\n`);
+  check(!(await answers.next()).done, `nobody answered to ${what}`);
+}
+
+export async function ask(method, path) {
+  const response = await fetch(new URL(path, store), { method });
+  return { status: response.status, text: await response.text() };
+}
+
+export async function stock() {
+  return JSON.parse((await ask("GET", "product")).text).inventory;
+}
+
+export async function newestOrder() {
+  return JSON.parse((await ask("GET", "orders?limit=1")).text)[0] ??
+    { order_id: 0 };
+}
+
+export async function sellAll() {
+  let left;
+
+  while ((left = await stock()) > 0)
+    await Promise.all(Array.from({ length: Math.min(left, 10) }, () =>
+      ask("POST", `checkout/${crypto.randomUUID()}`)));
+}
+
+
+// The browser.
+
+export const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+
+// What no story may cause: the last assertions.
+export const errors = [];
+export const violations = [];
+export const foreign = new Set();
+
+// That a request has failed is the browser's remark, not the page's error:
+// the stories make them fail.
+const REMARK = /^Failed to load resource/;
+
+/** A context of its own is a customer of its own. */
+export async function customer(options = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 }, ...options,
+  });
+
+  context.setDefaultTimeout(TIMEOUT_MS);
+  context.on("request", (request) => {
+    const { protocol, origin } = new URL(request.url());
+
+    if (protocol !== "data:" && origin !== store.origin)
+      foreign.add(request.url());
+  });
+  context.on("console", (message) => {
+    if (/Content Security Policy/i.test(message.text()))
+      violations.push(message.text());
+    else if (["error", "warning"].includes(message.type()) &&
+        !REMARK.test(message.text()))
+      errors.push(message.text());
+  });
+  context.on("weberror", (error) => errors.push(String(error.error())));
+  return context;
+}
+
+/** A tab with the store open. */
+export async function visit(context, path = "") {
+  const page = await context.newPage();
+
+  await page.goto(new URL(path, store).href);
+  return page;
+}
+
+export async function heading(page, text) {
+  await page.getByRole("heading", { level: 1, name: text }).waitFor();
+}
+
+export const button = (page, name) => page.getByRole("button", { name });
+
+/** Waits until the view of the store shows so many. */
+export async function stockShown(page, text) {
+  await page.locator("#product-stock", { hasText: text }).waitFor();
+}
+
+/** Buys, and returns the payment id when its page is open. */
+export async function buy(page) {
+  await button(page, "Buy Now").click();
+  await heading(page, "Payment Confirmation");
+  return new URL(page.url()).searchParams.get("payment");
+}
+
+/** Presses a button of the payment page; returns the id of the order. */
+export async function settle(page, name) {
+  await button(page, name).click();
+  await page.waitForURL("**/?order=*");
+  return new URL(page.url()).searchParams.get("order");
+}
+
+export async function badge(page, text, timeout = TIMEOUT_MS) {
+  await page.locator("#order-badge", { hasText: text }).waitFor({ timeout });
+}
+
+export async function sentence(page, text) {
+  await page.locator("#order-sentence", { hasText: text }).waitFor();
+}
+
+/** The row of an order in the list of recent ones. */
+export const row = (page, order) => page.locator(`#orders [data-order="${order}"]`);
+
+export async function progressBeyond(bar, value) {
+  const element = await bar.elementHandle();
+
+  await element.ownerFrame().then((frame) => frame.waitForFunction(
+    ([progress, least]) => progress.value > least, [element, value]));
+  return element.evaluate((progress) => progress.value);
+}
+
+export async function picture(page, name) {
+  if (process.env.SCREENSHOTS)
+    await page.screenshot({
+      path: `${process.env.SCREENSHOTS}/${name}.png`, fullPage: true,
+    });
+}
+
+/** A view as it is meant to be: pictured, and without fault to axe. */
+export async function seen(page, name) {
+  await picture(page, name);
+  await page.evaluate(axe.source);
+  const { violations: faults } = await page.evaluate(() =>
+    window.axe.run(document, { resultTypes: ["violations"] }));
+
+  equal(faults.map(({ id, nodes }) => `${id}: ${nodes[0].html} ` +
+    nodes[0].failureSummary).join("; "), "", `axe on ${name}`);
+}
+
+/** The page's clock, when what was to be drawn has been drawn. */
+export function drawn(page) {
+  return page.evaluate(() => new Promise((resolve) =>
+    requestAnimationFrame(() => requestAnimationFrame(resolve))));
+}
+
+/** How much has jumped on the screen since then without anybody's doing. */
+export function shifted(page, since) {
+  return page.evaluate((from) => new Promise((resolve) => {
+    let sum = 0;
+
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries())
+        sum += entry.hadRecentInput || entry.startTime < from ? 0 :
+          entry.value;
+    }).observe({ type: "layout-shift", buffered: true });
+    requestAnimationFrame(() => requestAnimationFrame(() => resolve(sum)));
+  }), since);
+}
