@@ -9,7 +9,7 @@
 const struct route routes[] = { { HTTP_POST, "/checkout/{}", "checkout",
 				    checkout_post },
 	{ HTTP_POST, "/payment_webhook/{}/{}", "payment", payment_post },
-	{ HTTP_GET, "/payment/{}", "payment", payment_get },
+	{ HTTP_GET, "/payment/{}", "payment_status", payment_get },
 	{ HTTP_GET, "/product", "product", product_get },
 	{ HTTP_GET, "/orders", "orders", orders_get },
 	{ HTTP_GET, "/order/{}", "order", orders_get_one },
