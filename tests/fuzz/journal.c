@@ -146,7 +146,7 @@ turn_ask(struct turn *turn, struct workflow *wf,
 }
 
 void
-turn_hold_off(const struct turn *turn, struct workflow *wf, const char *sql)
+turn_hold_off(struct turn *turn, struct workflow *wf, const char *sql)
 {
 	(void)turn;
 	(void)wf;
