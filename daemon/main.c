@@ -33,7 +33,8 @@ main(int argc, char *argv[])
 		.queues = queues,
 		.turn_size = 64,
 		.turn_limit_s = 30,
-		.max_attempts = 10 };
+		.max_attempts = 10,
+		.memory_limit_mb = 1024 };
 	bool allow_crash = false;
 	int workers = 2;
 	const struct option_def defs[] = {
@@ -43,6 +44,10 @@ main(int argc, char *argv[])
 		    "worker processes, a connection each" },
 		{ "turn-size", OPTION_NUMBER, &engine.turn_size, 1, 1000,
 		    "workflows that share a commit" },
+		{ "turn-limit-s", OPTION_NUMBER, &engine.turn_limit_s, 1, 3600,
+		    "a turn that lasts longer is ended with its worker" },
+		{ "memory-limit-mb", OPTION_NUMBER, &engine.memory_limit_mb, 0,
+		    1048576, "MiB of data a worker may have; 0: no limit" },
 		{ "payment-timeout-ms", OPTION_NUMBER,
 		    &checkout_payment_timeout_ms, 1, 86400000,
 		    "how long a customer may take to pay" },

@@ -24,6 +24,7 @@ struct engine {
 	int turn_size;             /* workflows per turn and source */
 	int turn_limit_s;          /* a turn that lasts longer is killed */
 	int max_attempts;          /* of a workflow that kills its worker */
+	int memory_limit_mb;       /* of a worker's data; 0 for none */
 	/*
 	 * A channel whose notification makes a worker die on the spot, for
 	 * demonstrations; NULL for none.

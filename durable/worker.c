@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -416,6 +417,26 @@ work(struct worker *worker)
 	return 0;
 }
 
+/*
+ * Who allocates without end gets no more and dies, long before the host has
+ * none left for the others.  AddressSanitizer's shadow is larger than any limit.
+ */
+static void
+limit_memory(int limit_mb)
+{
+	struct rlimit limit;
+
+#ifdef __SANITIZE_ADDRESS__
+	limit_mb = 0;
+#endif
+	if (limit_mb == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max = (rlim_t)limit_mb << 20;
+	if (setrlimit(RLIMIT_DATA, &limit) != 0)
+		log_warning("cannot limit the memory to %d MiB: %s", limit_mb,
+		    strerror(errno));
+}
+
 int
 engine_work(struct prefork_worker *self, void *arg)
 {
@@ -429,6 +450,7 @@ engine_work(struct prefork_worker *self, void *arg)
 	int status = 0, idle_ms;
 
 	srandom((unsigned)getpid());
+	limit_memory(worker.engine->memory_limit_mb);
 	if (self->after_crash)
 		be_wary(&worker);
 	worker.db = db_new(worker.engine->conninfo, "durable worker");
