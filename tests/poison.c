@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Poison: what workflows that segfault, loop for ever, allocate without end or
+ * always fail cost the healthy ones beside them.  poison.tap starts the cluster
+ * and this program.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "db.h"
+#include "engine.h"
+#include "log.h"
+#include "monotonic.h"
+#include "prefork.h"
+#include "tap.h"
+
+#define IN_FLIGHT  100   /* healthy workflows at any time */
+#define MEASURE_MS 5000  /* without the poison, before and after */
+#define MEMORY_MB  128   /* a worker may have */
+#define LIMIT_MS   30000 /* within which every poison must have ended */
+
+static struct db *db;
+static struct arena *arena;
+static volatile int *refused; /* how often a hoarder was, in all processes */
+
+/* Runs a query of one value, a number or a text. */
+static const char *
+sql(const char *query, const char *param)
+{
+	const struct db_rows *rows = db_query(db, arena, query,
+	    param == NULL ? 0 : 1, &param);
+
+	if (rows == NULL) {
+		diag("%s: %s", query, db_last_error(db)->message);
+		exit(1);
+	}
+	return db_value(rows, 0, 0);
+}
+
+static json_object *
+healthy(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sql(wf, "one", "select 1", 0, NULL);
+	wf_sleep(wf, 1);
+	return NULL;
+}
+
+static json_object *
+segfaulter(struct workflow *wf, json_object *input)
+{
+	(void)wf;
+	(void)input;
+	raise(SIGSEGV);
+	return NULL;
+}
+
+static json_object *
+looper(struct workflow *wf, json_object *input)
+{
+	volatile bool forever = true;
+
+	(void)wf;
+	(void)input;
+	while (forever)
+		continue;
+	return NULL;
+}
+
+/*
+ * Notes that it was refused memory; where nothing limits it, it goes no further
+ * than four times the limit, for the host's sake, and returns.
+ */
+static json_object *
+hoarder(struct workflow *wf, json_object *input)
+{
+	const size_t block = 1 << 20;
+	char *got;
+	int i;
+
+	(void)wf;
+	(void)input;
+	for (i = 0; i < 4 * MEMORY_MB; i++) {
+		if ((got = malloc(block)) == NULL) {
+			++*refused;
+			abort();
+		}
+		memset(got, 1, block);
+	}
+	return NULL;
+}
+
+static json_object *
+failing(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sql(wf, "divide", "select 1 / 0", 0, NULL);
+	return NULL;
+}
+
+static const struct workflow_type healthy_type = { "healthy", "1", healthy };
+static const struct workflow_type segfaulter_type = { "segfaulter", "1",
+	segfaulter };
+static const struct workflow_type looper_type = { "looper", "1", looper };
+static const struct workflow_type hoarder_type = { "hoarder", "1", hoarder };
+static const struct workflow_type failing_type = { "failing", "1", failing };
+
+static const char *const poisons[] = { "segfaulter", "looper", "hoarder",
+	"failing" };
+
+static void
+start(const char *name)
+{
+	sql("select durable.client_submit(array[$1], array[$1], array['test'], "
+	    "array[null::text], 'test', '{}', '{}', '{}', '{}', '{}')::text",
+	    name);
+}
+
+/* Tops the healthy up and returns how many have ended so far. */
+static long
+feed(void)
+{
+	static long started;
+	long done = strtol(sql("select count(*) from dbos.workflow_status "
+			       "where name = 'healthy' and status = 'SUCCESS'",
+			       NULL),
+	    NULL, 10);
+	const char *wanted = arena_printf(arena, "%ld",
+	    done + IN_FLIGHT - started);
+
+	if (done + IN_FLIGHT > started)
+		sql("select durable.client_submit(array_agg(id), "
+		    "array_agg('healthy'::text), array_agg('test'::text), "
+		    "array_agg(null::text), 'test', "
+		    "'{}', '{}', '{}', '{}', '{}')::text from (select "
+		    "gen_random_uuid()::text as id "
+		    "from generate_series(1, $1::int)) as s",
+		    wanted);
+	started = done + IN_FLIGHT;
+	return done;
+}
+
+static bool
+poisons_ended(void)
+{
+	return strcmp(sql("select count(*) from dbos.workflow_status "
+			  "where name <> 'healthy' and status in "
+			  "('PENDING', 'ENQUEUED')",
+			  NULL),
+		   "0") == 0;
+}
+
+/* Healthy workflows per second: for a time, or until all poison has ended. */
+static double
+rate(bool poisoned)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	const int64_t begin_ms = monotonic_ms();
+	const long before = feed();
+	int64_t ms = 0;
+	long after = before;
+
+	while (poisoned ? !poisons_ended() && ms < LIMIT_MS : ms < MEASURE_MS) {
+		nanosleep(&pause, NULL);
+		after = feed();
+		ms = monotonic_ms() - begin_ms;
+	}
+	diag("%ld healthy workflows in %ld ms", after - before, (long)ms);
+	return (double)(after - before) * 1000 / (double)ms;
+}
+
+static void
+test_poison(void)
+{
+	double without, with;
+	size_t i;
+
+	rate(false);
+	without = rate(false);
+	for (i = 0; i < sizeof(poisons) / sizeof(poisons[0]); i++)
+		start(poisons[i]);
+	with = rate(true);
+	without = (without + rate(false)) / 2;
+	diag("%.0f/s without poison, %.0f/s with it", without, with);
+	for (i = 0; i < sizeof(poisons) / sizeof(poisons[0]); i++)
+		is_str(sql("select status from dbos.workflow_status "
+			   "where workflow_uuid = $1",
+			   poisons[i]),
+		    i == 3 ? "ERROR" : "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+		    poisons[i]);
+	ok(*refused > 0, "who allocates without end met the limit");
+	ok(with > without / 2,
+	    "the others do more than half of what they did without");
+}
+
+int
+main(void)
+{
+	static const struct workflow_type *const types[] = { &healthy_type,
+		&segfaulter_type, &looper_type, &hoarder_type, &failing_type,
+		NULL };
+	static const char *const queues[] = { "test", ENGINE_INTERNAL_QUEUE,
+		NULL };
+	struct engine engine = { .conninfo = "",
+		.application = "test",
+		.executor = "tests",
+		.types = types,
+		.queues = queues,
+		.turn_size = 16,
+		.turn_limit_s = 1,
+		.max_attempts = 3,
+		.memory_limit_mb = MEMORY_MB };
+	pid_t daemon;
+	int status;
+
+	refused = mmap(NULL, sizeof(*refused), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (refused == MAP_FAILED)
+		return 1;
+	arena = arena_new();
+	db = db_new("", "test");
+	if ((daemon = fork()) == 0) {
+		log_open("poison");
+		_exit(prefork_run(3, engine_work, &engine));
+	}
+	if (!db_connect(db, NULL))
+		return !ok(false, db_last_error(db)->message);
+	test_poison();
+	kill(daemon, SIGTERM);
+	ok(waitpid(daemon, &status, 0) == daemon && status == 0,
+	    "SIGTERM ends the daemon");
+	db_free(db);
+	arena_free(arena);
+	return done_testing();
+}
