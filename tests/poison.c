@@ -175,18 +175,21 @@ rate(bool poisoned)
 	return (double)(after - before) * 1000 / (double)ms;
 }
 
+/* The best rate without poison is the measure: it varies, and that is strict. */
 static void
 test_poison(void)
 {
-	double without, with;
+	double without, with, again;
 	size_t i;
 
-	rate(false);
 	without = rate(false);
+	again = rate(false);
+	without = again > without ? again : without;
 	for (i = 0; i < sizeof(poisons) / sizeof(poisons[0]); i++)
 		start(poisons[i]);
 	with = rate(true);
-	without = (without + rate(false)) / 2;
+	again = rate(false);
+	without = again > without ? again : without;
 	diag("%.0f/s without poison, %.0f/s with it", without, with);
 	for (i = 0; i < sizeof(poisons) / sizeof(poisons[0]); i++)
 		is_str(sql("select status from dbos.workflow_status "
