@@ -94,18 +94,20 @@ create or replace function durable.take_enqueued(
     queues text[],
     application text,
     max_workflows int,
-    suspected text[]
+    suspected text[],
+    out taken text[],
+    out skipped boolean
 )
-returns text[]
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    taken text[] := '{}';
     enqueued text[];
     queue text;
 begin
+    taken := '{}';
+    skipped := false;
     foreach queue in array queues loop
         select coalesce(array_agg(t.workflow_uuid), '{}')
         into enqueued
@@ -122,13 +124,25 @@ begin
             for update of s skip locked
         ) as t;
         taken := taken || enqueued;
+        continue when cardinality(enqueued) = max_workflows or skipped;
+        skipped := cardinality(enqueued) < (
+            select count(*)
+            from (
+                select
+                from dbos.workflow_status as s
+                where s.queue_name = queue
+                    and s.status = 'ENQUEUED'
+                    and durable.can_run(s.name, s.application_version,
+                        s.application_name, types, application)
+                    and s.workflow_uuid <> all (suspected)
+                limit max_workflows) as all_enqueued);
     end loop;
-    return taken;
 end
 $$;
 comment on function durable.take_enqueued(text[], text[], text, int, text[]) is
     'Locks enqueued workflows, at most max_workflows of each queue in its '
-    'order, and no suspects.';
+    'order, and no suspects; skipped: there are more, which others have '
+    'locked.';
 
 create or replace function durable.take_only(
     types text[],
@@ -203,12 +217,12 @@ begin
     if only_ids is not null then
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
-        select t.taken, t.skipped
+        select d.taken || e.taken, d.skipped or e.skipped
         into taken, skipped
         from durable.take_due(types, application, max_workflows, suspected,
-            present_ms) as t;
-        taken := taken || durable.take_enqueued(types, queues, application,
-            max_workflows, suspected);
+                present_ms) as d,
+            durable.take_enqueued(types, queues, application, max_workflows,
+                suspected) as e;
     end if;
 
     -- A new snapshot from here on: what these workflows got before they were
@@ -239,8 +253,8 @@ begin
     where not n.consumed
     order by t.place, n.created_at_epoch_ms, n.message_uuid;
 
-    -- Whoever holds a due workflow that we could not lock may give it back
-    -- without a word (by dying): come back soon.  Else sleep to the next time.
+    -- Whoever holds a workflow that we could not lock may give it back without
+    -- a word (by dying): come back soon.  Else sleep to the next time.
     foreach type_at in array types loop
         -- A wait is of a version.
         continue when type_at like '%@';
@@ -289,11 +303,12 @@ begin
     select coalesce(array_agg(x.workflow_uuid), '{}')
     into suspected
     from durable.suspects as x;
-    select t.taken || durable.take_enqueued(types, queues, application,
-        max_workflows, suspected)
+    select d.taken || e.taken
     into taken
     from durable.take_due(types, application, max_workflows, suspected,
-        durable.now_ms()) as t;
+            durable.now_ms()) as d,
+        durable.take_enqueued(types, queues, application, max_workflows,
+            suspected) as e;
     return query
     insert into durable.suspects as s (workflow_uuid, attempts)
     select id, 1

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(113);
+select plan(118);
 
 -- What a turn takes from queues.
 
@@ -105,6 +105,34 @@ select test.waiting('alive', -5000);
 select durable.sweep('{job@1}', 'app');
 delete from durable.waits where workflow_uuid = 'alive';
 select is(count(*), 0::bigint, 'and not looked at again') from durable.waits;
+select test.clear();
+
+-- What others have locked may be given back without a word.
+
+create function test.comes_back_soon()
+returns boolean
+language sql
+return (
+    select coalesce(t.until_ms < t.at_ms + 1000, false)
+    from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null) as t
+    where t.kind = 'turn');
+select test.workflow('free'), test.workflow('queued'),
+    test.waiting('waits', -10);
+select ok(not test.comes_back_soon(), 'a turn that got all need not hurry');
+select test.other('begin');
+select test.other($$select workflow_uuid from dbos.workflow_status
+    where workflow_uuid = 'waits' for update$$);
+select is(test.sorted(test.taken()), 'free,queued',
+    'who is due and locked is left');
+select ok(test.comes_back_soon(), 'but not for long');
+select test.other('rollback');
+select test.other('begin');
+select test.other($$select workflow_uuid from dbos.workflow_status
+    where workflow_uuid = 'queued' for update$$);
+select is(test.sorted(test.taken()), 'free,waits',
+    'who is in a queue and locked is left');
+select ok(test.comes_back_soon(), 'but not for long, either');
+select test.other('rollback');
 select test.clear();
 
 -- What a turn is told.
