@@ -4,6 +4,7 @@
  */
 #include "prefork.h"
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -23,8 +24,9 @@
 #define PAUSE_MAX_MS 1000
 
 struct slot {
-	pid_t pid; /* 0: nobody */
-	bool after_crash;
+	pid_t pid;    /* 0: nobody */
+	bool used;    /* somebody has been here */
+	char *legacy; /* see struct prefork_worker */
 	int pause_ms; /* before the next fork */
 	int64_t born_ms;
 	int64_t due_ms;       /* when to fork, if there is nobody */
@@ -105,7 +107,8 @@ start_worker(struct master *master, int number, int64_t now_ms)
 {
 	struct slot *slot = &master->slots[number];
 	struct prefork_worker self = { .slot = number,
-		.after_crash = slot->after_crash,
+		.first = !slot->used,
+		.legacy = slot->legacy,
 		.master_pid = (int)getpid(),
 		.started_ms = epoch_ms(),
 		.master_started_ms = master->started_ms,
@@ -124,6 +127,7 @@ start_worker(struct master *master, int number, int64_t now_ms)
 		slot->due_ms = now_ms + PAUSE_MAX_MS;
 		return;
 	}
+	slot->used = true;
 	slot->pid = pid;
 	slot->born_ms = now_ms;
 }
@@ -164,8 +168,7 @@ bury(struct master *master, struct slot *slot, int how)
 	else if (!gave_up && WEXITSTATUS(how) != 0)
 		log_warning("worker %d ended with status %d", (int)slot->pid,
 		    WEXITSTATUS(how));
-	slot->after_crash = WIFSIGNALED(how) || WEXITSTATUS(how) != 0;
-	if (slot->after_crash && !gave_up) {
+	if ((WIFSIGNALED(how) || WEXITSTATUS(how) != 0) && !gave_up) {
 		slot->deaths++;
 		slot->dead_pid = (int)slot->pid;
 		slot->died_ms = epoch_ms();
@@ -239,6 +242,30 @@ take_signal(struct master *master, int64_t timeout_ms)
 		stop_workers(master);
 }
 
+/* Memory that lives as long as the master, shared by it and its workers. */
+static struct slot *
+make_slots(int count)
+{
+	const size_t size = (size_t)count * PREFORK_LEGACY_SIZE;
+	struct slot *slots = calloc((size_t)count, sizeof(*slots));
+	char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int i;
+
+	if (slots == NULL || shared == MAP_FAILED)
+		abort();
+	for (i = 0; i < count; i++)
+		slots[i].legacy = shared + (size_t)i * PREFORK_LEGACY_SIZE;
+	return slots;
+}
+
+static void
+free_slots(struct slot *slots, int count)
+{
+	munmap(slots[0].legacy, (size_t)count * PREFORK_LEGACY_SIZE);
+	free(slots);
+}
+
 int
 prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
     void *arg)
@@ -247,13 +274,8 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 		.worker = worker,
 		.arg = arg,
 		.started_ms = epoch_ms(),
-		.slots = calloc((size_t)count, sizeof(*master.slots)) };
-	int i;
+		.slots = make_slots(count) };
 
-	if (master.slots == NULL)
-		abort();
-	for (i = 0; i < count; i++)
-		master.slots[i].after_crash = true;
 	sigemptyset(&master.signals);
 	sigaddset(&master.signals, SIGTERM);
 	sigaddset(&master.signals, SIGINT);
@@ -268,6 +290,6 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 		take_signal(&master, master.stopping ? -1 : start_due(&master));
 	log_info("stopped");
 	sigprocmask(SIG_SETMASK, &master.inherited, NULL);
-	free(master.slots);
+	free_slots(master.slots, count);
 	return master.status;
 }

@@ -17,14 +17,17 @@
 /* A worker's exit status that tells the master to give up: no restart helps. */
 #define PREFORK_EXIT_GIVE_UP 3
 
+#define PREFORK_LEGACY_SIZE  65536
+
 struct prefork_worker {
 	int slot; /* 0 to count - 1, stable over restarts */
+	/* The first in its slot: how those before the master ended is unknown. */
+	bool first;
 	/*
-	 * True when the process that had this slot before died without
-	 * having been asked to, and for the first worker of every slot: how
-	 * the one before the master ended is not known.
+	 * What one leaves to the next in its slot, however it ends: memory of
+	 * PREFORK_LEGACY_SIZE bytes that only they share, zeros at first.
 	 */
-	bool after_crash;
+	char *legacy;
 	/*
 	 * The worker and its master: process ids, and when they were made, in
 	 * milliseconds since the epoch.

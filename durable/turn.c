@@ -5,7 +5,9 @@
 #include "turn.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -40,7 +42,7 @@ list_types(struct strbuf *types, const struct workflow_type *const *type,
 }
 
 struct turn *
-turn_new(const struct engine *engine, struct db *db)
+turn_new(const struct engine *engine, struct db *db, char *in_hand)
 {
 	struct turn *turn = calloc(1, sizeof(*turn));
 	const char *const *queue;
@@ -49,6 +51,7 @@ turn_new(const struct engine *engine, struct db *db)
 		abort();
 	turn->engine = engine;
 	turn->db = db;
+	turn->in_hand = in_hand;
 	turn->arena = arena_new();
 	turn->run_arena = arena_new();
 	turn->outbox = outbox_new(engine->application, engine->executor);
@@ -221,19 +224,47 @@ pass(const struct turn *turn, const char *point)
 		seam(point);
 }
 
-/* Notes which process ran these workflows: all that the turn ran. */
-static void
-queue_runs(struct turn *turn)
+/* The array literal of the turn's workflows, valid until the turn ends. */
+static const char *
+ids(const struct turn *turn)
 {
 	struct strbuf ids = { 0 };
-	const char *param;
+	const char *literal;
 	size_t i;
 
 	for (i = 0; i < turn->count; i++)
 		strbuf_add_element(&ids, turn->runs[i]->id);
-	param = strbuf_end_array(&ids);
-	db_queue(turn->db, "select durable.turn_runs($1)", 1, &param);
+	literal = arena_strdup(turn->arena, strbuf_end_array(&ids));
 	strbuf_free(&ids);
+	return literal;
+}
+
+/*
+ * Leaves word of what this process has in hand, for its successor, should a
+ * workflow kill it.  Its first byte makes it valid, and comes last.
+ */
+static void
+note_in_hand(const struct turn *turn)
+{
+	const char *word;
+
+	if (turn->count == 0)
+		return;
+	word = ids(turn);
+	if (strlen(word) >= TURN_IN_HAND_SIZE)
+		word = "?";
+	strcpy(turn->in_hand + 1, word + 1);
+	atomic_signal_fence(memory_order_release);
+	turn->in_hand[0] = word[0];
+}
+
+/* Notes which process ran these workflows: all that the turn ran. */
+static void
+queue_runs(struct turn *turn)
+{
+	const char *const param = ids(turn);
+
+	db_queue(turn->db, "select durable.turn_runs($1)", 1, &param);
 }
 
 /* Writes everything and commits, in one round trip with the hints. */
@@ -356,15 +387,21 @@ reset(struct turn *turn)
 enum turn_outcome
 turn_run(struct turn *turn, const struct turn_plan *plan)
 {
+	enum turn_outcome outcome;
 	bool done;
 
 	reset(turn);
 	turn->alone = plan->alone;
 	/* What no statement time-out ends, a function in a loop, this does. */
 	alarm((unsigned)turn->engine->turn_limit_s);
-	done = take_begin(turn, plan) && run_all(turn, plan) && commit(turn);
+	done = take_begin(turn, plan);
+	note_in_hand(turn);
+	done = done && run_all(turn, plan) && commit(turn);
 	alarm(0);
-	return done ? TURN_COMMITTED : abandon(turn);
+	outcome = done ? TURN_COMMITTED : abandon(turn);
+	if (outcome != TURN_LOST)
+		turn->in_hand[0] = '\0';
+	return outcome;
 }
 
 const char *const *

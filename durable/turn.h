@@ -15,8 +15,11 @@
 
 #include "db.h"
 #include "log.h"
+#include "prefork.h"
 #include "round.h"
 #include "run.h"
+
+#define TURN_IN_HAND_SIZE PREFORK_LEGACY_SIZE
 
 struct engine;
 struct turn;
@@ -35,8 +38,14 @@ struct turn_plan {
 	const char *condemned; /* fail them with this error instead */
 };
 
-/* A worker makes one and uses it for all its turns. */
-struct turn *turn_new(const struct engine *engine, struct db *db);
+/*
+ * A worker makes one and uses it for all its turns.  While a turn has workflows
+ * in hand, and after TURN_LOST, their ids are in in_hand, which is of
+ * TURN_IN_HAND_SIZE bytes and outlives it: as an array literal, or as "?" when
+ * they are too long.  Else it is empty.
+ */
+struct turn *
+turn_new(const struct engine *engine, struct db *db, char *in_hand);
 void turn_free(struct turn *turn);
 
 /* Takes, runs, writes and commits. */

@@ -32,6 +32,7 @@ struct turn {
 	struct arena *run_arena; /* of one run after the other */
 	struct outbox *outbox;
 	struct strbuf types, queues; /* array literals for turn_begin */
+	char *in_hand;               /* see turn_new */
 
 	struct workflow **runs;
 	size_t count, size;

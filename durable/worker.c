@@ -57,8 +57,9 @@ struct worker {
 	struct turn *turn;
 	struct arena *arena; /* of one step of the loop */
 	/*
-	 * After a crash: what is due is noted as suspect before it is run,
-	 * until the backlog is done or this time has come.
+	 * At the start, when nobody knows what the last one died of: what is
+	 * due is noted as suspect before it is run, until the backlog is done
+	 * or this time has come.
 	 */
 	bool wary;
 	int64_t wary_until_ms;
@@ -280,16 +281,33 @@ run_culprits(struct worker *worker)
 }
 
 /*
- * Notes what is due as suspect, in a transaction of its own, and runs just
- * that: if it kills this process too, each of them runs alone afterwards.
+ * What the one before in this slot had in hand when it died, or this one when
+ * it lost its connection; NULL: nothing.
+ */
+static const char *
+left_in_hand(struct worker *worker)
+{
+	char *left = worker->self->legacy;
+
+	if (*left == '?') {
+		be_wary(worker);
+		*left = '\0';
+	}
+	return *left == '\0' ? NULL : left;
+}
+
+/*
+ * Notes what was left in hand, or else what is due, as suspect, in a
+ * transaction of its own, and runs just that: if it kills this process too,
+ * each of them runs alone afterwards.
  */
 static enum turn_outcome
-run_wary(struct worker *worker)
+run_wary(struct worker *worker, const char *left)
 {
 	const struct engine *engine = worker->engine;
 	const char *const params[] = { turn_types(worker->turn),
 		turn_queues(worker->turn), engine->application,
-		arena_printf(worker->arena, "%d", engine->turn_size) };
+		arena_printf(worker->arena, "%d", engine->turn_size), left };
 	const struct db_rows *rows;
 	struct strbuf ids = { 0 };
 	struct turn_plan plan = { 0 };
@@ -297,15 +315,19 @@ run_wary(struct worker *worker)
 	size_t row;
 
 	rows = db_query(worker->db, worker->arena,
-	    "select durable.turn_suspect($1, $2, $3, $4)", 4, params);
+	    "select durable.turn_suspect($1, $2, $3, $4, $5)", 5, params);
 	if (rows == NULL)
 		return db_last_error(worker->db)->outcome == DB_LOST
 		    ? TURN_LOST
 		    : TURN_RETRY;
 	for (row = 0; row < db_row_count(rows); row++)
 		strbuf_add_element(&ids, db_value(rows, row, 0));
-	worker->wary = db_row_count(rows) >= (size_t)engine->turn_size &&
-	    monotonic_ms() < worker->wary_until_ms;
+	if (left != NULL)
+		*worker->self->legacy = '\0';
+	else
+		worker->wary = db_row_count(rows) >=
+			(size_t)engine->turn_size &&
+		    monotonic_ms() < worker->wary_until_ms;
 	plan.only = strbuf_end_array(&ids);
 	outcome = turn_run(worker->turn, &plan);
 	strbuf_free(&ids);
@@ -380,13 +402,16 @@ work(struct worker *worker)
 {
 	static const struct turn_plan everything = { 0 };
 	enum turn_outcome outcome;
-	bool again = worker->wary;
+	const char *left;
+	bool again;
 
 	sweep(worker);
 	if (!db_connected(worker->db))
 		return 0;
-	outcome = worker->wary ? run_wary(worker)
-			       : turn_run(worker->turn, &everything);
+	left = left_in_hand(worker);
+	again = worker->wary || left != NULL;
+	outcome = again ? run_wary(worker, left)
+			: turn_run(worker->turn, &everything);
 	if (outcome == TURN_REFUSED) {
 		log_info("a turn's workflows run one by one: %s",
 		    turn_error(worker->turn)->message);
@@ -408,8 +433,6 @@ work(struct worker *worker)
 		back_off(worker);
 		return 0;
 	case TURN_LOST:
-		/* A workflow may have ended the session: that is a crash. */
-		be_wary(worker);
 		lose_connection(worker);
 		back_off(worker);
 		return 0;
@@ -451,10 +474,10 @@ engine_work(struct prefork_worker *self, void *arg)
 
 	srandom((unsigned)getpid());
 	limit_memory(worker.engine->memory_limit_mb);
-	if (self->after_crash)
+	if (self->first)
 		be_wary(&worker);
 	worker.db = db_new(worker.engine->conninfo, "durable worker");
-	worker.turn = turn_new(worker.engine, worker.db);
+	worker.turn = turn_new(worker.engine, worker.db, self->legacy);
 	while (!prefork_stopping()) {
 		arena_reset(worker.arena);
 		if (!db_connected(worker.db)) {

@@ -25,6 +25,21 @@ comment on function durable.can_run(text, text, text, text[], text) is
     'Whether a worker that has these types, as name@version and name@ for a '
     'row of no version, and is of this application may run a workflow.';
 
+create or replace function durable.is_due(
+    id text,
+    status text,
+    present_ms bigint
+)
+returns boolean
+language sql
+stable
+return status = 'ENQUEUED' or status = 'PENDING' and exists (
+    select from durable.waits as w
+    where w.workflow_uuid = id
+        and w.wake_at <= present_ms);
+comment on function durable.is_due(text, text, bigint) is
+    'Whether a workflow can go on now.';
+
 create or replace function durable.take_due(
     types text[],
     application text,
@@ -166,10 +181,7 @@ begin
         where s.workflow_uuid = any (only_ids)
             and durable.can_run(s.name, s.application_version,
                 s.application_name, types, application)
-            and (s.status = 'ENQUEUED' or s.status = 'PENDING' and exists (
-                select from durable.waits as w
-                where w.workflow_uuid = s.workflow_uuid
-                    and w.wake_at <= present_ms))
+            and durable.is_due(s.workflow_uuid, s.status, present_ms)
         for update of s skip locked
     ) as t;
     return taken;
@@ -289,7 +301,8 @@ create or replace function durable.turn_suspect(
     types text[],
     queues text[],
     application text,
-    max_workflows int
+    max_workflows int,
+    in_hand text[]
 )
 returns setof text
 language plpgsql
@@ -300,15 +313,24 @@ declare
     suspected text[];
     taken text[];
 begin
-    select coalesce(array_agg(x.workflow_uuid), '{}')
-    into suspected
-    from durable.suspects as x;
-    select d.taken || e.taken
-    into taken
-    from durable.take_due(types, application, max_workflows, suspected,
-            durable.now_ms()) as d,
-        durable.take_enqueued(types, queues, application, max_workflows,
-            suspected) as e;
+    if in_hand is not null then
+        -- Whether or not another worker has them in hand by now.
+        select array_agg(s.workflow_uuid)
+        into taken
+        from dbos.workflow_status as s
+        where s.workflow_uuid = any (in_hand)
+            and durable.is_due(s.workflow_uuid, s.status, durable.now_ms());
+    else
+        select coalesce(array_agg(x.workflow_uuid), '{}')
+        into suspected
+        from durable.suspects as x;
+        select d.taken || e.taken
+        into taken
+        from durable.take_due(types, application, max_workflows, suspected,
+                durable.now_ms()) as d,
+            durable.take_enqueued(types, queues, application, max_workflows,
+                suspected) as e;
+    end if;
     return query
     insert into durable.suspects as s (workflow_uuid, attempts)
     select id, 1
@@ -317,9 +339,11 @@ begin
     returning s.workflow_uuid;
 end
 $$;
-comment on function durable.turn_suspect(text[], text[], text, int) is
+comment on function durable.turn_suspect(text[], text[], text, int, text[]) is
     'Notes, in a transaction of its own before the turn that runs them, which '
-    'due workflows a worker is going to run after a crash.  Returns their ids.';
+    'due workflows a worker had in hand when it died, or, if that is not known '
+    '(null), those that a worker is going to run.  Returns the ids of new '
+    'suspects.';
 
 create or replace function durable.turn_attempt(
     types text[],
@@ -348,11 +372,8 @@ begin
         from dbos.workflow_status as s
         where s.workflow_uuid = suspect.workflow_uuid
         for update skip locked;
-        exit when workflow.ours and (workflow.status = 'ENQUEUED'
-            or workflow.status = 'PENDING' and exists (
-                select from durable.waits as w
-                where w.workflow_uuid = suspect.workflow_uuid
-                    and w.wake_at <= durable.now_ms()));
+        exit when workflow.ours and durable.is_due(suspect.workflow_uuid,
+            workflow.status, durable.now_ms());
         -- One that a tool has ended meanwhile is no suspect any more.
         if workflow.status not in ('PENDING', 'ENQUEUED') then
             delete from durable.suspects as x
@@ -918,7 +939,7 @@ comment on function durable.register(text, text, text[]) is
 grant execute on function
     durable.now_ms(),
     durable.turn_begin(text[], text[], text, int, text[]),
-    durable.turn_suspect(text[], text[], text, int),
+    durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),
     durable.turn_survived(text),
     durable.turn_start(text[], text[], text[], text[], text[], bigint[],

@@ -20,15 +20,22 @@
 #include "prefork.h"
 #include "tap.h"
 
-#define IN_FLIGHT  100   /* healthy workflows at any time */
-#define SLEEP_MS   50    /* of each: two cores are not all needed for them */
-#define MEASURE_MS 5000  /* without the poison, before and after */
+#define IN_FLIGHT  100  /* healthy workflows at any time */
+#define SLEEP_MS   50   /* of each: two cores are not all needed for them */
+#define MEASURE_MS 5000 /* without the poison, before and after */
+#define WORKERS    3
+#define ATTEMPTS   3
 #define MEMORY_MB  128   /* a worker may have */
 #define LIMIT_MS   30000 /* within which every poison must have ended */
 
 static struct db *db;
 static struct arena *arena;
-static volatile int *refused; /* how often a hoarder was, in all processes */
+
+/* Counted in all processes. */
+static volatile struct {
+	int segfaults, loops, hoards;
+	int refused; /* how often a hoarder was */
+} * counted;
 
 /* Runs a query of one value, a number or a text. */
 static const char *
@@ -58,6 +65,7 @@ segfaulter(struct workflow *wf, json_object *input)
 {
 	(void)wf;
 	(void)input;
+	counted->segfaults++;
 	raise(SIGSEGV);
 	return NULL;
 }
@@ -69,6 +77,7 @@ looper(struct workflow *wf, json_object *input)
 
 	(void)wf;
 	(void)input;
+	counted->loops++;
 	while (forever)
 		continue;
 	return NULL;
@@ -87,9 +96,10 @@ hoarder(struct workflow *wf, json_object *input)
 
 	(void)wf;
 	(void)input;
+	counted->hoards++;
 	for (i = 0; i < 4 * MEMORY_MB; i++) {
 		if ((got = malloc(block)) == NULL) {
-			++*refused;
+			counted->refused++;
 			abort();
 		}
 		memset(got, 1, block);
@@ -211,7 +221,17 @@ test_poison(void)
 			   poisons[i]),
 		    i == 3 ? "ERROR" : "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
 		    poisons[i]);
-	ok(*refused > 0, "who allocates without end met the limit");
+	ok(counted->refused > 0, "who allocates without end met the limit");
+	diag("%d segfaults, %d loops, %d hoards", counted->segfaults,
+	    counted->loops, counted->hoards);
+	/*
+	 * Not counted are the first time and when another worker took one
+	 * before it was noted.
+	 */
+	ok(counted->segfaults <= ATTEMPTS + WORKERS &&
+		counted->loops <= ATTEMPTS + WORKERS &&
+		counted->hoards <= ATTEMPTS + WORKERS,
+	    "none is run more often than its attempts and the workers say");
 	ok(with > without / 2,
 	    "the others do more than half of what they did without");
 }
@@ -231,20 +251,20 @@ main(void)
 		.queues = queues,
 		.turn_size = 16,
 		.turn_limit_s = 1,
-		.max_attempts = 3,
+		.max_attempts = ATTEMPTS,
 		.memory_limit_mb = MEMORY_MB };
 	pid_t daemon;
 	int status;
 
-	refused = mmap(NULL, sizeof(*refused), PROT_READ | PROT_WRITE,
+	counted = mmap(NULL, sizeof(*counted), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (refused == MAP_FAILED)
+	if (counted == MAP_FAILED)
 		return 1;
 	arena = arena_new();
 	db = db_new("", "test");
 	if ((daemon = fork()) == 0) {
 		log_open("poison");
-		_exit(prefork_run(3, engine_work, &engine));
+		_exit(prefork_run(WORKERS, engine_work, &engine));
 	}
 	if (!db_connect(db, NULL))
 		return !ok(false, db_last_error(db)->message);

@@ -19,10 +19,11 @@
 struct report {
 	pid_t pid;
 	int slot;
-	bool after_crash;
+	bool first;
 	bool leaving;
 	int deaths;
 	pid_t dead_pid, master_pid;
+	char legacy; /* what it found; it leaves the number of its slot */
 };
 
 static int reports[2];
@@ -32,11 +33,14 @@ tell(const struct prefork_worker *self, bool leaving)
 {
 	const struct report report = { .pid = getpid(),
 		.slot = self->slot,
-		.after_crash = self->after_crash,
+		.first = self->first,
 		.leaving = leaving,
 		.deaths = self->deaths,
 		.dead_pid = self->dead_pid,
-		.master_pid = self->master_pid };
+		.master_pid = self->master_pid,
+		.legacy = self->legacy[PREFORK_LEGACY_SIZE - 1] };
+
+	self->legacy[PREFORK_LEGACY_SIZE - 1] = (char)('0' + self->slot);
 
 	if (write(reports[1], &report, sizeof(report)) != sizeof(report))
 		abort();
@@ -159,18 +163,20 @@ test_restart(void)
 	struct report both[2], next;
 
 	ok(hear_both(both), "each slot gets a worker");
-	ok(both[0].after_crash && both[1].after_crash,
+	ok(both[0].first && both[1].first,
 	    "nobody knows how the first ones' predecessors ended");
 	kill(both[1].pid, SIGKILL);
 	ok(hear(&next) && next.slot == 1 && next.pid != both[1].pid,
 	    "a killed worker is replaced");
-	ok(next.after_crash && next.deaths == 1 &&
-		next.dead_pid == both[1].pid && next.master_pid == master,
+	ok(!next.first && next.deaths == 1 && next.dead_pid == both[1].pid &&
+		next.master_pid == master,
 	    "its successor knows, and who it was");
+	ok(both[0].legacy == '\0' && both[1].legacy == '\0' &&
+		next.legacy == '1',
+	    "and what it left");
 	kill(both[0].pid, SIGTERM);
 	ok(hear(&next) && next.leaving, "a worker that is asked to stop does");
-	ok(hear(&next) && next.slot == 0 && !next.after_crash &&
-		next.deaths == 0,
+	ok(hear(&next) && next.slot == 0 && !next.first && next.deaths == 0,
 	    "its successor knows that it was no crash");
 	kill(next.pid, SIGINT);
 	is_int(end_master(master, SIGTERM), 0, "SIGTERM stops the master");
@@ -236,13 +242,13 @@ test_pause(void)
 		hear(&report);
 	ok(monotonic_ms() - begin_ms >= 10 + 20 + 40 + 80,
 	    "one who keeps dying young waits longer every time");
-	ok(report.slot == 0 && report.after_crash, "but is forked again");
+	ok(report.slot == 0 && report.deaths == 5, "but is forked again");
 	is_int(end_master(master, SIGTERM), 0, "a pause does not delay a stop");
 	close_reports();
 
 	master = start_master(1, leave);
 	hear(&report);
-	ok(hear(&report) && !report.after_crash,
+	ok(hear(&report) && report.deaths == 0,
 	    "one who just leaves is forked again, and has not crashed");
 	end_master(master, SIGTERM);
 	close_reports();

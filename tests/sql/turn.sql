@@ -215,7 +215,7 @@ select test.clear();
 select test.waiting('w', -10), test.workflow('e'), test.waiting('no', 9999);
 select is(string_agg(id, ',' order by id), 'e,w',
     'what a worker runs after a crash is suspect')
-from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64) as id;
+from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64, null) as id;
 select is(test.taken(), '', 'nobody takes a suspect');
 select is(test.sorted(test.taken(only_ids => '{w,e}')), 'e,w',
     'but by its id');
@@ -223,7 +223,7 @@ select is(t.number, 1, 'a turn is told that there are suspects')
 from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t
 where t.kind = 'turn';
 select is(count(*), 0::bigint, 'nobody becomes suspect twice')
-from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64);
+from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64, null);
 select is((a.workflow_uuid, a.attempts)::text, '(e,1)',
     'a suspect is run by itself')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
