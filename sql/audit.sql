@@ -286,7 +286,7 @@ cross join lateral (
     where e.workflow_uuid = c.id) as h
 where h.number <> c.events
 union all
-select 'messages received and not consumed, or the reverse', c.id,
+select 'wrong number of messages', c.id,
     n.number || ' consumed'
 from checkouts as c
 cross join lateral (
@@ -314,6 +314,14 @@ union all
 select 'due and not run for a minute', x.workflow_uuid, x.type
 from durable.waits as x
 where x.wake_at < (extract(epoch from now()) - 60) * 1000
+union all
+select 'enqueued and not run for a minute', s.workflow_uuid, s.name
+    || coalesce(' of version ' || nullif(s.application_version, ''), '')
+from dbos.workflow_status as s
+join workflows as w on w.id = s.workflow_uuid
+where s.status = 'ENQUEUED'
+    and greatest(s.created_at, s.updated_at)
+    < (extract(epoch from now()) - 60) * 1000
 union all
 select 'waits and is not pending', x.workflow_uuid,
     coalesce(s.status, 'does not exist')
