@@ -17,6 +17,7 @@
 #include "connect.h"
 #include "log.h"
 #include "monotonic.h"
+#include "seam.h"
 
 /* Type oids, from PostgreSQL's pg_type.dat: they never change. */
 enum {
@@ -465,9 +466,11 @@ db_finish(struct db *db)
 {
 	size_t i;
 
+	seam("before-trip", db_fd(db));
 	db_sync(db);
 	if (db->error.outcome != DB_LOST && !flush(db))
 		note_lost(db);
+	seam("during-trip", db_fd(db));
 	for (i = 0; i < db->expected_count; i++) {
 		const struct expected *expected = &db->expected[i];
 		PGresult *result;
@@ -482,6 +485,7 @@ db_finish(struct db *db)
 	}
 	db->expected_count = 0;
 	db->in_trip = false;
+	seam("after-trip", db_fd(db));
 	return db->error.outcome;
 }
 

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Places where a test build may die.  In a build with DURABLE_SEAMS the
- * environment variable DURABLE_DIE=POINT:N makes the process kill itself with
- * SIGKILL the N-th time it comes to the point; else nothing is compiled in.
+ * Places where a test build may die or lose its connection to the database.
+ *
+ * In a build with DURABLE_SEAMS the environment variable DURABLE_DIE=POINT:N
+ * makes a process kill itself with SIGKILL the N-th time it comes to the point,
+ * and DURABLE_LOSE=POINT:N makes it lose the connection there.  Else nothing is
+ * compiled in.  Points: before-, during- and after-trip, of a round trip, and
+ * before-, during- and after-commit, of a turn that ran something.  During
+ * means that all has been sent and no answer has been read.
  */
 #ifndef DURABLE_SEAM_H
 #define DURABLE_SEAM_H
 
 #ifdef DURABLE_SEAMS
-void seam(const char *point);
+/* fd: the socket of the connection to the database, -1: there is none. */
+void seam(const char *point, int fd);
 #else
 static inline void
-seam(const char *point)
+seam(const char *point, int fd)
 {
 	(void)point;
+	(void)fd;
 }
 #endif
 

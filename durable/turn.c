@@ -216,12 +216,12 @@ write_log(const struct turn *turn)
 		log_text(line->level, line->text);
 }
 
-/* Where a test build may die; a turn without runs is no place. */
+/* A turn without runs is no place. */
 static void
 pass(const struct turn *turn, const char *point)
 {
 	if (turn->count > 0)
-		seam(point);
+		seam(point, db_fd(turn->db));
 }
 
 /* The array literal of the turn's workflows, valid until the turn ends. */
