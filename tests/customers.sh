@@ -21,9 +21,9 @@ stock=1000000
 load_bought=0
 customer=0
 
-# load_start SECONDS: 25 a second, in the background.
+# load_start SECONDS [OPTION...]: 25 a second, in the background.
 load_start() {
-	"$LOAD" --port "$port" --clients 64 --rate 25 --seconds "$1" --json \
+	"$LOAD" --port "$port" --clients 64 --rate 25 --seconds "$@" --json \
 		--acknowledged "$work/acknowledged" >"$work/load" \
 		2>"$work/load.log" &
 	loading=$!
@@ -37,6 +37,12 @@ load_end() {
 	assert $? "$1" || diag "$(cat "$work/load" "$work/load.log")"
 	count=$(sed 's/.*"purchase": {"count": \([0-9]*\).*/\1/' "$work/load")
 	load_bought=$((load_bought + count))
+}
+
+# nobody_repeated TITLE: every request was answered, the first time.
+nobody_repeated() {
+	grep -q '"repeated": 0,' "$work/load"
+	assert $? "$1" || diag "$(cat "$work/load")"
 }
 
 # ask PATH: until it is answered, as the page does.

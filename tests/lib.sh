@@ -165,6 +165,15 @@ kill_one() {
 	wait_for "[ \"\$(pid_of $1)\" != $before ]" 10
 }
 
+# restart NAME: ends it as a system would that starts it again.
+restart() {
+	local before
+
+	before=$(pid_of "$1")
+	kill -TERM "$before"
+	wait_for "[ \"\$(pid_of $1)\" != $before ]" 30
+}
+
 clean_up() {
 	local status=$? name log
 
