@@ -49,6 +49,19 @@ static const char setup[] = "set lock_timeout = '1s';"
 			    "listen dbos_notifications_channel;"
 			    "listen durable_due;";
 
+/*
+ * A worker that is frozen while the server writes to it is not idle, and no
+ * time-out ends what cannot be written.  A statement older than the time-out
+ * can only be such a one.
+ */
+static const char end_unread[] =
+    "select pg_terminate_backend(a.pid) "
+    "from pg_stat_activity as a "
+    "where a.usename = current_user "
+    "and a.application_name = current_setting('application_name') "
+    "and a.wait_event = 'ClientWrite' "
+    "and a.query_start < clock_timestamp() - interval '20 s'";
+
 struct worker {
 	const struct engine *engine;
 	const struct prefork_worker *self;
@@ -229,6 +242,7 @@ sweep(struct worker *worker)
 		return;
 	worker->swept_ms = now_ms;
 	db_queue(worker->db, "select durable.sweep($1, $2)", 2, params);
+	db_queue(worker->db, end_unread, 0, NULL);
 	if (db_finish(worker->db) == DB_LOST)
 		lose_connection(worker);
 }
