@@ -26,6 +26,8 @@
 
 #define EXHAUSTED_PAUSE_MS 50
 
+#define DIGITS_MAX         10 /* that an int has */
+
 struct http_source {
 	FCGX_Request fcgx;
 	struct http_request request; /* what others see of it */
@@ -344,4 +346,14 @@ http_parameter(const struct http_request *request, const char *name)
 			return NULL;
 		at += len + 1;
 	}
+}
+
+bool
+http_is_number(const char *text, long long min, long long max)
+{
+	size_t len = strspn(text, "0123456789");
+	long long number = strtoll(text, NULL, 10);
+
+	return len > 0 && len <= DIGITS_MAX && text[len] == '\0' &&
+	    number >= min && number <= max;
 }

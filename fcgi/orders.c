@@ -3,26 +3,12 @@
  * GET /orders and GET /order/{id}.
  */
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "answer.h"
 #include "client.h"
 #include "routes.h"
 #include "site.h"
-
-#define DIGITS_MAX 10 /* that an int has */
-
-/* Whether the text is a plain number within the range. */
-static bool
-is_number(const char *text, long long min, long long max)
-{
-	size_t len = strspn(text, "0123456789");
-	long long number = strtoll(text, NULL, 10);
-
-	return len > 0 && len <= DIGITS_MAX && text[len] == '\0' &&
-	    number >= min && number <= max;
-}
 
 void
 orders_get(struct http_request *request, const struct site *site,
@@ -38,11 +24,11 @@ orders_get(struct http_request *request, const struct site *site,
 	(void)segments;
 	if (limit == NULL)
 		limit = "20";
-	if (!is_number(limit, 1, 100)) {
+	if (!http_is_number(limit, 1, 100)) {
 		http_error(request, 400, "limit is a number from 1 to 100");
 		return;
 	}
-	if (before != NULL && !is_number(before, 0, INT_MAX)) {
+	if (before != NULL && !http_is_number(before, 0, INT_MAX)) {
 		http_error(request, 400, "before is the id of an order");
 		return;
 	}
@@ -58,7 +44,7 @@ orders_get_one(struct http_request *request, const struct site *site,
 	static const struct answer_texts texts = { .nothing = "Unknown order" };
 	struct client_answer answer;
 
-	if (!is_number(segments[0], 0, INT_MAX)) {
+	if (!http_is_number(segments[0], 0, INT_MAX)) {
 		http_error(request, 400, "The id of an order is a number");
 		return;
 	}

@@ -25,6 +25,11 @@ route_handler product_restock;
 route_handler orders_get;
 route_handler orders_get_one;
 
+/* view.c: what the page asks again and again. */
+route_handler view_get;
+route_handler view_get_order;
+route_handler view_get_payment;
+
 /* room.c: what there is to watch, when that is allowed. */
 route_handler room_get_processes;
 route_handler room_get_workflow;

@@ -114,26 +114,27 @@ comment on column durable.deaths.at_ms is
 create index if not exists deaths_place
     on durable.deaths (program, role, host, slot);
 
-create or replace function durable.room_present(process int)
-returns boolean
-language sql
+create or replace function durable.room_present()
+returns setof int
+language plpgsql
 volatile
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select exists (
-        select
-        from pg_locks as l
-        where l.locktype = 'advisory'
-            and l.database = (
-                select d.oid from pg_database as d
-                where d.datname = current_database())
-            and l.classid = 1146442306
-            and l.objid = process::oid
-            and l.objsubid = 2
-            and l.granted);
-end;
-comment on function durable.room_present(int) is
-    'Whether a worker is connected.';
+as $$
+begin
+    return query
+    select l.objid::int
+    from pg_locks as l
+    where l.locktype = 'advisory'
+        and l.database = (
+            select d.oid from pg_database as d
+            where d.datname = current_database())
+        and l.classid = 1146442306
+        and l.objsubid = 2
+        and l.granted;
+end
+$$;
+comment on function durable.room_present() is
+    'The numbers of the workers that are connected.';
 
 create or replace function durable.room_bury(
     program text,
@@ -251,7 +252,7 @@ begin
             and p.host = host
             and p.master_id <> master
             and (p.entered_ms >= life_ms or present_ms > life_ms + 10000)
-            and not durable.room_present(p.process_id)
+            and p.process_id not in (select durable.room_present())
         returning p.slot, p.pid
     loop
         perform durable.room_bury(program, 'worker', host, lost.slot,
@@ -334,7 +335,7 @@ begin
     delete from durable.processes as p
     where p.process_id <= process - 1000
         and p.process_id <> master
-        and not durable.room_present(p.process_id);
+        and p.process_id not in (select durable.room_present());
     perform pg_advisory_lock_shared(1146442306, process);
     perform set_config('durable.process_id', process::text, false);
     return process;
@@ -539,7 +540,7 @@ begin
             from durable.processes as p
             where p.state = 'running'
                 and p.master_id is not null
-                and durable.room_present(p.process_id)
+                and p.process_id in (select durable.room_present())
         ),
         listed as (
             select l.program, 'worker' as role, l.host, l.slot, l.pid,
@@ -608,7 +609,8 @@ create table if not exists store.order_workflows (
     workflow_uuid text not null
 );
 comment on table store.order_workflows is
-    'Which checkout made an order, of those made with --machine-room.';
+    'Which checkout made an order, of those made with --machine-room; those of '
+    'the last 20000 orders are kept, whose runs go earlier.';
 comment on column store.order_workflows.order_id is 'The order.';
 comment on column store.order_workflows.workflow_uuid is
     'The checkout, whose id is also the payment''s.';
@@ -629,11 +631,22 @@ begin
         and o.function_name = 'create_order'
         and o.output is not null
     on conflict do nothing;
+    if found then
+        delete from store.order_workflows as w
+        where w.order_id in (
+            select past.order_id
+            from store.order_workflows as past
+            where past.order_id <= (
+                select max(n.order_id)
+                from store.order_workflows as n) - 20000
+            for update skip locked);
+    end if;
     return null;
 end
 $$;
 comment on function store.note_orders() is
-    'Notes which run made which order: with the run, in its transaction.';
+    'Notes which run made which order, with the run, in its transaction, and '
+    'forgets old ones.';
 
 create or replace trigger store_note_orders
 after insert on durable.runs
@@ -915,6 +928,54 @@ $$;
 comment on function store.processes_json() is
     'What the machine room shows of the store as a whole, as JSON.';
 
+-- The page.
+
+create or replace function store.view_json(
+    before_id int,
+    subject text,
+    room boolean
+)
+returns text
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    kind text := split_part(subject, '/', 1);
+    id text := split_part(subject, '/', 2);
+    checkout text := case
+        when not room then null
+        when kind = 'payment' then id
+        when kind = 'order' then (
+            select w.workflow_uuid
+            from store.order_workflows as w
+            where w.order_id = id::int)
+        end;
+begin
+    return json_build_object(
+        'product', store.product_json()::json,
+        -- A page of six, and whether there is another.
+        'orders', store.orders_json(7, before_id)::json,
+        'order', case when kind = 'order'
+            then store.order_json(id::int)::json end,
+        'payment', case when kind = 'payment'
+            then store.payment_json(id)::json end,
+        'room', case when room then store.processes_json()::json end,
+        'workflows', case when room and subject is not null then (
+            select coalesce(json_agg(
+                durable.workflow_json(s.workflow_uuid)::json
+                order by s.created_at, s.workflow_uuid), '[]')
+            from dbos.workflow_status as s
+            where s.workflow_uuid = checkout
+                or s.parent_workflow_id = checkout) end)::text;
+end
+$$;
+comment on function store.view_json(int, text, boolean) is
+    'What a view of the page shows: the product, the newest orders (those '
+    'before an id when one is given), the subject (order/ID, payment/KEY or '
+    'null) and, in the machine room, processes and the subject''s workflows.';
+
 
 -- Who may do all that.
 
@@ -929,5 +990,6 @@ to widget_store_daemon;
 grant execute on function
     durable.workflow_json(text),
     store.processes_json(),
+    store.view_json(int, text, boolean),
     store.watched_order_json(int)
 to widget_store_web;

@@ -179,88 +179,101 @@ $$;
 comment on function store.update_order_progress(int[]) is
     'One step of each order towards its dispatch; the last one dispatches it.';
 
--- What the web reads and does.
+-- What the web reads and does.  It asks again and again: plpgsql, whose plans
+-- last as long as a session.
 
 create or replace function store.product_json()
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select json_build_object('product_id', p.product_id, 'product', p.product,
-        'description', p.description, 'inventory', p.inventory,
-        'price', p.price)::text
-    from store.products as p
-    where p.product_id = 1;
-end;
+as $$
+begin
+    return (
+        select json_build_object('product_id', p.product_id,
+            'product', p.product, 'description', p.description,
+            'inventory', p.inventory, 'price', p.price)::text
+        from store.products as p
+        where p.product_id = 1);
+end
+$$;
 comment on function store.product_json() is 'The product, as JSON.';
 
 create or replace function store.order_json(id int)
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select json_build_object('order_id', o.order_id,
-        'order_status', o.order_status,
-        'last_update_time', o.last_update_time,
-        'progress_remaining', o.progress_remaining)::text
-    from store.orders as o
-    where o.order_id = id;
-end;
+as $$
+begin
+    return (
+        select json_build_object('order_id', o.order_id,
+            'order_status', o.order_status,
+            'last_update_time', o.last_update_time,
+            'progress_remaining', o.progress_remaining)::text
+        from store.orders as o
+        where o.order_id = order_json.id);
+end
+$$;
 comment on function store.order_json(int) is
     'An order, as JSON; null when there is none of this id.';
 
 create or replace function store.orders_json(max_orders int, before_id int)
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select coalesce(json_agg(json_build_object('order_id', o.order_id,
-        'order_status', o.order_status,
-        'last_update_time', o.last_update_time,
-        'progress_remaining', o.progress_remaining)
-        order by o.order_id desc), '[]')::text
-    from (
-        select n.order_id, n.order_status, n.last_update_time,
-            n.progress_remaining
-        from store.orders as n
-        where n.order_id < coalesce(before_id::bigint, 2147483648)
-        order by n.order_id desc
-        limit max_orders) as o;
-end;
+as $$
+begin
+    return (
+        select coalesce(json_agg(json_build_object('order_id', o.order_id,
+            'order_status', o.order_status,
+            'last_update_time', o.last_update_time,
+            'progress_remaining', o.progress_remaining)
+            order by o.order_id desc), '[]')::text
+        from (
+            select n.order_id, n.order_status, n.last_update_time,
+                n.progress_remaining
+            from store.orders as n
+            where n.order_id < coalesce(before_id::bigint, 2147483648)
+            order by n.order_id desc
+            limit max_orders) as o);
+end
+$$;
 comment on function store.orders_json(int, int) is
     'The newest orders, those before an id when one is given, as JSON.';
 
 create or replace function store.payment_json(id text)
 returns text
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
-begin atomic
-    select json_build_object('payment_id', s.workflow_uuid,
-        'order_id', o.order_id,
-        'order_status', o.order_status,
-        'expires_ms', (
-            -- The absolute time that the wait for the message has recorded.
-            select substring(t.output from '[0-9]+')::bigint
-            from dbos.operation_outputs as t
-            where t.workflow_uuid = s.workflow_uuid
-                and t.function_name = 'DBOS.sleep'))::text
-    from dbos.workflow_status as s
-    left join dbos.operation_outputs as c on c.workflow_uuid = s.workflow_uuid
-        and c.function_id = 0
-        and c.function_name = 'create_order'
-    left join store.orders as o on
-        o.order_id = substring(c.output from '[0-9]+')::int
-    where s.workflow_uuid = id
-        and s.name = 'checkout_workflow';
-end;
+as $$
+begin
+    return (
+        select json_build_object('payment_id', s.workflow_uuid,
+            'order_id', o.order_id,
+            'order_status', o.order_status,
+            'expires_ms', (
+                -- The absolute time that the wait for the message has recorded.
+                select substring(t.output from '[0-9]+')::bigint
+                from dbos.operation_outputs as t
+                where t.workflow_uuid = s.workflow_uuid
+                    and t.function_name = 'DBOS.sleep'))::text
+        from dbos.workflow_status as s
+        left join dbos.operation_outputs as c on c.workflow_uuid = s.workflow_uuid
+            and c.function_id = 0
+            and c.function_name = 'create_order'
+        left join store.orders as o on
+            o.order_id = substring(c.output from '[0-9]+')::int
+        where s.workflow_uuid = id
+            and s.name = 'checkout_workflow');
+end
+$$;
 comment on function store.payment_json(text) is
     'A payment with its order and when it expires, as JSON; null when there '
     'is none of this id.';

@@ -51,7 +51,7 @@ select is(test.executable('widget_store_web'), array['durable.client_events',
     'durable.workflow_json', 'store.crash_executor', 'store.order_json',
     'store.orders_json', 'store.payment_json',
     'store.processes_json', 'store.product_json',
-    'store.restock', 'store.watched_order_json'],
+    'store.restock', 'store.view_json', 'store.watched_order_json'],
     'the web executes what it needs and nothing else');
 select is(test.touchable('widget_store_web'), null, 'it touches no table');
 select is(has_schema_privilege('widget_store_web', 'dbos', 'usage'), false,

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GET /view, /view/order/{id} and /view/payment/{payment}: all that a view of
+ * the page shows, in one answer.  What everybody sees has one address, so
+ * that it can be shared; what is one customer's has its own.
+ */
+#include <limits.h>
+#include <stddef.h>
+
+#include "answer.h"
+#include "arena.h"
+#include "client.h"
+#include "routes.h"
+#include "site.h"
+
+/* Answers with what everybody sees and, unless it is NULL, the subject. */
+static void
+answer(struct http_request *request, const struct site *site,
+    const char *subject)
+{
+	static const struct answer_texts texts = { .nothing = "There is none" };
+	const char *before = http_parameter(request, "before");
+	bool room = site->machine_room &&
+	    http_parameter(request, "room") != NULL;
+	struct client_answer answer;
+
+	if (before != NULL && !http_is_number(before, 0, INT_MAX)) {
+		http_error(request, 400, "before is the id of an order");
+		return;
+	}
+	answer = client_query(site->client, request->arena,
+	    room ? "select store.view_json($1, $2, true)"
+		 : "select store.view_json($1, $2, false)",
+	    before, subject);
+	answer_with_json(request, &answer, &texts);
+}
+
+void
+view_get(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	(void)segments;
+	answer(request, site, NULL);
+}
+
+void
+view_get_order(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	if (!http_is_number(segments[0], 0, INT_MAX)) {
+		http_error(request, 400, "The id of an order is a number");
+		return;
+	}
+	answer(request, site,
+	    arena_printf(request->arena, "order/%s", segments[0]));
+}
+
+void
+view_get_payment(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	answer(request, site,
+	    arena_printf(request->arena, "payment/%s", segments[0]));
+}
