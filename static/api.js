@@ -5,99 +5,20 @@
 // every such request can be: it carries a key, or does the same when it is
 // done twice.
 
-/**
- * @typedef {object} Product
- * @property {string} name
- * @property {string} description
- * @property {number} inventory  how many can be bought
- * @property {number} price  in dollars
- */
-
-/** @typedef {"cancelled" | "pending" | "dispatched" | "paid"} OrderStatus */
-
-/**
- * @typedef {object} Order
- * @property {number} id
- * @property {OrderStatus} status
- * @property {Date} updated  when the status or the progress last changed
- * @property {number} done  steps towards dispatch, of DISPATCH_STEPS
- * @property {string?} workflow  that made it, where the store tells it
- */
-
-/**
- * @typedef {object} Payment
- * @property {string} id
- * @property {string?} order  its order; null as long as there is none
- * @property {OrderStatus?} status  of the order
- * @property {number?} expiresMs  until when it can be paid
- */
-
-/**
- * A process that lives, or one that has died.
- *
- * @typedef {object} Process
- * @property {string} program  web, daemon or postgresql
- * @property {string} role  master, worker or server
- * @property {number?} pid
- * @property {number} atMs  since when it lives, or when it died
- * @property {number} deaths  how often one in its place has died
- */
-
-/**
- * @typedef {object} Room
- * @property {Process[]} processes  that live
- * @property {Process[]} deaths  the last ones, newest first
- * @property {{orders: number, crashes: number, lost: number}} totals
- */
-
-/**
- * @typedef {object} Step
- * @property {number} function_id  its place in the journal
- * @property {string} name
- * @property {number} started_ms
- * @property {number} completed_ms
- * @property {string?} child_id  the workflow that it started
- * @property {boolean} error
- * @property {number?} run  index of the run that executed it
- */
-
-/**
- * What one process did of a workflow without a break.
- *
- * @typedef {object} Run
- * @property {number} pid
- * @property {number} began_ms
- * @property {number} ended_ms
- * @property {"suspended" | "finished"} end
- */
-
-/**
- * A workflow's journal, as the server writes it.
- *
- * @typedef {object} Workflow
- * @property {string} workflow_id
- * @property {string} name
- * @property {string} status
- * @property {number} created_ms
- * @property {number} updated_ms
- * @property {{what: string, until_ms: number?}?} waits_for
- * @property {Step[]} steps
- * @property {Run[]} runs
- * @property {string[]} children
- */
-
-/** @typedef {"web" | "executor" | "database" | "everything" | ""} Target */
-
-/**
- * What accompanies a request that is repeated.
- *
- * @typedef {object} Patience
- * @property {AbortSignal} signal  ends it: nobody waits for it any more
- * @property {() => void} onWait  called after each attempt without answer
- */
+/** @import { Order, OrderStatus, Patience, Payment } from "./types.js" */
+/** @import { Process, Product, Room, Target, Trouble } from "./types.js" */
+/** @import { View } from "./types.js" */
 
 /** A paid order is dispatched after so many steps. */
 export const DISPATCH_STEPS = 10;
+
+/**
+ * Dispatched and cancelled orders never change again.
+ *
+ * @param {OrderStatus} status
+ */
+export const isOver = (status) =>
+  status === "cancelled" || status === "dispatched";
 
 /** What a key and a payment id look like. */
 export const KEY_PATTERN = /^[A-Za-z0-9._~-]{1,128}$/;
@@ -111,7 +32,7 @@ const READ_TIMEOUT_MS = 5000;
 const ACT_TIMEOUT_MS = 35000;
 
 const FIRST_PAUSE_MS = 300;
-const LONGEST_PAUSE_MS = 5000;
+const LONGEST_PAUSE_MS = 2400;
 const LONGEST_RETRY_AFTER_MS = 10000;
 
 /** Answers that ask for another attempt. */
@@ -124,13 +45,6 @@ const STATUSES = new Map([
 
 /** After an action of its own a page wants answers that nobody shares. */
 const FRESH_MS = 2000;
-
-/**
- * Why nothing is known: nobody answered, the store is not ready, or what came
- * is nothing that a store says.
- *
- * @typedef {"silent" | "busy" | "garbled"} Trouble
- */
 
 /** There was no answer, or none that settles anything: try again. */
 export class Unavailable extends Error {
@@ -161,72 +75,23 @@ export class Refused extends Error {
 }
 
 /**
- * @returns {Promise<Product>}
- */
-export async function fetchProduct() {
-  return readProduct(parse(await send("GET", "product", READ_TIMEOUT_MS)));
-}
-
-/**
- * Orders of everybody, newest first.
+ * Asks for all that a view shows, in one request.
  *
- * @param {number} limit
- * @param {number} [before]  the newest of them is older than this one
- * @returns {Promise<Order[]>}
+ * @param {string} subject  "order/ID", "payment/KEY", or "" for what is the
+ *     same for everybody
+ * @param {number | undefined} before  the newest order is older than this one
+ * @param {boolean} room  with the machine room
+ * @returns {Promise<View>}
  */
-export async function fetchOrders(limit, before) {
-  const from = before === undefined ? "" : `&before=${before}`;
-  const rows = parse(await send("GET", `orders?limit=${limit}${from}`,
-    READ_TIMEOUT_MS));
+export async function fetchView(subject, before, room) {
+  const query = new URLSearchParams();
 
-  if (!Array.isArray(rows))
-    throw new Unavailable("the orders are no list", "garbled");
-  return rows.map(readOrder).sort((a, b) => b.id - a.id);
-}
-
-/**
- * An order; Refused with 404 when there is none of this id.
- *
- * @param {string} id
- * @returns {Promise<Order>}
- */
-export async function fetchOrder(id) {
-  return readOrder(parse(await send("GET", `order/${id}`, READ_TIMEOUT_MS)));
-}
-
-/**
- * A payment; Refused with 404 when there is none of this id.
- *
- * @param {string} id
- * @returns {Promise<Payment>}
- */
-export async function fetchPayment(id) {
-  return readPayment(parse(await send("GET", `payment/${id}`,
-    READ_TIMEOUT_MS)));
-}
-
-/**
- * The processes; Refused with 404 where the store does not show them.
- *
- * @returns {Promise<Room>}
- */
-export async function fetchProcesses() {
-  return readRoom(parse(await send("GET", "processes", READ_TIMEOUT_MS)));
-}
-
-/**
- * A workflow; Refused with 404 when there is none of this id (yet).
- *
- * @param {string} id
- * @returns {Promise<Workflow>}
- */
-export async function fetchWorkflow(id) {
-  const flow = parse(await send("GET", `workflow/${id}`, READ_TIMEOUT_MS));
-
-  if (!Array.isArray(flow?.steps) || !Array.isArray(flow.runs) ||
-      !Array.isArray(flow.children))
-    throw new Unavailable("the answer is no workflow", "garbled");
-  return flow;
+  if (before !== undefined)
+    query.set("before", String(before));
+  if (room)
+    query.set("room", "1");
+  return readView(await send("GET",
+    `view${subject && `/${subject}`}?${query}`, READ_TIMEOUT_MS));
 }
 
 /**
@@ -236,15 +101,8 @@ export async function fetchWorkflow(id) {
  * @param {Patience} patience
  * @returns {Promise<string>} the payment id
  */
-export function checkout(key, patience) {
-  return repeat(patience, async () => {
-    const id = await act(`checkout/${key}`, patience);
-
-    if (!KEY_PATTERN.test(id))
-      throw new Unavailable("the answer is no payment id", "garbled");
-    return id;
-  });
-}
+export const checkout = (key, patience) =>
+  act(`checkout/${key}`, KEY_PATTERN, patience);
 
 /**
  * Tells the store how a payment ended.  The first word counts: the order may
@@ -255,24 +113,15 @@ export function checkout(key, patience) {
  * @param {Patience} patience
  * @returns {Promise<string>} the order id
  */
-export function settle(payment, outcome, patience) {
-  return repeat(patience, async () => {
-    const id = await act(`payment_webhook/${payment}/${outcome}`, patience);
-
-    if (!ORDER_PATTERN.test(id))
-      throw new Unavailable("the answer is no order id", "garbled");
-    return id;
-  });
-}
+export const settle = (payment, outcome, patience) =>
+  act(`payment_webhook/${payment}/${outcome}`, ORDER_PATTERN, patience);
 
 /**
  * Fills the shelf.
  *
  * @param {Patience} patience
  */
-export async function restock(patience) {
-  await repeat(patience, () => act("restock", patience));
-}
+export const restock = (patience) => act("restock", /^null$/, patience);
 
 /**
  * Makes a part of the store crash.  It is not repeated, and often not
@@ -302,15 +151,6 @@ export function serverNow() {
   return Date.now() + (Number.isNaN(skewMs) ? 0 : skewMs);
 }
 
-/** @type {Set<() => void>} */
-const pauses = new Set();
-
-/** Ends every pause between attempts: the server is known to be back. */
-export function hurry() {
-  for (const end of [...pauses])
-    end();
-}
-
 /**
  * A time with a random part, so that a thousand pages do not come at once.
  *
@@ -322,33 +162,26 @@ export function jitter(ms) {
 }
 
 /**
- * @param {string} path
- * @param {Patience} patience
- */
-async function act(path, patience) {
-  const body = await send("POST", path, ACT_TIMEOUT_MS, patience.signal);
-
-  freshUntilMs = Date.now() + FRESH_MS;
-  return body.trim();
-}
-
-/**
  * Makes attempts until one is answered or nobody waits any more.
  *
- * @template T
+ * @param {string} path
+ * @param {RegExp} pattern  of a good answer
  * @param {Patience} patience
- * @param {() => Promise<T>} attempt
- * @returns {Promise<T>}
  */
-async function repeat(patience, attempt) {
+async function act(path, pattern, { signal, onWait }) {
   for (let failures = 0; ; failures++) {
     try {
-      return await attempt();
+      const body = await send("POST", path, ACT_TIMEOUT_MS, signal);
+
+      if (!pattern.test(body))
+        throw new Unavailable("the answer is none", "garbled");
+      freshUntilMs = Date.now() + FRESH_MS;
+      return body;
     } catch (error) {
       if (!(error instanceof Unavailable))
         throw error;
-      patience.onWait();
-      await pause(pauseMs(failures, error.retryAfterMs), patience.signal);
+      onWait();
+      await pause(pauseMs(failures, error.retryAfterMs), signal);
     }
   }
 }
@@ -360,10 +193,10 @@ async function repeat(patience, attempt) {
 function pauseMs(failures, retryAfterMs) {
   const own = jitter(Math.min(FIRST_PAUSE_MS * 2 ** failures,
     LONGEST_PAUSE_MS));
-  const asked = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
 
   // Never all at the very moment that the server named.
-  return asked > own ? asked + jitter(FIRST_PAUSE_MS) : own;
+  return retryAfterMs > own ? Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) +
+    jitter(FIRST_PAUSE_MS) : own;
 }
 
 /**
@@ -373,21 +206,8 @@ function pauseMs(failures, retryAfterMs) {
  */
 function pause(ms, signal) {
   return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(timer);
-      pauses.delete(end);
-      signal.removeEventListener("abort", end);
-      if (signal.aborted)
-        reject(signal.reason);
-      else
-        resolve();
-    };
-    const timer = setTimeout(end, ms);
-
-    pauses.add(end);
-    signal.addEventListener("abort", end);
-    if (signal.aborted)
-      end();
+    setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => reject(signal.reason));
   });
 }
 
@@ -401,34 +221,27 @@ function pause(ms, signal) {
  * @returns {Promise<string>} the body of a good answer
  */
 async function send(method, path, timeoutMs, signal) {
-  const controller = new AbortController();
-  const stop = () => controller.abort();
-  const timer = setTimeout(stop, timeoutMs);
+  const signals = [AbortSignal.timeout(timeoutMs), ...signal ? [signal] : []];
   let response;
   let body;
 
-  signal?.throwIfAborted();
-  signal?.addEventListener("abort", stop);
   try {
     // "no-cache" asks every time, but lets the answer be 304.
     response = await fetch(path, {
       method,
       cache: Date.now() < freshUntilMs ? "no-store" : "no-cache",
-      signal: controller.signal,
+      signal: AbortSignal.any(signals),
     });
-    body = await response.text();
+    body = (await response.text()).trim();
     readDate(response.headers.get("Date"));
   } catch (error) {
     signal?.throwIfAborted();
     throw new Unavailable(`no answer: ${error}`, "silent");
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", stop);
   }
 
   if (LATER.includes(response.status))
     throw new Unavailable(`status ${response.status}`, "busy",
-      readRetryAfter(response.headers.get("Retry-After")));
+      1000 * Number(response.headers.get("Retry-After")));
   if (!response.ok)
     throw new Refused(response.status, readError(body));
   return body;
@@ -448,20 +261,6 @@ function readDate(value) {
 }
 
 /**
- * RFC 9110, section 10.2.3: seconds, or a date.
- *
- * @param {string | null} value
- * @returns {number} milliseconds
- */
-function readRetryAfter(value) {
-  if (value === null)
-    return 0;
-  const ms = /^[0-9]+$/.test(value) ? Number(value) * 1000 :
-    Date.parse(value) - Date.now();
-  return Number.isFinite(ms) ? Math.max(ms, 0) : 0;
-}
-
-/**
  * @param {string} body
  * @returns {string} a sentence, as long as it can be shown
  */
@@ -478,14 +277,27 @@ function readError(body) {
 
 /**
  * @param {string} body
- * @returns {any}
+ * @returns {View}
  */
-function parse(body) {
+function readView(body) {
+  let view;
+
   try {
-    return JSON.parse(body);
+    view = JSON.parse(body);
   } catch {
     throw new Unavailable("the answer is not JSON", "garbled");
   }
+  if (!Array.isArray(view?.orders) ||
+      !(Array.isArray(view.workflows ?? [])))
+    throw new Unavailable("the answer is no view", "garbled");
+  return {
+    product: readProduct(view.product),
+    orders: view.orders.map(readOrder),
+    order: view.order && readOrder(view.order),
+    payment: view.payment && readPayment(view.payment),
+    room: view.room && readRoom(view.room),
+    workflows: view.workflows,
+  };
 }
 
 /**
@@ -524,7 +336,6 @@ function readOrder(row) {
     status,
     updated: new Date(row.last_update_time),
     done: Math.min(Math.max(DISPATCH_STEPS - remaining, 0), DISPATCH_STEPS),
-    workflow: KEY_PATTERN.test(row.workflow_id ?? "") ? row.workflow_id : null,
   };
 }
 

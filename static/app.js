@@ -10,18 +10,14 @@ import * as views from "./views.js";
 import { startCountdown, stopCountdown } from "./countdown.js";
 import { keepPolling } from "./poll.js";
 
-/** @typedef {import("./state.js").Route} Route */
-/** @typedef {import("./api.js").Order} Order */
+/** @import { Order, OrderStatus, Patience } from "./types.js" */
+/** @import { Route, Target, View } from "./types.js" */
 
+/** How long the page waits before it asks again: while an order of ours moves,
+ * else, and for one that waits for its payment. */
 const BRISK_MS = 1000;
 const CALM_MS = 2000;
-
-/** Dispatched and cancelled orders never change again. */
-const isOver = (/** @type {Order} */ order) =>
-  order.status === "cancelled" || order.status === "dispatched";
-
-/** How long the page waits before it asks again a server that is away. */
-const AWAY_MS = [300, 600, 1200, 2400];
+const WAITING_MS = 30000;
 
 const SOLD_OUT = "Sorry, the last widget has just been sold. " +
   "Nothing was charged.";
@@ -46,29 +42,26 @@ let misses = 0;
 /** Since when it gives none. */
 let awaySinceMs = 0;
 
-let productKnown = false;
 let crashes = 0;
 
 /** The order of the open view. @type {Order?} */
 let shown = null;
 
-/** Everything is asked for at once: just opened, or just acted. */
-let all = true;
-
-/** Whether the next single request is for the list. */
-let listsTurn = false;
+/** Until then there is no news of the subject, an order or a payment. */
+let quietUntilMs = 0;
 
 show();
-const poll = keepPolling(round);
-const pollRoom = keepPolling(room.round);
-const pollAll = () => {
-  all = true;
-  poll();
+const rounds = keepPolling(round);
+const poll = () => {
+  quietUntilMs = 0;
+  rounds();
 };
-list.listen(pollAll);
-room.listen(pollRoom);
+list.listen(poll);
+room.listen(poll);
 poll();
-pollRoom();
+
+// Another tab has heard of an order: it is looked at in the next round.
+window.addEventListener("storage", () => quietUntilMs = 0);
 
 window.addEventListener("popstate", () => {
   const { view, id } = state.readRoute();
@@ -85,7 +78,7 @@ press("cancel", () => settle("cancel", "failed"));
 views.buttons.crash.addEventListener("click", () => crash("", "crash"));
 for (const button of document.querySelectorAll("[data-crash]"))
   button.addEventListener("click", () => crash(
-    /** @type {api.Target} */ (button.getAttribute("data-crash")), "room"));
+    /** @type {Target} */ (button.getAttribute("data-crash")), "room"));
 
 /** Shows the view of the address, empty at first. */
 function show() {
@@ -94,7 +87,9 @@ function show() {
   stopCountdown();
   views.openView(route);
   if (route.view === "payment")
-    room.choose(route.id, "your order");
+    room.choose(`payment/${route.id}`, "your order");
+  if (route.view === "order")
+    room.choose(`order/${route.id}`, `order #${route.id}`);
 }
 
 /** Opens the view of the address. */
@@ -104,8 +99,7 @@ function open() {
   busy = false;
   show();
   views.focusView(route);
-  pollAll();
-  pollRoom();
+  poll();
 }
 
 /**
@@ -116,65 +110,85 @@ function open() {
  */
 function openMissing(title, sentence) {
   route = { view: "missing", id: route.id, asked: null };
+  room.choose("", "");
   stopCountdown();
   views.openView(route);
   views.showMissing(title, sentence);
   views.focusView(route);
 }
 
+function openUnknown() {
+  state.endPurchase();
+  openMissing("Unknown payment",
+    "This store knows no payment of this name. Nothing was charged.");
+}
+
 /**
- * Asks for what the open view shows: everything at first, then one thing at
- * a time.
+ * Asks for what the open view shows, in one request.
  *
  * @returns {Promise<number>} milliseconds until it may have changed
  */
 async function round() {
   const here = route;
-  const mine = ask(here);
-  const asked = all || mine.length === 0 || listsTurn ?
-    [() => list.fetchList(here)] : [];
-  let moving = false;
 
-  if (all || !listsTurn)
-    asked.push(...mine);
-  all = false;
-  listsTurn = !listsTurn;
-
-  const answers = await Promise.allSettled(asked.map((one) => one()));
-  for (const answer of answers) {
-    if (answer.status === "fulfilled")
-      moving ||= answer.value;
-    else
-      return missed(answer.reason);
-  }
-  views.showConnection(null);
   if (here.view === "store")
     chooseNewest();
-  if (misses > 0) {
-    misses = 0;
-    api.hurry();
-    all = true;
-    pollRoom();
+  const subject = Date.now() < quietUntilMs ? "" : wanted(here);
+  const from = list.before();
+  let view;
+
+  try {
+    // Of an order that waits there is nothing new in the machine room.
+    view = await api.fetchView(subject, from, room.asks() &&
+      (subject === "" || quietUntilMs === 0));
+  } catch (error) {
+    return missed(error);
   }
-  return all ? 0 : moving || here.view === "payment" ? BRISK_MS : CALM_MS;
+  views.showConnection(null);
+  misses = 0;
+  views.showProduct(view.product);
+  const moving = list.showList(here, view.orders, from);
+  const status = hear(here, subject, view);
+  room.show(view, subject, status !== null && api.isOver(status));
+  return moving || status === "paid" ? BRISK_MS : CALM_MS;
 }
 
 /**
- * What the open view wants to know, besides the list.
+ * Which order or payment there is to ask about.
  *
  * @param {Route} here
- * @returns {(() => Promise<boolean>)[]}
  */
-function ask(here) {
-  const wanted = [];
-
-  if (here.view === "store" || !productKnown)
-    wanted.push(lookAtShelf);
+function wanted(here) {
   if (here.view === "payment")
-    wanted.push(() => lookAtPayment(here));
-  if (here.view === "order" && !(shown !== null && isOver(shown)))
-    wanted.push(() => lookUp(here));
-  return wanted;
+    return `payment/${here.id}`;
+  if (here.view === "order" && !(shown !== null && api.isOver(shown.status)))
+    return `order/${here.id}`;
+  return room.wanted() || list.wanted();
+}
+
+/**
+ * Shows what was heard of an order or a payment.
+ *
+ * @param {Route} here
+ * @param {string} subject
+ * @param {View} view
+ * @returns {OrderStatus?} what the subject has come to
+ */
+function hear(here, subject, view) {
+  const status = view.order?.status ?? view.payment?.status ?? null;
+
+  if (subject !== "")
+    quietUntilMs = status === null || status === "pending" ?
+      Date.now() + WAITING_MS : 0;
+  if (view.order !== null)
+    list.noteOwn([view.order]);
+  if (here !== route)
+    return status;
+  if (here.view === "payment")
+    hearOfPayment(here, subject, view);
+  if (here.view === "order")
+    hearOfOrder(here, subject, view);
+  return status;
 }
 
 /**
@@ -186,16 +200,10 @@ function missed(error) {
 
   if (misses === 0)
     awaySinceMs = Date.now();
-  all = true;
+  quietUntilMs = 0;
   views.showConnection(trouble,
     Math.floor((Date.now() - awaySinceMs) / 60000));
-  return AWAY_MS[Math.min(misses++, AWAY_MS.length - 1)];
-}
-
-async function lookAtShelf() {
-  views.showProduct(await api.fetchProduct());
-  productKnown = true;
-  return false;
+  return misses++ === 0 ? BRISK_MS : CALM_MS;
 }
 
 /**
@@ -203,33 +211,33 @@ async function lookAtShelf() {
  * settled in the meantime, by whomever.
  *
  * @param {Route} here
+ * @param {string} subject
+ * @param {View} view
  */
-async function lookAtPayment(here) {
-  let payment;
-
-  try {
-    payment = await api.fetchPayment(here.id);
-  } catch (error) {
-    if (!(error instanceof api.Refused && error.status < 500))
-      throw error;
-    if (here === route && !busy) {
-      state.endPurchase();
-      openMissing("Unknown payment",
-        "This store knows no payment of this name. Nothing was charged.");
-    }
-    return false;
+function hearOfPayment(here, subject, { payment }) {
+  if (subject === "" && state.ownOrders().some((own) =>
+    own.payment === here.id && own.status !== "pending"))
+    quietUntilMs = 0;
+  if (subject === "" || busy)
+    return;
+  if (payment === null) {
+    openUnknown();
+    return;
   }
-  if (payment.order === null || payment.status === null)
-    return true;
+  if (payment.order === null || payment.status === null) {
+    quietUntilMs = 0;
+    return;
+  }
   state.rememberOrder({
     id: Number(payment.order), payment: here.id, status: payment.status,
     done: payment.status === "dispatched" ? api.DISPATCH_STEPS : 0,
   });
-  if (here !== route || busy)
-    return true;
-  room.choose(here.id, `order #${payment.order}`);
+  room.choose(subject, `order #${payment.order}`);
   views.showPayment(payment.order);
   startCountdown(payment.expiresMs);
+  if (payment.expiresMs !== null)
+    quietUntilMs = Math.min(quietUntilMs,
+      Date.now() + payment.expiresMs - api.serverNow());
   if (payment.status !== "pending") {
     state.endPurchase();
     state.enterOrder(payment.order, payment.status === "cancelled" &&
@@ -237,42 +245,36 @@ async function lookAtPayment(here) {
       "expired" : null);
     open();
   }
-  return true;
 }
 
 /** In the store, the journal is that of the newest order of this browser. */
 function chooseNewest() {
   const own = state.ownOrders()[0];
 
-  room.choose(own?.payment ?? null, own === undefined ? "" :
-    `order #${own.id}`);
+  if (own === undefined)
+    room.choose("", "");
+  else
+    room.choose(`payment/${own.payment}`, `order #${own.id}`);
 }
 
 /**
- * Shows the order of the open view.
+ * Shows the order of the open view, also when it was only listed.
  *
  * @param {Route} here
+ * @param {string} subject
+ * @param {View} view
  */
-async function lookUp(here) {
-  let order;
+function hearOfOrder(here, subject, view) {
+  const order = [view.order, ...view.orders].find((one) =>
+    one?.id === Number(here.id));
 
-  try {
-    order = await api.fetchOrder(here.id);
-  } catch (error) {
-    if (!(error instanceof api.Refused && error.status < 500))
-      throw error;
-    if (here === route)
-      openMissing(`No order #${here.id}`,
-        "This store has no order of this number.");
-    return false;
-  }
-  list.noteOwn([order]);
-  if (here === route) {
+  if (order) {
     shown = order;
     views.showOrder(order, here.asked);
-    room.choose(order.workflow, `order #${order.id}`);
+  } else if (subject === `order/${here.id}`) {
+    openMissing(`No order #${here.id}`,
+      "This store has no order of this number.");
   }
-  return !isOver(order);
 }
 
 /**
@@ -323,7 +325,7 @@ function press(name, action) {
  * @param {"store" | "payment"} place  where it says how it goes
  * @param {string} doing
  * @param {string} waiting  once an attempt was not answered
- * @param {(patience: import("./api.js").Patience) => Promise<void>} action
+ * @param {(patience: Patience) => Promise<void>} action
  * @param {(refusal: api.Refused) => void} refused
  */
 async function act(name, place, doing, waiting, action, refused) {
@@ -337,10 +339,7 @@ async function act(name, place, doing, waiting, action, refused) {
   try {
     await action({
       signal,
-      onWait: () => {
-        views.showNote(place, waiting);
-        pollAll();
-      },
+      onWait: () => views.showNote(place, waiting),
     });
   } catch (error) {
     if (signal.aborted)
@@ -352,7 +351,7 @@ async function act(name, place, doing, waiting, action, refused) {
     if (!signal.aborted) {
       busy = false;
       views.showBusy(null);
-      pollAll();
+      poll();
     }
   }
 }
@@ -397,15 +396,16 @@ function settle(name, outcome) {
     async (patience) => {
       const order = await api.settle(payment, outcome, patience);
 
+      state.rememberOrder({
+        id: Number(order), payment, status: "pending", done: 0,
+      });
       state.endPurchase();
       state.enterOrder(order, outcome);
       open();
     },
     (refusal) => {
-      state.endPurchase();
       if (refusal.status === 404)
-        openMissing("Unknown payment",
-          "This store knows no payment of this name. Nothing was charged.");
+        openUnknown();
       else
         views.showNote("payment",
           `The store refused: ${refusal.message}.`, "bad");
@@ -413,7 +413,7 @@ function settle(name, outcome) {
 }
 
 /**
- * @param {api.Target} target
+ * @param {Target} target
  * @param {"crash" | "room"} place  where it says how it goes
  */
 async function crash(target, place) {
@@ -423,6 +423,5 @@ async function crash(target, place) {
   if (!await api.crash(target))
     views.showNote(place, "This store does not let itself be crashed.",
       "bad");
-  pollAll();
-  pollRoom();
+  poll();
 }

@@ -5,11 +5,10 @@
 import { serverNow } from "./api.js";
 import { get, set } from "./document.js";
 
-const left = get("payment-left", HTMLElement);
-const label = get("payment-left-label", HTMLElement);
+const left = get("payment-left");
+const label = get("payment-left-label");
 const bar = get("payment-bar", HTMLProgressElement);
-const alarm = get("payment-alarm", HTMLElement);
-const box = get("payment-countdown", HTMLElement);
+const alarm = get("payment-alarm");
 
 /** When a screen reader is told, in seconds. */
 const ALARMS_S = [30, 10];
@@ -52,7 +51,7 @@ function tick() {
     "The time is over. Waiting for the store's last word");
   bar.max = Math.max(bar.max, s);
   bar.value = s;
-  box.dataset.level = s <= HURRY_S ? "hurry" : "calm";
+  get("payment-countdown").dataset.level = s <= HURRY_S ? "hurry" : "calm";
   if (ALARMS_S.includes(s))
     set(alarm, `${s} seconds left to pay.`);
 }

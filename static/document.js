@@ -22,17 +22,17 @@ export function set(element, value, attribute) {
 }
 
 /**
- * @template {Element} T
+ * @template {Element} [T=HTMLElement]
  * @param {string} id
- * @param {new () => T} type
+ * @param {new () => T} [type]
  * @returns {T}
  */
 export function get(id, type) {
   const element = document.getElementById(id);
 
-  if (!(element instanceof type))
+  if (!(element instanceof (type ?? HTMLElement)))
     throw new Error(`the page has no ${id}`);
-  return element;
+  return /** @type {any} */ (element);
 }
 
 /**

@@ -7,19 +7,17 @@ import * as state from "./state.js";
 import { get, set } from "./document.js";
 import { showBadge } from "./views.js";
 
-/** @typedef {import("./api.js").Order} Order */
-/** @typedef {import("./state.js").OwnOrder} OwnOrder */
-/** @typedef {import("./state.js").Route} Route */
+/** @import { Order, OrderRow, OwnOrder, Route } from "./types.js" */
 
 const PAGE = 6;
 
-const list = get("orders", HTMLElement);
-const empty = get("orders-empty", HTMLElement);
+const list = get("orders");
+const empty = get("orders-empty");
 const mine = get("orders-mine", HTMLButtonElement);
 const all = get("orders-all", HTMLButtonElement);
 const newer = get("orders-newer", HTMLButtonElement);
 const older = get("orders-older", HTMLButtonElement);
-const page = get("orders-page", HTMLElement);
+const page = get("orders-page");
 
 const NONE_OWN = "You have no orders yet. They are remembered by this " +
   "browser alone.";
@@ -31,9 +29,6 @@ let own = false;
 /** Where each page that was left by Older begins: below which order.
  * @type {(number | undefined)[]} */
 let pages = [undefined];
-
-/** @type {Order[]} */
-let everybody = [];
 
 /** Which unsettled order of ours is asked for next. */
 let turn = 0;
@@ -62,30 +57,39 @@ export function listen(changed) {
   window.addEventListener("storage", () => own && showOwn());
 }
 
-/**
- * Asks for what is shown, in one request.
- *
- * @param {Route} open
- * @returns {Promise<boolean>} whether something in it is under way
- */
-export async function fetchList(open) {
-  route = open;
-  if (own)
-    return fetchOwn();
-  const before = pages.at(-1);
-  const orders = await api.fetchOrders(PAGE + 1, before);
+/** @returns {number | undefined} below which order everybody's begin */
+export const before = () => own ? undefined : pages.at(-1);
 
-  noteOwn(orders);
-  if (!own && before === pages.at(-1)) {
-    everybody = orders;
-    show(orders, NONE);
-  }
-  return orders.some((order) => order.status === "paid");
+/**
+ * An order of ours that is listed and not over: each in its turn, those
+ * that move before those that wait.
+ *
+ * @returns {string} its place in the view, "" for none
+ */
+export function wanted() {
+  const open = state.ownOrders().filter((order) =>
+    own && !api.isOver(order.status));
+  const moving = open.filter((order) => order.status === "paid");
+  const asked = moving.length > 0 ? moving : open;
+
+  return asked.length > 0 ? `order/${asked[turn++ % asked.length].id}` : "";
 }
 
-/** @returns {Order | undefined} the newest order that is known */
-export function newestOrder() {
-  return everybody[0];
+/**
+ * @param {Route} open
+ * @param {Order[]} orders  of everybody
+ * @param {number | undefined} from  below which order they were to begin
+ * @returns {boolean} whether one of ours moves
+ */
+export function showList(open, orders, from) {
+  route = open;
+  noteOwn(orders);
+  if (own)
+    showOwn();
+  else if (from === pages.at(-1))
+    show(orders, NONE);
+  return state.ownOrders().some(({ id }) => orders.some((order) =>
+    order.id === id && order.status === "paid"));
 }
 
 /** @param {Order[]} orders  what was heard of them */
@@ -107,30 +111,10 @@ export function noteOwn(orders) {
   }
 }
 
-/** One of those that are not over yet, each in its turn. */
-async function fetchOwn() {
-  const open = state.ownOrders().filter((order) =>
-    order.status === "pending" || order.status === "paid");
-
-  if (open.length > 0) {
-    const asked = open[turn++ % open.length];
-
-    try {
-      noteOwn([await api.fetchOrder(String(asked.id))]);
-    } catch (error) {
-      // Another store's, from before its data were made anew.
-      if (!(error instanceof api.Refused))
-        throw error;
-    }
-  }
-  showOwn();
-  return open.length > 0;
-}
-
 function showOwn() {
-  const before = pages.at(-1) ?? Infinity;
+  const from = pages.at(-1) ?? Infinity;
 
-  show(state.ownOrders().filter((order) => order.id < before)
+  show(state.ownOrders().filter((order) => order.id < from)
     .slice(0, PAGE + 1), NONE_OWN);
 }
 
@@ -186,14 +170,6 @@ function turnOff(button, off) {
   button.disabled = false;
   set(button, off ? "true" : "", "aria-disabled");
 }
-
-/**
- * @typedef {object} OrderRow
- * @property {HTMLLIElement} item
- * @property {HTMLAnchorElement} link
- * @property {HTMLSpanElement} badge
- * @property {HTMLProgressElement} progress
- */
 
 /**
  * @param {number} id

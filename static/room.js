@@ -1,45 +1,47 @@
 // SPDX-License-Identifier: MIT
 //
 // The machine room: who lives, who died, and what an order has gone through.
-// It asks only while it is open, and never again where the store has none.
+// It is asked for only while it is open, and never again where the store has
+// none.
 
-import * as api from "./api.js";
+import { serverNow } from "./api.js";
 import * as state from "./state.js";
 import * as timeline from "./timeline.js";
 import { get, make, set } from "./document.js";
 
-/** @typedef {import("./api.js").Workflow} Workflow */
-
-const IDLE_MS = 1000;
-const LIVE_MS = 500;
-const CLOSED_MS = 3600000;
+/** @import { Process, Room, View, Workflow } from "./types.js" */
 
 const room = get("machine-room", HTMLDetailsElement);
-const link = get("room-link", HTMLElement);
+const link = get("room-link");
 const body = get("processes", HTMLTableSectionElement);
-const title = get("journal-title", HTMLElement);
-const status = get("journal-state", HTMLElement);
+const title = get("journal-title");
 const totals = {
-  orders: get("total-orders", HTMLElement),
-  crashes: get("total-crashes", HTMLElement),
-  lost: get("total-lost", HTMLElement),
+  orders: get("total-orders"),
+  crashes: get("total-crashes"),
+  lost: get("total-lost"),
 };
 
-/** The checkout that is shown. @type {string?} */
-let chosen = null;
+/** Whose journal is to be shown: a subject of the view. */
+let chosen = "";
+
+/** The name of that order. */
+let name = "";
+
+/** The journal is shown, and will not grow any more. */
+let complete = false;
 
 /** @type {Workflow[]} */
 let flows = [];
 
 /** Deaths of which we have heard, by process and time.
- * @type {Map<string, import("./api.js").Process>} */
+ * @type {Map<string, Process>} */
 const deaths = new Map();
 
-/** @type {import("./api.js").Process[]} */
+/** @type {Process[]} */
 let processes = [];
 
+/** Whether the store has one; not known at first. */
 let exists = true;
-let turn = 0;
 
 /** @param {() => void} poll  makes a round due */
 export function listen(poll) {
@@ -60,87 +62,70 @@ export function listen(poll) {
 }
 
 /**
- * Whose journal is shown.
+ * Whose journal is to be shown.
  *
- * @param {string?} workflow
- * @param {string} name  of the order
+ * @param {string} subject  "" for nobody's
+ * @param {string} order  its name
  */
-export function choose(workflow, name) {
-  set(title, name === "" ? "Journal" : `Journal of ${name}`);
-  if (workflow === chosen)
+export function choose(subject, order) {
+  name = order;
+  if (subject === chosen)
     return;
-  chosen = workflow;
-  flows = [];
-  timeline.clear();
-  set(status, workflow === null ? "Buy a widget to see one." :
-    "Looking up the journal…");
+  chosen = subject;
+  complete = false;
+  if (subject === "")
+    showJournal([], "Journal", "Buy a widget to see one.");
 }
 
-/**
- * Asks for one thing that may have changed.
- *
- * @returns {Promise<number>} milliseconds until the next one
- */
-export async function round() {
-  if (!exists || (!room.open && !room.hidden))
-    return CLOSED_MS;
-  const wanted = chosen === null || room.hidden ? [] : unfinished(chosen);
-  const next = turn++ % (wanted.length + 1);
+/** @returns {boolean} whether the room is asked for, too */
+export const asks = () => room.hidden ? exists : room.open;
 
-  try {
-    if (next === 0)
-      showProcesses(await api.fetchProcesses());
-    else
-      await look(wanted[next - 1]);
-  } catch (error) {
-    if (error instanceof api.Refused && next === 0)
-      exists = false;
-    else if (!(error instanceof api.Refused ||
-        error instanceof api.Unavailable))
-      throw error;
+/** @returns {string} of whom the journal is asked for, "" for nobody */
+export const wanted = () => room.open && !complete ? chosen : "";
+
+/**
+ * @param {View} view
+ * @param {string} subject  of it
+ * @param {boolean} over  whether that will not change any more
+ */
+export function show(view, subject, over) {
+  if (room.hidden)
+    exists = view.room !== null;
+  if (view.room !== null)
+    showProcesses(view.room);
+  if (view.workflows !== null && subject === chosen) {
+    complete = over && view.workflows.every(timeline.isOver);
+    showJournal(view.workflows, `Journal of ${name}`,
+      view.workflows.length > 0 ? sentence(view.workflows) :
+        "Nobody has noted it.");
   }
-  return wanted.length > 0 ? LIVE_MS : IDLE_MS;
 }
 
 /**
- * The workflows of a checkout whose journals may still grow.
- *
- * @param {string} checkout
- * @returns {string[]}
+ * @param {Workflow[]} next
+ * @param {string} heading
+ * @param {string} state  in words
  */
-function unfinished(checkout) {
-  return [checkout, ...flows[0]?.children ?? []].filter((id) =>
-    !flows.some((flow) => flow.workflow_id === id && isOver(flow)));
-}
-
-/** @param {Workflow} flow */
-const isOver = (flow) => flow.status !== "PENDING" &&
-  flow.status !== "ENQUEUED" && flow.waits_for === null;
-
-/** @param {string} id */
-async function look(id) {
-  const asked = chosen;
-  const flow = await api.fetchWorkflow(id);
-
-  if (asked !== chosen)
-    return;
-  flows = [...flows.filter((other) => other.workflow_id !== id), flow]
-    .sort((a, b) => a.created_ms - b.created_ms);
-  set(status, sentence());
+function showJournal(next, heading, state) {
+  // The processes of another order get other letters.
+  if (next[0]?.workflow_id !== flows[0]?.workflow_id)
+    timeline.clear();
+  flows = next;
+  set(title, heading);
+  set(get("journal-state"), state);
   redraw();
 }
 
-function sentence() {
+/** @param {Workflow[]} flows */
+function sentence(flows) {
   const turns = flows.reduce((sum, flow) => sum + flow.runs.length, 0);
   const pids = new Set(flows.flatMap((flow) =>
     flow.runs.map((run) => run.pid)));
-  const live = flows.find((flow) => !isOver(flow));
-  const whole = flows.every((flow) => flow.children.every((id) =>
-    flows.some((other) => other.workflow_id === id)));
+  const live = flows.find((flow) => !timeline.isOver(flow));
 
   return `${turns} ${turns === 1 ? "turn" : "turns"} in ${pids.size} ` +
     `${pids.size === 1 ? "process" : "processes"}, ` +
-    (live === undefined && whole ? "finished" : !live?.waits_for ?
+    (live === undefined ? "finished" : live.waits_for === null ?
       "running" : `waiting for a ${live.waits_for.what}`);
 }
 
@@ -149,7 +134,7 @@ function redraw() {
     timeline.show(flows, [...deaths.values()]);
 }
 
-/** @param {import("./api.js").Room} seen */
+/** @param {Room} seen */
 function showProcesses(seen) {
   room.hidden = false;
   link.hidden = false;
@@ -166,7 +151,7 @@ function showProcesses(seen) {
   }
 }
 
-/** @param {import("./api.js").Process} process */
+/** @param {Process} process */
 function newRow(process) {
   const known = timeline.letterOf(process.pid);
   const name = make("th", "", process.role === "server" ? "PostgreSQL" :
@@ -186,7 +171,7 @@ function newRow(process) {
 
 function showAges() {
   [...body.rows].forEach((row, place) => set(row.cells[2],
-    age(api.serverNow() - processes[place].atMs)));
+    age(serverNow() - processes[place].atMs)));
 }
 
 /** @param {number} ms */

@@ -5,35 +5,14 @@
 
 import { KEY_PATTERN, ORDER_PATTERN } from "./api.js";
 
-/**
- * How the payment of an order ended here: as the customer settled it, or by
- * its time-out.
- *
- * @typedef {"paid" | "failed" | "expired" | null} Asked
- */
-
-/**
- * An order of this browser, as last heard of.
- *
- * @typedef {object} OwnOrder
- * @property {number} id
- * @property {string} payment
- * @property {import("./api.js").OrderStatus} status
- * @property {number} done
- */
-
-/**
- * The open view.  In "missing" the id is what the address asks for.
- *
- * @typedef {object} Route
- * @property {"store" | "payment" | "order" | "missing"} view
- * @property {string} id  of the payment or the order, "" in the store
- * @property {Asked} asked  in the order view that follows a payment
- */
+/** @import { Asked, OwnOrder, Route } from "./types.js" */
 
 const KEY_ITEM = "widget-store-key";
 const ORDERS_ITEM = "widget-store-orders";
 const ROOM_HASH = "#machine-room";
+
+/** No order has a greater id. */
+const ORDER_MAX = 2147483647;
 
 /** So many orders of its own a browser remembers. */
 const OWN_ORDERS_MAX = 100;
@@ -63,7 +42,8 @@ export function readRoute() {
     };
   if (order !== null)
     return {
-      view: ORDER_PATTERN.test(order) ? "order" : "missing",
+      view: ORDER_PATTERN.test(order) && Number(order) <= ORDER_MAX ? "order" :
+        "missing",
       id: order,
       asked: ["paid", "failed", "expired"].includes(asked) ? asked : null,
     };

@@ -6,27 +6,7 @@
 import { serverNow } from "./api.js";
 import { get, make, set } from "./document.js";
 
-/** @typedef {import("./api.js").Workflow} Workflow */
-/** @typedef {import("./api.js").Run} Run */
-/** @typedef {import("./api.js").Process} Process */
-
-/**
- * A run, with what the journal says of it.
- *
- * @typedef {object} Turn
- * @property {Workflow} flow
- * @property {Run} run
- * @property {number} index
- * @property {number} replayed  how many steps came from the journal
- */
-
-/**
- * Processes that died together.
- *
- * @typedef {object} Crash
- * @property {number} atMs
- * @property {Process[]} dead
- */
+/** @import { Crash, Process, Turn, Workflow } from "./types.js" */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -46,7 +26,7 @@ const COLOURS = 6;
 const LANE = { first: 46, height: 58, block: 26 };
 
 const chart = get("chart", SVGSVGElement);
-const journal = get("journal", HTMLElement);
+const journal = get("journal");
 const chartTitle = get("chart-title", SVGElement);
 
 const clock = new Intl.DateTimeFormat(undefined, {
@@ -59,6 +39,10 @@ const NAMES = new Map([
 
 /** Which process has which letter. @type {Map<number, number>} */
 const letters = new Map();
+
+/** @param {Workflow} flow */
+export const isOver = (flow) => flow.status !== "PENDING" &&
+  flow.status !== "ENQUEUED" && flow.waits_for === null;
 
 /** @param {string} name */
 const plain = (name) => NAMES.get(name) ?? name;
@@ -91,9 +75,7 @@ export function clear() {
 export function show(flows, deaths) {
   const turns = flows.flatMap(turnsOf)
     .sort((a, b) => a.run.began_ms - b.run.began_ms);
-  const over = flows.every((flow) => flow.status !== "PENDING" &&
-    flow.status !== "ENQUEUED") && flows.every((flow) =>
-    flow.children.length === 0 || flows.length > 1);
+  const over = flows.every(isOver);
   const from = Math.min(...flows.map((flow) => flow.created_ms));
   const to = over ? Math.max(...flows.map((flow) => flow.updated_ms)) :
     serverNow();

@@ -5,10 +5,8 @@
 import { DISPATCH_STEPS } from "./api.js";
 import { get, set } from "./document.js";
 
-/** @typedef {import("./api.js").Product} Product */
-/** @typedef {import("./api.js").Order} Order */
-/** @typedef {import("./api.js").OrderStatus} OrderStatus */
-/** @typedef {import("./state.js").Route} Route */
+/** @import { Order, OrderStatus, Product } from "./types.js" */
+/** @import { Route, Trouble } from "./types.js" */
 
 /** From so many on, what is left is worth a warning. */
 const FEW = 10;
@@ -61,10 +59,10 @@ const TITLES = {
 };
 
 const sections = {
-  store: get("view-store", HTMLElement),
-  payment: get("view-payment", HTMLElement),
-  order: get("view-order", HTMLElement),
-  missing: get("view-missing", HTMLElement),
+  store: get("view-store"),
+  payment: get("view-payment"),
+  order: get("view-order"),
+  missing: get("view-missing"),
 };
 
 /** What can be pressed. */
@@ -78,37 +76,19 @@ export const buttons = {
 
 /** Where a view says how an action goes. */
 const notes = {
-  store: get("store-note", HTMLElement),
-  payment: get("payment-note", HTMLElement),
-  crash: get("crash-note", HTMLElement),
-  room: get("room-note", HTMLElement),
+  store: get("store-note"),
+  payment: get("payment-note"),
+  crash: get("crash-note"),
+  room: get("room-note"),
 };
 
-const shop = get("shop", HTMLElement);
-const connection = get("connection", HTMLElement);
-
-const productName = get("product-name", HTMLElement);
-const productDescription = get("product-description", HTMLElement);
-const productPrice = get("product-price", HTMLElement);
-const productStock = get("product-stock", HTMLElement);
-
-const paymentId = get("payment-id", HTMLElement);
-const paymentProduct = get("payment-product", HTMLElement);
-const paymentPrice = get("payment-price", HTMLElement);
-const paymentTotal = get("payment-total", HTMLElement);
-const paymentOrder = get("payment-order", HTMLElement);
-
-const orderId = get("order-id", HTMLElement);
-const orderBadge = get("order-badge", HTMLElement);
-const orderSentence = get("order-sentence", HTMLElement);
-const orderStages = get("order-stages", HTMLElement);
-const orderDispatch = get("order-dispatch", HTMLElement);
+const shop = get("shop");
+const connection = get("connection");
+const productStock = get("product-stock");
+const paymentOrder = get("payment-order");
+const orderStages = get("order-stages");
 const orderProgress = get("order-progress", HTMLProgressElement);
-const orderSteps = get("order-steps", HTMLElement);
 const orderUpdated = get("order-updated", HTMLTimeElement);
-
-const missingTitle = get("missing-title", HTMLElement);
-const missingSentence = get("missing-sentence", HTMLElement);
 
 
 /**
@@ -128,11 +108,11 @@ export function openView(route) {
   case "store":
     break;
   case "payment":
-    set(paymentId, route.id);
+    set(get("payment-id"), route.id);
     set(paymentOrder, "Order being made");
     break;
   case "order":
-    set(orderId, `#${route.id}`);
+    set(get("order-id"), `#${route.id}`);
     document.title = `Order #${route.id} · Widget Store`;
     showOrder(null, null);
     break;
@@ -159,12 +139,12 @@ export function showProduct(product) {
   const left = product.inventory;
   const cost = price.format(product.price);
 
-  set(productName, product.name);
-  set(productDescription, product.description);
-  set(productPrice, cost);
-  set(paymentProduct, product.name);
-  set(paymentPrice, cost);
-  set(paymentTotal, cost);
+  set(get("product-name"), product.name);
+  set(get("product-description"), product.description);
+  set(get("product-price"), cost);
+  set(get("payment-product"), product.name);
+  set(get("payment-price"), cost);
+  set(get("payment-total"), cost);
 
   set(productStock, left <= 0 ? "Sold out" : left <= FEW ?
     `Only ${left} left!` : `In stock, ${left} left`);
@@ -181,12 +161,12 @@ export function showOrder(order, asked) {
   const status = order === null ? null : order.status;
   const done = order === null ? 0 : order.done;
 
-  showBadge(orderBadge, status);
-  set(orderSentence, sentence(status, asked));
+  showBadge(get("order-badge"), status);
+  set(get("order-sentence"), sentence(status, asked));
   showStages(status);
-  orderDispatch.hidden = status === "cancelled";
+  get("order-dispatch").hidden = status === "cancelled";
   orderProgress.value = done;
-  set(orderSteps, status === "pending" || status === null ? "" :
+  set(get("order-steps"), status === "pending" || status === null ? "" :
     `${done} of ${DISPATCH_STEPS}`);
   if (order === null || Number.isNaN(order.updated.getTime())) {
     orderUpdated.removeAttribute("datetime");
@@ -202,8 +182,8 @@ export function showOrder(order, asked) {
  * @param {string} text
  */
 export function showMissing(title, text) {
-  set(missingTitle, title);
-  set(missingSentence, text);
+  set(get("missing-title"), title);
+  set(get("missing-sentence"), text);
 }
 
 /** @param {string} order  number of the order that is to be paid */
@@ -211,7 +191,7 @@ export function showPayment(order) {
   set(paymentOrder, `Order #${order}`);
 }
 
-/** @type {Record<import("./api.js").Trouble, string>} */
+/** @type {Record<Trouble, string>} */
 const TROUBLES = {
   silent: "Connection lost, reconnecting…",
   busy: "The store is starting again, one moment…",
@@ -219,7 +199,7 @@ const TROUBLES = {
 };
 
 /**
- * @param {import("./api.js").Trouble?} trouble  null: the store answers
+ * @param {Trouble?} trouble  null: the store answers
  * @param {number} [minutes]  since it does not
  */
 export function showConnection(trouble, minutes = 0) {

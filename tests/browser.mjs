@@ -51,6 +51,14 @@ export async function promise(title, story) {
     console.log(why.replace(/^/gm, "# "));
 }
 
+/** A story that is told meanwhile, as one for promise. */
+export function atOnce(told) {
+  const end = told.then((value) => () => value,
+    (error) => () => { throw error; });
+
+  return async () => (await end)();
+}
+
 export function equal(got, wanted, what) {
   if (got !== wanted)
     throw new Error(`${what}: got ${got}, wanted ${wanted}`);
@@ -74,9 +82,18 @@ export async function wish(what) {
   check(!(await answers.next()).done, `nobody answered to ${what}`);
 }
 
+/** Asks until somebody answers: a part of the store may just have crashed. */
 export async function ask(method, path) {
-  const response = await fetch(new URL(path, store), { method });
-  return { status: response.status, text: await response.text() };
+  const end = Date.now() + TIMEOUT_MS;
+
+  for (;;) {
+    const response = await fetch(new URL(path, store), { method })
+      .catch((error) => ({ status: 503, text: () => String(error) }));
+
+    if (response.status < 500 || Date.now() > end)
+      return { status: response.status, text: await response.text() };
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 export async function stock() {
@@ -117,10 +134,14 @@ export const foreign = new Set();
 // the stories make them fail.
 const REMARK = /^Failed to load resource/;
 
-/** A context of its own is a customer of its own. */
+/**
+ * A context of its own is a customer of its own.  What moves on the screen
+ * costs more than the store does: it does where it is looked at.
+ */
 export async function customer(options = {}) {
   const context = await browser.newContext({
-    viewport: { width: 1280, height: 800 }, ...options,
+    viewport: { width: 1280, height: 800 }, reducedMotion: "reduce",
+    ...options,
   });
 
   context.setDefaultTimeout(TIMEOUT_MS);
@@ -151,6 +172,48 @@ export async function visit(context, path = "") {
 
 export async function heading(page, text) {
   await page.getByRole("heading", { level: 1, name: text }).waitFor();
+}
+
+/** Where the page asks what it shows. */
+export const VIEW = /\/view(\/[^.]*)?(\?.*)?$/;
+
+/** What the store says of a view is changed on its way to the page. */
+export function amended(page, change) {
+  return page.route(VIEW, async (route) => {
+    try {
+      const view = await (await route.fetch()).json();
+
+      change(view);
+      await route.fulfill({ json: view });
+    } catch {
+      // The page has been left.
+    }
+  });
+}
+
+/** Presses a crash button; returns when that has been said to the store. */
+export async function crash(page, part) {
+  const pressed = page.waitForRequest(`**/crash_application/${part}`);
+
+  await page.evaluate((name) =>
+    document.querySelector(`[data-crash=${name}]`).click(), part);
+  await pressed;
+}
+
+/** The orders that a browser remembers. */
+export function ownOrders(page) {
+  return page.evaluate(() =>
+    JSON.parse(localStorage.getItem("widget-store-orders") ?? "[]"));
+}
+
+/** When the page has sent its last requests, in milliseconds. */
+export async function requestTimes(page, count) {
+  const asked = [];
+
+  page.on("request", (request) => asked.push(request));
+  while (asked.length < count)
+    await page.waitForEvent("requestfinished");
+  return asked.map((request) => request.timing().startTime);
 }
 
 export const button = (page, name) => page.getByRole("button", { name });

@@ -4,7 +4,7 @@
 // it is pressed.
 
 import {
-  DISPATCH_MS, ask, badge, button, buy, check, customer, equal, heading,
+  DISPATCH_MS, VIEW, amended, ask, badge, button, buy, check, customer, equal, heading,
   newestOrder, picture, progressBeyond, promise, settle, stock, stockShown,
   visit,
 } from "./browser.mjs";
@@ -32,7 +32,7 @@ function pressBoth(tab, first, second) {
 }
 
 export async function tellRoom() {
-  const ann = await customer();
+  const ann = await customer({ reducedMotion: "no-preference" });
   const tab = await visit(ann);
   const room = tab.locator("#machine-room");
 
@@ -143,21 +143,19 @@ export async function tellRoom() {
     await tab.waitForFunction(() => location.hash === "");
     tab.on("request", (request) => asked.push(request.url()));
     for (let i = 0; i < 2; i++)
-      await tab.waitForResponse(/\/orders/);
-    equal(asked.filter((url) => /processes|workflow/.test(url)).join(" "), "",
-      "requests");
+      await tab.waitForResponse(VIEW);
+    equal(asked.filter((url) => /room/.test(url)).join(" "), "", "requests");
   });
 
   await promise("a store without a machine room shows none", async () => {
     const other = await ann.newPage();
 
-    await other.route("**/processes", (route) => route.fulfill({
-      status: 404, json: { error: "Not found" },
-    }));
-    const answered = other.waitForResponse("**/processes");
+    await amended(other, (view) => view.room = null);
+    const asked = other.waitForResponse(/\/view.*room=1/);
     await other.goto(tab.url());
-    await answered;
-    await other.waitForResponse(/\/orders/);
+    await asked;
+    check(!/room/.test((await other.waitForResponse(VIEW)).url()),
+      "it asks again");
     check(await other.locator("#machine-room").isHidden(), "there it is");
   });
 
