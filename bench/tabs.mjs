@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Open tabs: each has a connection, and once a second asks whether what it has
-// still holds, as the page does (If-None-Match).  Tab N asks for the paths
-// given, one after the other; {} in a path is N, and {block} the id that ends
-// the twenty orders around it.
+// Open tabs: each has a connection, and asks as the page does whether what it
+// has still holds (If-None-Match).  SHARED is the path for what everybody sees,
+// every two seconds.  When OWN is given tab N asks for that first, and instead
+// of the other every EVERY ms; {} in it is N.
 //
-//	node tabs.mjs URL TABS SECONDS BUY PATH...
+//	node tabs.mjs URL TABS SECONDS BUY SHARED [OWN EVERY]
 //
 // BUY is how many widgets are bought meanwhile, each second.  Prints a line
 // when every tab has come and got its copies, and one of JSON at the end of the
@@ -13,10 +13,10 @@
 
 import http from "node:http";
 
-const [url, tabs, seconds, buy, ...paths] = process.argv.slice(2);
+const [url, tabs, seconds, buy, shared, own, every] = process.argv.slice(2);
 const count = Number(tabs);
 const start = performance.now();
-const begin = start + 1000 * Math.max(3, paths.length + 1);
+const begin = start + 5000;
 const end = begin + Number(seconds) * 1000;
 const statuses = {};
 const times = [];
@@ -56,14 +56,21 @@ async function tab(number) {
 
   // Tabs that look at the same come at different times, as people do.
   let due = start + 1000 * (number * 0.618034 % 1);
+  let ownDue = own === undefined ? Infinity : 0;
 
-  for (let round = 0; due < end; round++, due += 1000) {
-    const path = paths[round % paths.length].replace("{}", number + 1)
-      .replace("{block}", (Math.floor((number + 1) / 20) + 1) * 20);
-    const headers = tags.has(path) ? { "If-None-Match": tags.get(path) } : {};
-
+  while (due < end) {
     await at(due);
-    tags.set(path, await request(agent, "GET", path, headers) ?? "none");
+    const mine = performance.now() >= ownDue;
+    const path = mine ? own.replace("{}", number + 1) : shared;
+    const tag = tags.get(path);
+
+    tags.set(path, await request(agent, "GET", path,
+      { "Accept-Encoding": "gzip", ...tag && { "If-None-Match": tag } }));
+    if (mine)
+      ownDue = performance.now() +
+        Number(every) * (ownDue === 0 ? Math.random() : 1);
+    due = performance.now() +
+      Math.min(2000, Number(every ?? 2000)) * (1 + 0.2 * Math.random());
   }
   agent.destroy();
 }
@@ -84,7 +91,7 @@ async function customer() {
 const all = [at(end)];
 if (Number(buy) > 0)
   all.push(customer());
-for (let number = 0; number < count && paths.length > 0; number++)
+for (let number = 0; number < count && shared !== undefined; number++)
   all.push(tab(number));
 await at(begin);
 console.log("begin");
