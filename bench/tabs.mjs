@@ -2,7 +2,7 @@
 //
 // Open tabs: each has a connection, and asks as the page does whether what it
 // has still holds (If-None-Match).  SHARED is the path for what everybody sees,
-// every two seconds.  When OWN is given tab N asks for that first, and instead
+// every three seconds.  When OWN is given tab N asks for that first, and instead
 // of the other every EVERY ms; {} in it is N.
 //
 //	node tabs.mjs URL TABS SECONDS BUY SHARED [OWN EVERY]
@@ -70,7 +70,7 @@ async function tab(number) {
       ownDue = performance.now() +
         Number(every) * (ownDue === 0 ? Math.random() : 1);
     due = performance.now() +
-      Math.min(2000, Number(every ?? 2000)) * (1 + 0.2 * Math.random());
+      Math.min(3000, Number(every ?? 3000)) * (1 + 0.2 * Math.random());
   }
   agent.destroy();
 }

@@ -16,7 +16,7 @@ import { keepPolling } from "./poll.js";
 /** How long the page waits before it asks again: while an order of ours moves,
  * else, and for one that waits for its payment. */
 const BRISK_MS = 1000;
-const CALM_MS = 2000;
+const CALM_MS = 3000;
 const WAITING_MS = 30000;
 
 const SOLD_OUT = "Sorry, the last widget has just been sold. " +
