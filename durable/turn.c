@@ -253,7 +253,7 @@ note_in_hand(const struct turn *turn)
 	word = ids(turn);
 	if (strlen(word) >= TURN_IN_HAND_SIZE)
 		word = "?";
-	strcpy(turn->in_hand + 1, word + 1);
+	memcpy(turn->in_hand + 1, word + 1, strlen(word));
 	atomic_signal_fence(memory_order_release);
 	turn->in_hand[0] = word[0];
 }

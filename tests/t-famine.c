@@ -22,9 +22,9 @@
 /* Allocations left before the one that fails; negative: none does. */
 static long left = -1;
 
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t count, size_t size);
-void *__libc_realloc(void *memory, size_t size);
+void *real_malloc(size_t size) __asm__("__libc_malloc");
+void *real_calloc(size_t count, size_t size) __asm__("__libc_calloc");
+void *real_realloc(void *memory, size_t size) __asm__("__libc_realloc");
 
 static bool
 fails(void)
@@ -38,19 +38,19 @@ fails(void)
 void *
 malloc(size_t size)
 {
-	return fails() ? NULL : __libc_malloc(size);
+	return fails() ? NULL : real_malloc(size);
 }
 
 void *
 calloc(size_t count, size_t size)
 {
-	return fails() ? NULL : __libc_calloc(count, size);
+	return fails() ? NULL : real_calloc(count, size);
 }
 
 void *
 realloc(void *memory, size_t size)
 {
-	return fails() ? NULL : __libc_realloc(memory, size);
+	return fails() ? NULL : real_realloc(memory, size);
 }
 
 static const struct {

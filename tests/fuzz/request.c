@@ -153,6 +153,20 @@ client_send(struct client *client, struct arena *arena,
 	return say("anulrw");
 }
 
+/* What a view is of: nothing, order/N or payment/KEY. */
+static void
+expect_subject(const char *text)
+{
+	if (text == NULL)
+		return;
+	if (strncmp(text, "order/", 6) == 0)
+		expect_number(text + 6);
+	else if (strncmp(text, "payment/", 8) == 0)
+		expect_key(text + 8);
+	else
+		require(false, "a view is of an order or a payment");
+}
+
 struct client_answer
 client_query(struct client *client, struct arena *arena, const char *sql,
     const char *param1, const char *param2)
@@ -164,7 +178,10 @@ client_query(struct client *client, struct arena *arena, const char *sql,
 		expect_key(param1);
 	else
 		expect_number(param1);
-	expect_number(param2);
+	if (strstr(sql, "view_json") != NULL)
+		expect_subject(param2);
+	else
+		expect_number(param2);
 	return say("anrw");
 }
 
