@@ -102,8 +102,8 @@ submit(struct courier *courier, const struct batch *batch)
 	db_queue_rows(courier->db, courier->arena, submit_sql,
 	    COURIER_COLUMNS + 1, params, &rows);
 	announce(courier, batch);
-	db_finish(courier->db);
-	return rows;
+	/* Statements that went well are nothing without their commit. */
+	return db_finish(courier->db) == DB_DONE ? rows : NULL;
 }
 
 /* What became of one call of the batch. */
