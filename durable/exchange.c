@@ -113,7 +113,7 @@ record_timeout(struct workflow *wf, int number, int64_t timeout_ms,
 					     : strtoll(known->output, NULL, 10);
 	}
 	*started_ms = turn_now_ms(wf->turn);
-	wake_ms = *started_ms + (timeout_ms < 0 ? 0 : timeout_ms);
+	wake_ms = run_later(*started_ms, timeout_ms < 0 ? 0 : timeout_ms);
 	run_record(wf, number,
 	    &(struct entry){ .name = name,
 		.output = wf_number(wf, wake_ms),
@@ -240,7 +240,7 @@ wf_sleep(struct workflow *wf, int64_t duration_ms)
 		    ? 0
 		    : strtoll(entry->output, NULL, 10);
 	} else {
-		wake_ms = now_ms + (duration_ms < 0 ? 0 : duration_ms);
+		wake_ms = run_later(now_ms, duration_ms < 0 ? 0 : duration_ms);
 		run_record(wf, number,
 		    &(struct entry){ .name = name,
 			.output = wf_number(wf, wake_ms),

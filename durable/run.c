@@ -55,6 +55,15 @@ run_add_message(struct workflow *wf, const struct message *message)
 	wf->messages[wf->messages_len++] = *message;
 }
 
+int64_t
+run_later(int64_t from_ms, int64_t after_ms)
+{
+	int64_t time_ms;
+
+	return __builtin_add_overflow(from_ms, after_ms, &time_ms) ? INT64_MAX
+								   : time_ms;
+}
+
 void
 run_leave(struct workflow *wf, enum run_end end)
 {

@@ -141,6 +141,12 @@ json_object *run_recorded(struct workflow *wf, int number);
 /* Fails the call with an error that the journal does not hold. */
 void run_raise(struct workflow *wf, const char *name, const char *message);
 
+/*
+ * The time that is so much later, or the last there is: what an author or
+ * another program means by for ever.
+ */
+int64_t run_later(int64_t from_ms, int64_t after_ms);
+
 /* Leave the run.  None of these returns. */
 void run_suspend(struct workflow *wf, const struct wait *wait)
     __attribute__((noreturn));

@@ -67,7 +67,7 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
 	wf->deadline_ms = number_at(rows, row, COLUMN_UNTIL_MS);
 	if (wf->deadline_ms == 0 && timeout_ms != 0)
-		wf->deadline_ms = turn->begun_ms + timeout_ms;
+		wf->deadline_ms = run_later(turn->begun_ms, timeout_ms);
 }
 
 static void

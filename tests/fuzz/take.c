@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a turn takes: whatever the rows of other programs say, each becomes a
+ * part of the run that it belongs to, and no limit of time is over before it
+ * has begun.
+ *
+ * Input: rows of durable.turn_begin, one to a line, as
+ *
+ *	kind|id|number|name|value|error|format|other|at|until
+ *
+ * where a field of one tilde is SQL's null.  What the server's constraints
+ * promise is made true here: workflows come first, the others belong to one,
+ * numbers are numbers, and a step has a name.
+ */
+#include "fuzz.h"
+
+#include <inttypes.h>
+
+#include "engine.h"
+#include "run.h"
+#include "turn_state.h"
+
+#define COLUMNS  10
+#define ROWS_MAX 64
+#define FAR      1024 /* beyond, a step makes the journal long */
+#define TOO_FAR  (1 << 20)
+#define NOW_MS   INT64_C(1700000000000)
+
+struct db_rows {
+	const char *values[ROWS_MAX + 1][COLUMNS];
+	size_t count;
+};
+
+static struct db_rows rows;
+
+size_t
+db_row_count(const struct db_rows *taken)
+{
+	return taken->count;
+}
+
+const char *
+db_value(const struct db_rows *taken, size_t row, int column)
+{
+	require(row < taken->count, "only rows that are there are read");
+	require(column >= 0 && column < COLUMNS, "and columns");
+	return taken->values[row][column];
+}
+
+void
+db_queue(struct db *db, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	(void)db, (void)sql, (void)nparams, (void)params;
+}
+
+const struct db_rows *
+db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	(void)db, (void)arena, (void)sql, (void)nparams, (void)params;
+	return &rows;
+}
+
+const struct db_error *
+db_last_error(const struct db *db)
+{
+	(void)db;
+	abort();
+}
+
+const struct workflow_type *
+engine_type(const struct engine *engine, const char *name, const char *version)
+{
+	static const struct workflow_type type = { .name = "order" };
+
+	(void)engine;
+	return strcmp(name, type.name) == 0 && version == NULL ? &type : NULL;
+}
+
+/* What run.c wants of a turn, and is not called here. */
+
+struct arena *
+turn_arena(struct turn *turn)
+{
+	return turn->arena;
+}
+
+int64_t
+turn_now_ms(const struct turn *turn)
+{
+	return turn->begun_ms;
+}
+
+void
+turn_add_step(struct turn *turn, const struct workflow *wf, int number,
+    const struct entry *entry)
+{
+	(void)turn, (void)wf, (void)number, (void)entry;
+}
+
+/* Rows as the server may send them. */
+
+static const char *
+number(struct arena *arena, const char *text, int64_t min, int64_t max)
+{
+	int64_t value = text == NULL ? 0 : strtoll(text, NULL, 10);
+
+	return text == NULL || value < min || value > max
+	    ? NULL
+	    : arena_printf(arena, "%" PRId64, value);
+}
+
+static bool
+is_kind(const char *const *row, const char *kind)
+{
+	return row[0] != NULL && strcmp(row[0], kind) == 0;
+}
+
+static bool
+has_workflow(const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < rows.count; i++)
+		if (is_kind(rows.values[i], "workflow") &&
+		    strcmp(rows.values[i][1], id) == 0)
+			return true;
+	return false;
+}
+
+/* Whether a step of this number would make a journal slow, and nothing else. */
+static bool
+is_long(const char *text)
+{
+	long step = text == NULL ? 0 : strtol(text, NULL, 10);
+
+	return step > FAR && step < TOO_FAR;
+}
+
+/* Adds a row that the constraints allow. */
+static void
+add_row(struct arena *arena, const char *const *row)
+{
+	bool first = is_kind(row, "workflow");
+	const char **values = rows.values[rows.count];
+
+	if (rows.count == ROWS_MAX || row[1] == NULL ||
+	    first == has_workflow(row[1]))
+		return;
+	memcpy(values, row, COLUMNS * sizeof(*row));
+	values[2] = number(arena, row[2], INT32_MIN, INT32_MAX);
+	values[8] = number(arena, row[8], INT64_MIN, INT64_MAX);
+	values[9] = number(arena, row[9], INT64_MIN, INT64_MAX);
+	if (values[3] == NULL && !is_kind(row, "message"))
+		values[3] = "";
+	if (!is_long(values[2]))
+		rows.count++;
+}
+
+static void
+read_row(struct arena *arena, char *line, bool workflows)
+{
+	const char *row[COLUMNS] = { NULL };
+	char *field;
+	size_t i;
+
+	for (i = 0; i < COLUMNS && (field = strsep(&line, "|")) != NULL; i++)
+		row[i] = strcmp(field, "~") == 0 ? NULL : field;
+	if (workflows == is_kind(row, "workflow") &&
+	    (workflows || is_kind(row, "step") || is_kind(row, "message")))
+		add_row(arena, row);
+}
+
+static void
+read_rows(struct arena *arena, struct input input, bool workflows)
+{
+	while (input_has_more(&input))
+		read_row(arena, input_line(arena, &input), workflows);
+}
+
+static void
+end_rows(struct arena *arena)
+{
+	const char **last = rows.values[rows.count++];
+
+	memset(last, 0, COLUMNS * sizeof(*last));
+	last[0] = "turn";
+	last[8] = arena_printf(arena, "%" PRId64, NOW_MS);
+}
+
+/* A run has what its rows say, and no more. */
+static void
+expect_run(const struct workflow *wf, const char *const *row)
+{
+	int i;
+
+	require(strcmp(wf->id, row[1]) == 0, "runs come in the rows' order");
+	require(wf->input == row[4], "each with its input");
+	require(row[8] == NULL || *row[8] == '-' || row[9] != NULL ||
+		wf->deadline_ms == 0 || wf->deadline_ms > NOW_MS,
+	    "a time-out ends after it has begun");
+	for (i = 0; i < wf->journal_len; i++)
+		require(!wf->journal[i].known || wf->journal[i].name != NULL,
+		    "an entry of the journal has a name");
+	for (i = 0; i < wf->messages_len; i++)
+		require(!wf->messages[i].consumed, "no message is consumed");
+}
+
+static void
+take(struct turn *turn)
+{
+	static const struct turn_plan everything = { 0 };
+	size_t i;
+
+	require(take_begin(turn, &everything), "a turn begins");
+	for (i = 0; i < turn->count; i++)
+		expect_run(turn->runs[i], rows.values[i]);
+	require(i == rows.count - 1 || !is_kind(rows.values[i], "workflow"),
+	    "a run for each workflow");
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct engine engine = { .turn_size = 64 };
+	struct arena *arena = arena_new();
+	struct turn turn = { .engine = &engine, .arena = arena };
+
+	rows.count = 0;
+	read_rows(arena, input_of(data, size), true);
+	read_rows(arena, input_of(data, size), false);
+	end_rows(arena);
+	take(&turn);
+	free(turn.runs);
+	arena_free(arena);
+	return 0;
+}
