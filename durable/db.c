@@ -419,6 +419,31 @@ flush(struct db *db)
 }
 
 /*
+ * Takes a sync's answer: its own, or first the error of the commit that it
+ * made.  When it does not come nobody knows whose the next answer is.
+ */
+static void
+take_sync(struct db *db)
+{
+	ExecStatusType status;
+	int nothing = 0;
+
+	while (nothing < 2 && await_answer(db)) {
+		PGresult *result = PQgetResult(db->conn);
+
+		status = PQresultStatus(result);
+		nothing = result == NULL ? nothing + 1 : 0;
+		if (status == PGRES_FATAL_ERROR)
+			note_result_error(db, result, NULL);
+		PQclear(result);
+		if (status == PGRES_PIPELINE_SYNC)
+			return;
+	}
+	note_lost(db);
+	db_disconnect(db);
+}
+
+/*
  * Takes the next expected answer off the connection.  Returns the result of a
  * statement that went well, to be cleared by the caller; else NULL.
  */
@@ -436,7 +461,7 @@ take_answer(struct db *db, const struct expected *expected)
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
 	/* A statement's result is followed by NULL, a sync is not. */
-	if (expected->kind != EXPECT_SYNC && result != NULL && await_answer(db))
+	if (result != NULL && await_answer(db))
 		PQclear(PQgetResult(db->conn));
 	if (done && expected->kind == EXPECT_RESULT)
 		return result;
@@ -477,6 +502,10 @@ db_finish(struct db *db)
 
 		if (db->error.outcome == DB_LOST && !db_connected(db))
 			break;
+		if (expected->kind == EXPECT_SYNC) {
+			take_sync(db);
+			continue;
+		}
 		result = take_answer(db, expected);
 		if (result != NULL && expected->rows != NULL)
 			keep_rows(expected, result);

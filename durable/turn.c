@@ -267,20 +267,26 @@ queue_runs(struct turn *turn)
 	db_queue(turn->db, "select durable.turn_runs($1)", 1, &param);
 }
 
-/* Writes everything and commits, in one round trip with the hints. */
+/*
+ * Writes everything and commits, in one round trip with the hints.  What
+ * happens to these does not undo the commit.
+ */
 static bool
 commit(struct turn *turn)
 {
+	const struct db_rows *committed = NULL;
+
 	round_queue(turn->round, turn->arena, turn->db);
 	outbox_queue(turn->outbox, turn->db);
 	if (turn->engine->machine_room && turn->count > 0)
 		queue_runs(turn);
 	pass(turn, "before-commit");
-	db_queue(turn->db, "commit", 0, NULL);
+	db_queue_rows(turn->db, turn->arena, "commit", 0, NULL, &committed);
 	db_sync(turn->db);
 	outbox_queue_hints(turn->outbox, turn->db);
 	pass(turn, "during-commit");
-	if (db_finish(turn->db) == DB_DONE) {
+	db_finish(turn->db);
+	if (committed != NULL) {
 		if (turn->tries_blocked)
 			turn->blocked_step = NULL;
 		pass(turn, "after-commit");
