@@ -24,11 +24,10 @@
 #define PAUSE_MAX_MS 1000
 
 struct slot {
-	pid_t pid;    /* 0: nobody */
-	bool used;    /* somebody has been here */
-	char *legacy; /* see struct prefork_worker */
-	int pause_ms; /* before the next fork */
-	int64_t born_ms;
+	pid_t pid;            /* 0: nobody */
+	char *legacy;         /* see struct prefork_worker */
+	int pause_ms;         /* before the next fork */
+	int64_t born_ms;      /* of the last one; 0: there was none */
 	int64_t due_ms;       /* when to fork, if there is nobody */
 	int deaths, dead_pid; /* see struct prefork_worker */
 	int64_t died_ms;
@@ -107,7 +106,7 @@ start_worker(struct master *master, int number, int64_t now_ms)
 {
 	struct slot *slot = &master->slots[number];
 	struct prefork_worker self = { .slot = number,
-		.first = !slot->used,
+		.first = slot->born_ms == 0,
 		.legacy = slot->legacy,
 		.master_pid = (int)getpid(),
 		.started_ms = epoch_ms(),
@@ -127,7 +126,6 @@ start_worker(struct master *master, int number, int64_t now_ms)
 		slot->due_ms = now_ms + PAUSE_MAX_MS;
 		return;
 	}
-	slot->used = true;
 	slot->pid = pid;
 	slot->born_ms = now_ms;
 }

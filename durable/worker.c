@@ -34,6 +34,9 @@
 #define SAFETY_INTERVAL_MS 1000
 #define OTHERS_INTERVAL_MS 5000
 
+/* One sweep in so many looks for sessions that nobody reads. */
+#define UNREAD_SWEEPS      5
+
 #define BACKOFF_MIN_MS     5
 #define BACKOFF_MAX_MS     250
 
@@ -80,6 +83,7 @@ struct worker {
 	int backoff_ms;
 	int safety_interval_ms;
 	int64_t swept_ms;
+	unsigned sweeps;
 };
 
 const struct workflow_type *
@@ -242,7 +246,8 @@ sweep(struct worker *worker)
 		return;
 	worker->swept_ms = now_ms;
 	db_queue(worker->db, "select durable.sweep($1, $2)", 2, params);
-	db_queue(worker->db, end_unread, 0, NULL);
+	if (worker->sweeps++ % UNREAD_SWEEPS == 0)
+		db_queue(worker->db, end_unread, 0, NULL);
 	if (db_finish(worker->db) == DB_LOST)
 		lose_connection(worker);
 }

@@ -928,54 +928,6 @@ $$;
 comment on function store.processes_json() is
     'What the machine room shows of the store as a whole, as JSON.';
 
--- The page.
-
-create or replace function store.view_json(
-    before_id int,
-    subject text,
-    room boolean
-)
-returns text
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    kind text := split_part(subject, '/', 1);
-    id text := split_part(subject, '/', 2);
-    checkout text := case
-        when not room then null
-        when kind = 'payment' then id
-        when kind = 'order' then (
-            select w.workflow_uuid
-            from store.order_workflows as w
-            where w.order_id = id::int)
-        end;
-begin
-    return json_build_object(
-        'product', store.product_json()::json,
-        -- A page of six, and whether there is another.
-        'orders', store.orders_json(7, before_id)::json,
-        'order', case when kind = 'order'
-            then store.order_json(id::int)::json end,
-        'payment', case when kind = 'payment'
-            then store.payment_json(id)::json end,
-        'room', case when room then store.processes_json()::json end,
-        'workflows', case when room and subject is not null then (
-            select coalesce(json_agg(
-                durable.workflow_json(s.workflow_uuid)::json
-                order by s.created_at, s.workflow_uuid), '[]')
-            from dbos.workflow_status as s
-            where s.workflow_uuid = checkout
-                or s.parent_workflow_id = checkout) end)::text;
-end
-$$;
-comment on function store.view_json(int, text, boolean) is
-    'What a view of the page shows: the product, the newest orders (those '
-    'before an id when one is given), the subject (order/ID, payment/KEY or '
-    'null) and, in the machine room, processes and the subject''s workflows.';
-
 
 -- Who may do all that.
 
@@ -990,6 +942,5 @@ to widget_store_daemon;
 grant execute on function
     durable.workflow_json(text),
     store.processes_json(),
-    store.view_json(int, text, boolean),
     store.watched_order_json(int)
 to widget_store_web;

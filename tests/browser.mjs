@@ -170,6 +170,17 @@ export async function visit(context, path = "") {
   return page;
 }
 
+/** Two tabs, as when one is duplicated: they have the same session storage. */
+export async function twins(context) {
+  const key = crypto.randomUUID();
+
+  await context.addInitScript((copied) => {
+    if (location.protocol !== "about:")
+      sessionStorage.setItem("widget-store-key", copied);
+  }, key);
+  return { key, tabs: await Promise.all([visit(context), visit(context)]) };
+}
+
 export async function heading(page, text) {
   await page.getByRole("heading", { level: 1, name: text }).waitFor();
 }

@@ -7,7 +7,8 @@
 
 import {
   DISPATCH_MS, ask, atOnce, badge, button, buy, crash, customer, equal, heading,
-  ownOrders, promise, sentence, settle, stockShown, store, visit,
+  ownOrders, promise, sentence, settle, stockShown, store, twins,
+  visit,
 } from "./browser.mjs";
 
 const statusOf = async (order) =>
@@ -75,13 +76,8 @@ const stories = [
     await oneOrder(tab, DISPATCHED);
   }],
   ["two tabs with one key", "database", async (tab, press, bob) => {
-    const key = crypto.randomUUID();
+    const { tabs } = await twins(bob);
 
-    await bob.addInitScript((copied) => {
-      if (location.protocol !== "about:")
-        sessionStorage.setItem("widget-store-key", copied);
-    }, key);
-    const tabs = await Promise.all([visit(bob), visit(bob)]);
     await press(() => Promise.all(tabs.map((one) =>
       button(one, "Buy Now").click())));
     await Promise.all(tabs.map((one) =>

@@ -8,7 +8,8 @@ import {
   DISPATCH_MS, VIEW, amended, ask, atOnce, badge, button, buy, check, crash,
   customer, drawn, equal, errors, finish, foreign, heading, newestOrder,
   ownOrders, picture, progressBeyond, promise, requestTimes, row, seen, sellAll,
-  sentence, settle, shifted, stock, stockShown, store, violations, visit, wish,
+  sentence, settle, shifted, stock, stockShown, store, twins, violations, visit,
+  wish,
 } from "./browser.mjs";
 import { tellCrashes } from "./page-crash.mjs";
 import { tellRoom } from "./page-room.mjs";
@@ -192,13 +193,7 @@ await promise("two tabs with one key are one order", async () => {
   const bob = await customer();
   const { order_id } = await newestOrder();
 
-  // As when a tab is duplicated: the copy has the same session storage.
-  const key = crypto.randomUUID();
-  await bob.addInitScript((copied) => {
-    if (location.protocol !== "about:")
-      sessionStorage.setItem("widget-store-key", copied);
-  }, key);
-  const tabs = await Promise.all([visit(bob), visit(bob)]);
+  const { key, tabs } = await twins(bob);
   const payments = await Promise.all(tabs.map(buy));
   equal(payments[0], key, "payment of the first tab");
   equal(payments[1], key, "payment of the second tab");
