@@ -355,11 +355,11 @@ run_wary(struct worker *worker, const char *left)
 
 /* An attempt counts only when it ended with the process or its session. */
 static void
-take_back_attempt(struct worker *worker, const char *id)
+end_attempt(struct worker *worker, const char *id, bool survived)
 {
-	const char *const params[] = { id };
+	const char *const params[] = { id, survived ? "true" : "false" };
 
-	db_queue(worker->db, "select durable.turn_survived($1)", 1, params);
+	db_queue(worker->db, "select durable.turn_attempted($1, $2)", 2, params);
 	if (db_finish(worker->db) == DB_LOST)
 		lose_connection(worker);
 }
@@ -396,8 +396,8 @@ run_suspect(struct worker *worker, enum turn_outcome *outcome)
 		*outcome = TURN_COMMITTED;
 	} else {
 		*outcome = run_alone(worker, id);
-		if (*outcome == TURN_RETRY)
-			take_back_attempt(worker, id);
+		if (*outcome != TURN_LOST)
+			end_attempt(worker, id, *outcome == TURN_RETRY);
 	}
 	return true;
 }

@@ -88,8 +88,12 @@ begin
             from (
                 select
                 from durable.waits as w
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
                 where w.type = type_at
                     and w.wake_at <= present_ms
+                    and (s.application_name = application
+                        or s.application_name is null)
                 limit max_workflows) as all_due);
     end loop;
     -- Under the locks: some may just have had their turn.
@@ -345,6 +349,18 @@ comment on function durable.turn_suspect(text[], text[], text, int, text[]) is
     '(null), those that a worker is going to run.  Returns the ids of new '
     'suspects.';
 
+create or replace function durable.release_attempt(id text)
+returns void
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_advisory_unlock('durable.suspects'::regclass::oid::int,
+        hashtext(id));
+$$;
+comment on function durable.release_attempt(text) is
+    'Lets others count attempts at a suspect again.';
+
 create or replace function durable.turn_attempt(
     types text[],
     application text,
@@ -357,60 +373,68 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    suspect record;
+    suspect text;
     workflow record;
 begin
     for suspect in
-        select x.workflow_uuid, x.attempts
+        select x.workflow_uuid
         from durable.suspects as x
         order by x.attempts, x.workflow_uuid
-        for update skip locked
     loop
-        select s.status, durable.can_run(s.name, s.application_version,
-            s.application_name, types, application) as ours
+        -- Until the attempt that is counted here has been made: nobody else
+        -- counts one meanwhile.
+        continue when not pg_try_advisory_lock(
+            'durable.suspects'::regclass::oid::int, hashtext(suspect));
+        select s.status, x.attempts, durable.can_run(s.name,
+            s.application_version, s.application_name, types, application)
+            as ours
         into workflow
-        from dbos.workflow_status as s
-        where s.workflow_uuid = suspect.workflow_uuid
-        for update skip locked;
-        exit when workflow.ours and durable.is_due(suspect.workflow_uuid,
-            workflow.status, durable.now_ms());
+        from durable.suspects as x
+        join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
+        where x.workflow_uuid = suspect
+        for update of s skip locked;
+        exit when workflow.ours and durable.is_due(suspect, workflow.status,
+            durable.now_ms());
         -- One that a tool has ended meanwhile is no suspect any more.
         if workflow.status not in ('PENDING', 'ENQUEUED') then
             delete from durable.suspects as x
-            where x.workflow_uuid = suspect.workflow_uuid;
+            where x.workflow_uuid = suspect;
         end if;
+        perform durable.release_attempt(suspect);
         workflow := null;
     end loop;
     if workflow is null then
         return;
     end if;
-    if suspect.attempts < max_attempts then
+    if workflow.attempts < max_attempts then
         update durable.suspects as x
         set attempts = x.attempts + 1
-        where x.workflow_uuid = suspect.workflow_uuid;
+        where x.workflow_uuid = suspect;
     else
         update dbos.workflow_status as s
         set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED',
-            recovery_attempts = suspect.attempts,
+            recovery_attempts = workflow.attempts,
             queue_name = null,
             owner_xid = null,
             deduplication_id = null,
             completed_at = durable.now_ms(),
             updated_at = durable.now_ms()
-        where s.workflow_uuid = suspect.workflow_uuid;
+        where s.workflow_uuid = suspect;
         delete from durable.suspects as x
-        where x.workflow_uuid = suspect.workflow_uuid;
+        where x.workflow_uuid = suspect;
+        perform durable.release_attempt(suspect);
     end if;
     return query
-    select suspect.workflow_uuid, suspect.attempts;
+    select suspect, workflow.attempts;
 end
 $$;
 comment on function durable.turn_attempt(text[], text, int) is
-    'Counts one more attempt at one due suspect, or gives it up as '
-    'MAX_RECOVERY_ATTEMPTS_EXCEEDED after max_attempts.  Returns it with the '
-    'attempts before this one; no row when no suspect is due and free.';
+    'Counts one more attempt at one due suspect, which is the session''s until '
+    'turn_attempted, or gives it up as MAX_RECOVERY_ATTEMPTS_EXCEEDED after '
+    'max_attempts.  Returns it with the attempts before this one; no row when '
+    'no suspect is due and free.';
 
-create or replace function durable.turn_survived(id text)
+create or replace function durable.turn_attempted(id text, survived boolean)
 returns void
 language plpgsql
 security definer
@@ -420,11 +444,15 @@ begin
     update durable.suspects as x
     set attempts = x.attempts - 1
     where x.workflow_uuid = id
+        and survived
         and x.attempts > 1;
+    perform durable.release_attempt(id);
 end
 $$;
-comment on function durable.turn_survived(text) is
-    'Takes back an attempt whose process lived on: it met a circumstance.';
+comment on function durable.turn_attempted(text, boolean) is
+    'Ends the attempt that turn_attempt counted.  It is taken back when the '
+    'process has survived a circumstance; the end of its session ends it, '
+    'too.';
 
 create or replace function durable.turn_start(
     ids text[],
@@ -941,7 +969,7 @@ grant execute on function
     durable.turn_begin(text[], text[], text, int, text[]),
     durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),
-    durable.turn_survived(text),
+    durable.turn_attempted(text, boolean),
     durable.turn_start(text[], text[], text[], text[], text[], bigint[],
         text, text),
     durable.turn_over(text[]),

@@ -79,10 +79,11 @@ select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name), 'the daemon executes what it needs and nothing else')
 from unnest(array['durable.now_ms', 'durable.register', 'durable.room_enter',
     'durable.room_leave', 'durable.sweep',
-    'durable.turn_attempt', 'durable.turn_begin', 'durable.turn_consumed',
+    'durable.turn_attempt', 'durable.turn_attempted',
+    'durable.turn_begin', 'durable.turn_consumed',
     'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
     'durable.turn_over', 'durable.turn_runs', 'durable.turn_start', 'durable.turn_statuses',
-    'durable.turn_survived', 'durable.turn_suspect', 'durable.turn_waits',
+    'durable.turn_suspect', 'durable.turn_waits',
     'durable.version', 'durable.workflow_event', 'durable.workflow_result',
     'store.create_order', 'store.reserve_inventory',
     'store.undo_reserve_inventory', 'store.update_order_progress',

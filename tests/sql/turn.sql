@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(118);
+select plan(120);
 
 -- What a turn takes from queues.
 
@@ -134,6 +134,10 @@ select is(test.sorted(test.taken()), 'free,waits',
 select ok(test.comes_back_soon(), 'but not for long, either');
 select test.other('rollback');
 select test.clear();
+select test.waiting('theirs', -10);
+update dbos.workflow_status set application_name = 'other';
+select ok(not test.comes_back_soon(), 'nor for what another application runs');
+select test.clear();
 
 -- What a turn is told.
 
@@ -240,11 +244,14 @@ from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
 select is(count(*), 0::bigint, 'and then there is none')
 from durable.turn_attempt('{other@}', 'app', 3);
 select test.other('rollback');
-select durable.turn_survived('w'), durable.turn_survived('e');
+select is(test.other($$select count(*)::text
+    from durable.turn_attempt('{job@,job@1}', 'app', 3)$$), '0',
+    'nobody counts an attempt while another one is to be made');
+select durable.turn_attempted('w', true), durable.turn_attempted('e', true);
 select is(string_agg(attempts::text, ','), '2,1',
     'an attempt that did not kill its process does not count')
 from durable.suspects;
-select durable.turn_survived('e');
+select durable.turn_attempted('e', true);
 select is(string_agg(attempts::text, ','), '2,1',
     'but for the one that made it suspect')
 from durable.suspects;
