@@ -62,26 +62,6 @@ skip_string(const char **at)
 	return true;
 }
 
-/*
- * What json-c made.  It makes nothing when there is no memory, which would pass
- * for null: then the process ends, and its work is resumed.
- */
-static json_object *
-made(json_object *value)
-{
-	if (value == NULL)
-		abort();
-	return value;
-}
-
-/* Adds a member, whose reference it takes. */
-static void
-add(json_object *object, const char *name, json_object *value)
-{
-	if (json_object_object_add(object, name, value) != 0)
-		abort();
-}
-
 /* Whether the digits make an integer that json-c can hold. */
 static bool
 is_held(const char *number)
@@ -161,10 +141,10 @@ static json_object *
 parse_plain(const char *text)
 {
 	if (is_short_integer(text))
-		return made(json_object_new_int64(strtoll(text, NULL, 10)));
+		return json_object_new_int64(strtoll(text, NULL, 10));
 	if (strcmp(text, "true") == 0)
-		return made(json_object_new_boolean(true));
-	return strcmp(text, "false") == 0 ? made(json_object_new_boolean(false))
+		return json_object_new_boolean(true);
+	return strcmp(text, "false") == 0 ? json_object_new_boolean(false)
 					  : NULL;
 }
 
@@ -181,20 +161,16 @@ parse(struct arena *arena, const char *text, json_object **value)
 		return true;
 	tokener = json_tokener_new_ex(DEPTH_MAX);
 	if (tokener == NULL)
-		abort();
+		return false;
 	/* The terminating NUL lets the tokener finish a bare number. */
 	len = (int)strlen(text) + 1;
 	json_tokener_set_flags(tokener,
 	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	*value = value_own(arena, json_tokener_parse_ex(tokener, text, len));
-	parsed = json_tokener_get_error(tokener) == json_tokener_success;
-	/* It says so, too, where it stopped for want of memory. */
-	if (parsed &&
-	    (json_tokener_get_parse_end(tokener) < strlen(text) ||
-		(*value == NULL && strchr(text, 'n') == NULL)))
-		abort();
+	parsed = json_tokener_get_error(tokener) == json_tokener_success &&
+	    is_strict(text);
 	json_tokener_free(tokener);
-	return parsed && is_strict(text);
+	return parsed;
 }
 
 bool
@@ -243,21 +219,21 @@ wrap(json_object *value, const char *serialization)
 
 	if (!is_superjson(serialization))
 		return value;
-	wrapper = made(json_object_new_object());
-	add(wrapper, "json", value);
-	add(wrapper, SUPERJSON_MARK, made(json_object_new_string("superjson")));
+	wrapper = json_object_new_object();
+	json_object_object_add(wrapper, "json", value);
+	json_object_object_add(wrapper, SUPERJSON_MARK,
+	    json_object_new_string("superjson"));
 	return wrapper;
 }
 
 const char *
 value_encode_argument(struct arena *arena, json_object *value)
 {
-	json_object *arguments = made(json_object_new_object());
-	json_object *positional = made(json_object_new_array());
+	json_object *arguments = json_object_new_object();
+	json_object *positional = json_object_new_array();
 
-	if (json_object_array_add(positional, json_object_get(value)) != 0)
-		abort();
-	add(arguments, "positionalArgs", positional);
+	json_object_array_add(positional, json_object_get(value));
+	json_object_object_add(arguments, "positionalArgs", positional);
 	return value_encode(arena, value_own(arena, arguments), VALUE_PORTABLE);
 }
 
@@ -281,11 +257,12 @@ const char *
 value_encode_error(struct arena *arena, const char *name, const char *message,
     const char *serialization)
 {
-	json_object *error = made(json_object_new_object());
+	json_object *error = json_object_new_object();
 	const char *text;
 
-	add(error, "name", made(json_object_new_string(name)));
-	add(error, "message", made(json_object_new_string(message)));
+	json_object_object_add(error, "name", json_object_new_string(name));
+	json_object_object_add(error, "message",
+	    json_object_new_string(message));
 	text = value_encode(arena, value_own(arena, error),
 	    value_known(serialization) ? serialization : VALUE_PORTABLE);
 	return text != NULL
