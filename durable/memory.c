@@ -7,8 +7,9 @@
  *
  * A program's own malloc comes before any library's (glibc's manual, Replacing
  * malloc), and this one asks the next: the C library's, or another allocator
- * that was linked or preloaded.  Looking for that allocates nothing (glibc from
- * 2.34, musl).  The address sanitizer ends the process by itself.
+ * that is preloaded, or linked after libdurable.  Looking for that allocates
+ * nothing (glibc from 2.34, musl).  The address sanitizer ends the process by
+ * itself.
  */
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -359,7 +359,8 @@ end_attempt(struct worker *worker, const char *id, bool survived)
 {
 	const char *const params[] = { id, survived ? "true" : "false" };
 
-	db_queue(worker->db, "select durable.turn_attempted($1, $2)", 2, params);
+	db_queue(worker->db, "select durable.turn_attempted($1, $2)", 2,
+	    params);
 	if (db_finish(worker->db) == DB_LOST)
 		lose_connection(worker);
 }
