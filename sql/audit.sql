@@ -153,6 +153,33 @@ events as (
     left join dbos.workflow_events as the_order
         on the_order.workflow_uuid = c.id
         and the_order.key = 'order_id'
+),
+unfinished as (
+    -- Of whatever name: who should run it?  Those of another application that
+    -- is known here are its own matter.
+    select s.workflow_uuid as id, s.name, s.status, s.delay_until_epoch_ms,
+        greatest(s.created_at, s.updated_at) as changed_ms,
+        coalesce(' of version ' || nullif(s.application_version, ''), '')
+        || coalesce(' of ' || s.application_name, '') as owner
+    from dbos.workflow_status as s
+    where s.status in ('PENDING', 'ENQUEUED', 'DELAYED')
+        and not exists (
+            select from dbos.application_versions as v
+            where v.application_name = s.application_name
+                and v.application_name <> 'widget-store')
+),
+arrived as (
+    -- What can be waited for, and is there.
+    select 'message' as kind, n.destination_uuid as target, n.topic as key
+    from dbos.notifications as n
+    where not n.consumed
+    union all
+    select 'event', e.workflow_uuid, e.key
+    from dbos.workflow_events as e
+    union all
+    select 'result', s.workflow_uuid, ''
+    from dbos.workflow_status as s
+    where s.status not in ('PENDING', 'ENQUEUED', 'DELAYED')
 )
 
 -- Orders and their workflows.
@@ -298,11 +325,11 @@ where n.number <> c.messages
 
 -- Waiting.
 union all
-select 'nothing will wake it', w.id, w.name
-from workflows as w
-where w.status = 'PENDING'
+select 'nothing will wake it', u.id, u.name
+from unfinished as u
+where u.status = 'PENDING'
     and not exists (
-        select from durable.waits as x where x.workflow_uuid = w.id)
+        select from durable.waits as x where x.workflow_uuid = u.id)
 union all
 select 'nothing it waits for can come', x.workflow_uuid,
     x.kind || ' of ' || x.target
@@ -311,16 +338,34 @@ where x.kind in ('event', 'result')
     and not exists (
         select from dbos.workflow_status as s where s.workflow_uuid = x.target)
 union all
+-- Who sent it could not see who waits for it if it left a note, and what
+-- waits for less than a minute more looks by itself.
+select 'what it waits for has come', x.workflow_uuid,
+    x.kind || coalesce(' of ' || x.target, '')
+from durable.waits as x
+where x.wake_at > (extract(epoch from now()) + 60) * 1000
+    and exists (
+        select from arrived as a
+        where a.kind = x.kind
+            and a.target = coalesce(x.target, x.workflow_uuid)
+            and a.key = coalesce(x.key, ''))
+    and not exists (
+        select from durable.arrivals as a
+        where a.workflow_uuid = coalesce(x.target, x.workflow_uuid))
+union all
 select 'due and not run for a minute', x.workflow_uuid, x.type
 from durable.waits as x
 where x.wake_at < (extract(epoch from now()) - 60) * 1000
 union all
-select 'enqueued and not run for a minute', s.workflow_uuid, s.name
-    || coalesce(' of version ' || nullif(s.application_version, ''), '')
-from dbos.workflow_status as s
-join workflows as w on w.id = s.workflow_uuid
-where s.status = 'ENQUEUED'
-    and greatest(s.created_at, s.updated_at)
+select 'enqueued and not run for a minute', u.id, u.name || u.owner
+from unfinished as u
+where u.status = 'ENQUEUED'
+    and u.changed_ms < (extract(epoch from now()) - 60) * 1000
+union all
+select 'delayed a minute too long', u.id, u.name || u.owner
+from unfinished as u
+where u.status = 'DELAYED'
+    and coalesce(u.delay_until_epoch_ms, 0)
     < (extract(epoch from now()) - 60) * 1000
 union all
 select 'waits and is not pending', x.workflow_uuid,
