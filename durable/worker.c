@@ -42,12 +42,13 @@
 
 /*
  * The session.  The time-outs end what holds a turn up, and, at the server, a
- * worker that is frozen within one.  The lock is what durable.daemon_workers
- * counts.
+ * worker that is frozen within one: a turn is silent for milliseconds between
+ * its statements.  Who waits for such a worker's row outlasts it, and is not
+ * held off.  The lock is what durable.daemon_workers counts.
  */
-static const char setup[] = "set lock_timeout = '1s';"
+static const char setup[] = "set lock_timeout = '1500ms';"
 			    "set statement_timeout = '15s';"
-			    "set idle_in_transaction_session_timeout = '5s';"
+			    "set idle_in_transaction_session_timeout = '1s';"
 			    "select pg_advisory_lock_shared(1146442305, 1);"
 			    "listen dbos_notifications_channel;"
 			    "listen durable_due;";

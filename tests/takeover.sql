@@ -163,7 +163,14 @@ select k.what || ': of others', t.late_ms
 from takeover.strikes as k
 join takeover.ticks as t
     on t.worker <> all (k.workers)
-    and t.due between k.at and k.over;
+    and t.due between k.at and k.over
+union all
+select k.what || ': next purchase', (
+    select 1000 * extract(epoch from min(s.at) - k.at)
+    from takeover.steps as s
+    where s.function_name = 'reserve_inventory'
+        and s.at > k.caught_at)
+from takeover.strikes as k;
 comment on view takeover.waits is
     'How long who waited.  What others had left asleep is late by what the '
     'machine is slow.';
