@@ -460,7 +460,7 @@ take_answer(struct db *db, const struct expected *expected)
 		note_result_error(db, result, expected->statement);
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
-	/* A statement's result is followed by NULL, a sync is not. */
+	/* A result is followed by NULL. */
 	if (result != NULL && await_answer(db))
 		PQclear(PQgetResult(db->conn));
 	if (done && expected->kind == EXPECT_RESULT)
