@@ -55,8 +55,8 @@ workflows as (
     left join dbos.workflow_input as i on i.workflow_uuid = s.workflow_uuid
     where s.name in ('checkout_workflow', 'dispatch_order_workflow')
 ),
-steps as (
-    -- A fork begins with copies of its origin's steps, which did nothing.
+steps as not materialized (
+    -- Read twice, and not kept: there are thirty for an order.  A fork begins with copies of its origin's steps, which did nothing.
     select o.workflow_uuid as id, w.name as workflow,
         o.function_id as number, o.function_name as name, o.output,
         o.child_workflow_id as child, o.completed_at_epoch_ms as at_ms,
@@ -73,9 +73,20 @@ steps as (
     from dbos.operation_outputs as o
     join workflows as w on w.id = o.workflow_uuid
 ),
-tallies as (
+tallies as materialized (
     -- What the steps of each workflow come to.
-    select s.id,
+    select s.id, count(*) as length, max(s.number) as last,
+        sum(s.number) as numbers,
+        max(s.number) filter (where s.name = 'DBOS.sleep') as last_sleep,
+        count(*) filter (where s.name = 'create_order'
+            and s.effective) as created,
+        count(*) filter (where s.name = 'reserve_inventory'
+            and s.output = 'true' and s.effective) as taken,
+        count(*) filter (where s.name = 'undo_reserve_inventory'
+            and s.effective) as returned,
+        array_agg(s.child) filter (where s.child is not null) as children,
+        array_agg(s.child) filter (where s.name = 'dispatch_order_workflow'
+            and s.effective) as dispatches,
         max(s.output) filter (where s.name = 'create_order') as order_id,
         bool_or(s.output = 'true')
             filter (where s.name = 'reserve_inventory') as reserved,
@@ -104,15 +115,11 @@ branches as (
     from checkouts as c
 ),
 journals as (
-    select w.id, w.name, w.status, b.branch, count(s.number) as length,
-        max(s.number) as last,
-        max(s.number) filter (where s.name = 'DBOS.sleep') as last_sleep,
-        coalesce(string_agg(s.number || ' ' || s.name, ', '
-            order by s.number), 'empty') as text
+    select w.id, w.name, w.status, b.branch, coalesce(t.length, 0) as length,
+        t.last, t.last_sleep, t.numbers
     from workflows as w
     left join branches as b on b.id = w.id
-    left join steps as s on s.id = w.id
-    group by w.id, w.name, w.status, b.branch
+    left join tallies as t on t.id = w.id
 ),
 claims as (
     -- Who has the last word on the status of an order.
@@ -196,11 +203,10 @@ where (c.status in ('PENDING', 'SUCCESS') or c.order_id is not null)
         select from store.orders as o
         where o.order_id::text = c.order_id)
 union all
-select 'order of two workflows', s.output, string_agg(s.id, ', ')
-from steps as s
-where s.name = 'create_order'
-    and s.effective
-group by s.output
+select 'order of two workflows', t.order_id, string_agg(t.id, ', ')
+from tallies as t
+where t.created > 0
+group by t.order_id
 having count(*) > 1
 union all
 select 'wrong order status', e.order_id::text,
@@ -219,38 +225,34 @@ select 'wrong stock', p.product_id::text,
     'is ' || p.inventory || ', should be ' || r.should
 from store.products as p
 join (
-    select :stock::int - count(*) filter (where s.name = 'reserve_inventory'
-            and s.output = 'true')
-        + count(*) filter (where s.name = 'undo_reserve_inventory') + (
+    select :stock::int - coalesce(sum(t.taken - t.returned), 0) + (
             select coalesce(sum(r.added), 0)
             from store.restocks as r
             where r.product_id = 1) as should
-    from steps as s
-    where s.effective) as r on r.should <> p.inventory
+    from tallies as t) as r on r.should <> p.inventory
 where p.product_id = 1
 
 -- Dispatches.
 union all
 select 'paid and not dispatched', s.id, 'no dispatch ' || s.child
-from steps as s
-join checkouts as c on c.id = s.id
-where s.name = 'dispatch_order_workflow'
-    and s.effective
-    and not exists (
-        select from workflows as d
-        where d.id = s.child
-            and d.name = s.name
-            and d.parent = s.id
-            and d.order_id = c.order_id)
+from (
+    select t.id, t.order_id, unnest(t.dispatches) as child
+    from tallies as t) as s
+where not exists (
+    select from workflows as d
+    where d.id = s.child
+        and d.name = 'dispatch_order_workflow'
+        and d.parent = s.id
+        and d.order_id = s.order_id)
 union all
 select 'dispatch that nobody ordered', d.id, 'of checkout ' || d.parent
 from workflows as d
 where d.name = 'dispatch_order_workflow'
     and d.parent is not null
     and not exists (
-        select from steps as s
-        where s.id = d.parent
-            and s.child = d.id)
+        select from tallies as t
+        where t.id = d.parent
+            and d.id = any (t.children))
 union all
 select 'order dispatched twice', d.order_id, string_agg(d.id, ', ')
 from workflows as d
@@ -262,16 +264,18 @@ having count(*) > 1
 -- Journals.  Of a workflow that waits for a message the step that receives
 -- it is still missing, and its time-out has been recorded.
 union all
-select 'journal with a gap', j.id, j.text
+select 'journal with a gap', j.id, j.length || ' steps, the last is ' || j.last
 from journals as j
 where j.length <> j.last + 1
     and not (j.status <> 'SUCCESS' and j.length = j.last
         and j.last_sleep = j.last
-        and not exists (
-            select from steps as s
-            where s.id = j.id and s.number = j.last - 1))
+        and j.numbers = j.last * (j.last + 1) / 2 - (j.last - 1))
 union all
-select 'journal off the script', j.id, j.text
+select 'journal off the script', j.id, coalesce((
+        select string_agg(o.function_id || ' ' || o.function_name, ', '
+            order by o.function_id)
+        from dbos.operation_outputs as o
+        where o.workflow_uuid = j.id), 'empty')
 from journals as j
 where not exists (
     select from scripts as c
