@@ -60,11 +60,11 @@ steps as not materialized (
     select o.workflow_uuid as id, w.name as workflow,
         o.function_id as number, o.function_name as name, o.output,
         o.child_workflow_id as child, o.completed_at_epoch_ms as at_ms,
-        o.error is null and not exists (
+        o.error is null and (w.forked_from is null or not exists (
             select from dbos.operation_outputs as origin
             where origin.workflow_uuid = w.forked_from
                 and origin.function_id = o.function_id
-                and origin.completed_at_epoch_ms = o.completed_at_epoch_ms)
+                and origin.completed_at_epoch_ms = o.completed_at_epoch_ms))
             as effective,
         o.function_name = 'DBOS.recv' and coalesce(
             case o.serialization
