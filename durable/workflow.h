@@ -14,8 +14,9 @@
  *    be it for the answer of a statement, does not return (it ends the run by
  *    longjmp).  What the calls return lives in the run's arena and needs no
  *    release; so does what the function allocates with wf_arena;
- *  - does not compute for seconds between two calls: the server ends a
- *    transaction that is idle for 5 s;
+ *  - does not compute for long between two calls: the server ends a
+ *    transaction that is idle for a second, and the workflows of a turn (64
+ *    at most) share one;
  *  - changes only under a new version in its struct workflow_type; runs that
  *    have begun go on with the version they began with.
  *

@@ -56,7 +56,8 @@ workflows as (
     where s.name in ('checkout_workflow', 'dispatch_order_workflow')
 ),
 steps as not materialized (
-    -- Read twice, and not kept: there are thirty for an order.  A fork begins with copies of its origin's steps, which did nothing.
+    -- Read twice, and not kept: there are thirty for an order.  A fork begins
+    -- with copies of its origin's steps, which did nothing.
     select o.workflow_uuid as id, w.name as workflow,
         o.function_id as number, o.function_name as name, o.output,
         o.child_workflow_id as child, o.completed_at_epoch_ms as at_ms,
