@@ -160,8 +160,6 @@ parse(struct arena *arena, const char *text, json_object **value)
 	if (*value != NULL)
 		return true;
 	tokener = json_tokener_new_ex(DEPTH_MAX);
-	if (tokener == NULL)
-		return false;
 	/* The terminating NUL lets the tokener finish a bare number. */
 	len = (int)strlen(text) + 1;
 	json_tokener_set_flags(tokener,
