@@ -22,20 +22,20 @@
 \set settled false
 \endif
 
-with scripts (name, branch, steps) as (
+with scripts (script, name, branch, steps) as (
     -- The steps that each workflow takes, by how it goes.
     values
-        ('checkout_workflow', 'sold out', array['create_order',
+        (1, 'checkout_workflow', 'sold out', array['create_order',
             'reserve_inventory', 'update_order_status', 'DBOS.setEvent']),
-        ('checkout_workflow', 'paid', array['create_order',
+        (2, 'checkout_workflow', 'paid', array['create_order',
             'reserve_inventory', 'DBOS.setEvent', 'DBOS.recv', 'DBOS.sleep',
             'update_order_status', 'dispatch_order_workflow',
             'DBOS.setEvent']),
-        ('checkout_workflow', 'not paid', array['create_order',
+        (4, 'checkout_workflow', 'not paid', array['create_order',
             'reserve_inventory', 'DBOS.setEvent', 'DBOS.recv', 'DBOS.sleep',
             'undo_reserve_inventory', 'update_order_status',
             'DBOS.setEvent']),
-        ('dispatch_order_workflow', 'paid', array_cat(array_cat(
+        (8, 'dispatch_order_workflow', 'paid', array_cat(array_cat(
             array['DBOS.sleep', 'update_order_progress', 'DBOS.sleep',
             'update_order_progress', 'DBOS.sleep', 'update_order_progress'],
             array['DBOS.sleep', 'update_order_progress', 'DBOS.sleep',
@@ -43,6 +43,18 @@ with scripts (name, branch, steps) as (
             array['DBOS.sleep', 'update_order_progress', 'DBOS.sleep',
             'update_order_progress', 'DBOS.sleep', 'update_order_progress',
             'DBOS.sleep', 'update_order_progress']))
+),
+places as (
+    -- Which of the scripts, as bits, have a step of that name there.  One
+    -- value, as a join would cost the steps the order of their index.
+    select jsonb_object_agg(p.step, p.scripts) as scripts
+    from (
+        select s.number || ' ' || s.name as step, bit_or(s.script) as scripts
+        from (
+            select c.script, unnest(c.steps) as name,
+                generate_subscripts(c.steps, 1) - 1 as number
+            from scripts as c) as s
+        group by step) as p
 ),
 workflows as (
     select s.workflow_uuid as id, s.name, s.status, s.forked_from,
@@ -55,29 +67,30 @@ workflows as (
     left join dbos.workflow_input as i on i.workflow_uuid = s.workflow_uuid
     where s.name in ('checkout_workflow', 'dispatch_order_workflow')
 ),
-steps as not materialized (
-    -- Read twice, and not kept: there are thirty for an order.  A fork begins
-    -- with copies of its origin's steps, which did nothing.
-    select o.workflow_uuid as id, w.name as workflow,
-        o.function_id as number, o.function_name as name, o.output,
+steps as (
+    -- A fork begins with copies of its origin's steps, which did nothing.
+    select o.workflow_uuid as id, o.function_id as number,
+        o.function_name as name, o.output, o.serialization,
         o.child_workflow_id as child, o.completed_at_epoch_ms as at_ms,
-        o.error is null and (w.forked_from is null or not exists (
+        coalesce(((select p.scripts from places as p)
+            -> (o.function_id || ' ' || o.function_name))::int, 0) as scripts,
+        o.error is null and (f.id is null or not exists (
             select from dbos.operation_outputs as origin
-            where origin.workflow_uuid = w.forked_from
+            where origin.workflow_uuid = f.forked_from
                 and origin.function_id = o.function_id
                 and origin.completed_at_epoch_ms = o.completed_at_epoch_ms))
-            as effective,
-        o.function_name = 'DBOS.recv' and coalesce(
-            case o.serialization
-                when 'js_superjson' then o.output::json ->> 'json'
-                else o.output::json #>> '{}' end = 'paid', false) as paid
+            as effective
     from dbos.operation_outputs as o
-    join workflows as w on w.id = o.workflow_uuid
+    left join (
+        select w.id, w.forked_from
+        from workflows as w
+        where w.forked_from is not null) as f on f.id = o.workflow_uuid
 ),
-tallies as materialized (
-    -- What the steps of each workflow come to.
+sums as (
+    -- What the steps of each workflow, whose ever, come to.  There are thirty
+    -- for an order: they are read once, and not kept.
     select s.id, count(*) as length, max(s.number) as last,
-        sum(s.number) as numbers,
+        sum(s.number) as numbers, bit_and(s.scripts) as scripts,
         max(s.number) filter (where s.name = 'DBOS.sleep') as last_sleep,
         count(*) filter (where s.name = 'create_order'
             and s.effective) as created,
@@ -91,7 +104,10 @@ tallies as materialized (
         max(s.output) filter (where s.name = 'create_order') as order_id,
         bool_or(s.output = 'true')
             filter (where s.name = 'reserve_inventory') as reserved,
-        bool_or(s.paid) filter (where s.name = 'DBOS.recv') as paid,
+        count(*) filter (where s.name = 'DBOS.recv') as waited,
+        max(s.output) filter (where s.name = 'DBOS.recv') as message,
+        max(s.serialization)
+            filter (where s.name = 'DBOS.recv') as serialization,
         max(s.at_ms) filter (where s.name = 'update_order_status'
             and s.effective) as updated_ms,
         count(*) filter (where s.name = 'update_order_progress'
@@ -102,9 +118,18 @@ tallies as materialized (
     from steps as s
     group by s.id
 ),
+tallies as materialized (
+    select s.*
+    from sums as s
+    where s.id in (select w.id from workflows as w)
+),
 checkouts as (
-    select w.id, w.status, w.forked_from, t.order_id, t.reserved, t.paid,
-        t.updated_ms, coalesce(t.events, 0) as events,
+    select w.id, w.status, w.forked_from, t.order_id, t.reserved,
+        case when t.waited > 0 then coalesce(
+            case t.serialization
+                when 'js_superjson' then t.message::json ->> 'json'
+                else t.message::json #>> '{}' end = 'paid', false) end
+            as paid, t.updated_ms, coalesce(t.events, 0) as events,
         coalesce(t.messages, 0) as messages
     from workflows as w
     left join tallies as t on t.id = w.id
@@ -117,7 +142,7 @@ branches as (
 ),
 journals as (
     select w.id, w.name, w.status, b.branch, coalesce(t.length, 0) as length,
-        t.last, t.last_sleep, t.numbers
+        t.last, t.last_sleep, t.numbers, coalesce(t.scripts, -1) as scripts
     from workflows as w
     left join branches as b on b.id = w.id
     left join tallies as t on t.id = w.id
@@ -143,13 +168,6 @@ expected as (
         from workflows as w
         join tallies as t on t.id = w.id
         group by w.order_id) as d on d.order_id = o.order_id::text
-),
-mismatches as (
-    -- Steps that are not where a script has them.
-    select distinct s.id, c.branch
-    from steps as s
-    join scripts as c on c.name = s.workflow
-    where s.name is distinct from c.steps[s.number + 1]
 ),
 events as (
     select c.id, c.order_id, c.status, c.reserved, c.forked_from,
@@ -282,11 +300,8 @@ where not exists (
     select from scripts as c
     where c.name = j.name
         and c.branch = coalesce(j.branch, c.branch)
-        and (j.status <> 'SUCCESS' or j.length = cardinality(c.steps))
-        and not exists (
-            select from mismatches as m
-            where m.id = j.id
-                and m.branch = c.branch))
+        and j.scripts & c.script <> 0
+        and (j.status <> 'SUCCESS' or j.length = cardinality(c.steps)))
 union all
 select 'ended without outcome', w.id, w.status
 from workflows as w
