@@ -19,28 +19,67 @@ static const char events_sql[] =
     "from durable.client_events($1, $2)";
 static const char announce_sql[] = "select pg_notify('durable_due', '')";
 
-/* The calls of one transaction: starts and sends, by position. */
+/*
+ * The calls of one transaction, by position: those that start and send, and
+ * those whose event is looked at: first who is due, then who sends.
+ */
 struct batch {
-	struct call **starts, **sends;
-	size_t starts_len, sends_len;
+	struct call **starts, **sends, **looks;
+	size_t starts_len, sends_len, looks_len;
 };
 
-static void
-add_to_batch(struct batch *batch, struct call *call)
+static size_t
+count_calls(const struct call_list *list)
 {
-	if (call->kind == CALL_START)
-		batch->starts[batch->starts_len++] = call;
-	else
-		batch->sends[batch->sends_len++] = call;
+	const struct call *call;
+	size_t count = 0;
+
+	TAILQ_FOREACH(call, list, link)
+	count++;
+	return count;
 }
 
+/* An empty batch, with room for so many calls to submit and to look at. */
 static struct batch
-new_batch(struct courier *courier, size_t size)
+new_batch(struct courier *courier, size_t submits, size_t looks)
 {
-	return (struct batch){ .starts = arena_alloc(courier->arena,
-				   size * sizeof(struct call *)),
-		.sends = arena_alloc(courier->arena,
-		    size * sizeof(struct call *)) };
+	struct arena *arena = courier->arena;
+
+	return (struct batch){
+		.starts = arena_alloc(arena, submits * sizeof(struct call *)),
+		.sends = arena_alloc(arena, submits * sizeof(struct call *)),
+		.looks = arena_alloc(arena,
+		    (submits + looks) * sizeof(struct call *)),
+	};
+}
+
+static void
+add_due(struct batch *batch, const struct courier *courier)
+{
+	struct call *call;
+
+	TAILQ_FOREACH(call, &courier->due, link)
+	batch->looks[batch->looks_len++] = call;
+}
+
+static void
+add_call(struct batch *batch, struct call *call)
+{
+	if (call->kind == CALL_START) {
+		batch->starts[batch->starts_len++] = call;
+	} else {
+		batch->sends[batch->sends_len++] = call;
+		batch->looks[batch->looks_len++] = call;
+	}
+}
+
+static void
+add_pending(struct batch *batch, const struct courier *courier)
+{
+	struct call *call;
+
+	TAILQ_FOREACH(call, &courier->pending, link)
+	add_call(batch, call);
 }
 
 static void
@@ -52,30 +91,16 @@ clear_columns(struct courier *courier)
 		strbuf_reset(&courier->columns[i]);
 }
 
-/*
- * Tells the daemons of new workflows: behind the commit, because a commit that
- * notifies holds a lock of the whole cluster; but messages do that anyway, and
- * then it is one notification more or less.
- */
 static void
-announce(struct courier *courier, const struct batch *batch)
-{
-	if (batch->starts_len == 0)
-		return;
-	if (batch->sends_len == 0)
-		db_sync(courier->db);
-	db_queue(courier->db, announce_sql, 0, NULL);
-}
-
-/* Runs the transaction of a batch. */
-static const struct db_rows *
-submit(struct courier *courier, const struct batch *batch)
+queue_submit(struct courier *courier, const struct batch *batch,
+    const struct db_rows **rows)
 {
 	struct strbuf *columns = courier->columns;
-	const struct db_rows *rows = NULL;
 	const char *params[COURIER_COLUMNS + 1];
 	size_t i;
 
+	if (batch->starts_len + batch->sends_len == 0)
+		return;
 	clear_columns(courier);
 	for (i = 0; i < batch->starts_len; i++) {
 		const struct call *call = batch->starts[i];
@@ -100,30 +125,73 @@ submit(struct courier *courier, const struct batch *batch)
 	for (i = 4; i < COURIER_COLUMNS; i++)
 		params[i + 1] = strbuf_end_array(&columns[i]);
 	db_queue_rows(courier->db, courier->arena, submit_sql,
-	    COURIER_COLUMNS + 1, params, &rows);
-	announce(courier, batch);
-	/* Statements that went well are nothing without their commit. */
-	return db_finish(courier->db) == DB_DONE ? rows : NULL;
+	    COURIER_COLUMNS + 1, params, rows);
 }
 
-/* What became of one call of the batch. */
+/*
+ * Behind what is submitted, in its transaction: whoever sends has locked the
+ * workflow until the commit, so that an event that is not there yet will be
+ * announced after it.
+ */
 static void
+queue_looks(struct courier *courier, const struct batch *batch,
+    const struct db_rows **rows)
+{
+	const char *params[2];
+	size_t i;
+
+	if (batch->looks_len == 0)
+		return;
+	clear_columns(courier);
+	for (i = 0; i < batch->looks_len; i++) {
+		strbuf_add_element(&courier->columns[0], batch->looks[i]->id);
+		strbuf_add_element(&courier->columns[1],
+		    batch->looks[i]->event);
+	}
+	params[0] = strbuf_end_array(&courier->columns[0]);
+	params[1] = strbuf_end_array(&courier->columns[1]);
+	db_queue_rows(courier->db, courier->arena, events_sql, 2, params, rows);
+}
+
+/*
+ * Tells the daemons of new workflows: behind the commit, because a commit that
+ * notifies holds a lock of the whole cluster; but messages do that anyway, and
+ * then it is one notification more or less.
+ */
+static void
+queue_announcement(struct courier *courier, const struct batch *batch)
+{
+	if (batch->starts_len == 0)
+		return;
+	if (batch->sends_len == 0)
+		db_sync(courier->db);
+	db_queue(courier->db, announce_sql, 0, NULL);
+}
+
+/*
+ * What became of a call that was submitted.  Returns whether it waits for its
+ * event now; else it may be gone.
+ */
+static bool
 settle(struct courier *courier, struct call *call, const char *outcome)
 {
 	/* Its workflow is in a turn: it stays pending. */
 	if (strcmp(outcome, "busy") == 0)
-		return;
+		return false;
 	TAILQ_REMOVE(&courier->pending, call, link);
 	if (strcmp(outcome, "conflict") == 0) {
 		courier_answer(courier, call, CLIENT_CONFLICT, NULL);
-	} else if (strcmp(outcome, "unknown") == 0) {
-		courier_answer(courier, call, CLIENT_UNKNOWN, NULL);
-	} else if (strcmp(outcome, "created") == 0) {
-		/* It cannot have run yet: its event will be announced. */
-		courier_add_waiting(courier, call, false);
-	} else {
-		courier_add_waiting(courier, call, true);
+		return false;
 	}
+	if (strcmp(outcome, "unknown") == 0) {
+		courier_answer(courier, call, CLIENT_UNKNOWN, NULL);
+		return false;
+	}
+	/* Who sends is looked at already, and what was created cannot have run
+	 * yet: its event will be announced. */
+	courier_add_waiting(courier, call,
+	    call->kind == CALL_START && strcmp(outcome, "created") != 0);
+	return true;
 }
 
 static void
@@ -137,10 +205,13 @@ count_batch(struct courier *courier, size_t operations)
 	pthread_mutex_unlock(&client->lock);
 }
 
+/* Who does not wait now is not looked at any more. */
 static void
-settle_batch(struct courier *courier, const struct batch *batch,
+settle_batch(struct courier *courier, struct batch *batch,
     const struct db_rows *rows)
 {
+	struct call **looks = batch->looks + batch->looks_len -
+	    batch->sends_len;
 	size_t row;
 
 	count_batch(courier, batch->starts_len + batch->sends_len);
@@ -150,81 +221,13 @@ settle_batch(struct courier *courier, const struct batch *batch,
 
 		if (at >= (start ? batch->starts_len : batch->sends_len))
 			abort();
-		settle(courier, start ? batch->starts[at] : batch->sends[at],
-		    db_value(rows, row, 2));
+		if (start)
+			settle(courier, batch->starts[at],
+			    db_value(rows, row, 2));
+		else if (!settle(courier, batch->sends[at],
+			     db_value(rows, row, 2)))
+			looks[at] = NULL;
 	}
-}
-
-/* Submits one call, so that what is refused is this call. */
-static enum db_outcome
-submit_alone(struct courier *courier, struct call *call)
-{
-	struct batch batch = new_batch(courier, 1);
-	const struct db_rows *rows;
-
-	add_to_batch(&batch, call);
-	rows = submit(courier, &batch);
-	if (rows != NULL) {
-		settle_batch(courier, &batch, rows);
-		return DB_DONE;
-	}
-	if (db_last_error(courier->db)->outcome != DB_REFUSED)
-		return db_last_error(courier->db)->outcome;
-	log_error("wf=%s refused by the database: %s", call->id,
-	    db_last_error(courier->db)->message);
-	TAILQ_REMOVE(&courier->pending, call, link);
-	courier_answer(courier, call, CLIENT_REFUSED, NULL);
-	return DB_DONE;
-}
-
-static enum db_outcome
-submit_one_by_one(struct courier *courier)
-{
-	enum db_outcome outcome = DB_DONE;
-	struct call *call, *next;
-
-	for (call = TAILQ_FIRST(&courier->pending);
-	     call != NULL && outcome == DB_DONE; call = next) {
-		next = TAILQ_NEXT(call, link);
-		outcome = submit_alone(courier, call);
-	}
-	return outcome;
-}
-
-/* What is left is busy, or vanished under its call: it is submitted again. */
-static enum db_outcome
-look_for_left(const struct courier *courier, enum db_outcome outcome)
-{
-	return outcome == DB_DONE && !TAILQ_EMPTY(&courier->pending) ? DB_RETRY
-								     : outcome;
-}
-
-/* Starts and sends all that is pending. */
-static enum db_outcome
-submit_pending(struct courier *courier)
-{
-	const struct db_rows *rows;
-	struct batch batch;
-	struct call *call;
-	size_t count = 0;
-
-	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
-	     call = TAILQ_NEXT(call, link))
-		count++;
-	if (count == 0)
-		return DB_DONE;
-	batch = new_batch(courier, count);
-	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
-	     call = TAILQ_NEXT(call, link))
-		add_to_batch(&batch, call);
-	rows = submit(courier, &batch);
-	if (rows != NULL) {
-		settle_batch(courier, &batch, rows);
-		return look_for_left(courier, DB_DONE);
-	}
-	if (db_last_error(courier->db)->outcome == DB_REFUSED)
-		return look_for_left(courier, submit_one_by_one(courier));
-	return db_last_error(courier->db)->outcome;
 }
 
 /* Hands out an event that was set: its JSON, or that there is nothing. */
@@ -248,23 +251,54 @@ answer_event(struct courier *courier, struct call *call, const char *text,
 }
 
 static void
-hand_out(struct courier *courier, struct call *const fetched[], size_t count,
+hand_out(struct courier *courier, const struct batch *batch,
     const struct db_rows *rows)
 {
-	size_t row;
+	size_t row, i;
 
+	for (i = 0; i < batch->looks_len; i++) {
+		struct call *call = batch->looks[i];
+
+		if (call != NULL && call->due) {
+			TAILQ_REMOVE(&courier->due, call, link);
+			call->due = false;
+		}
+	}
 	for (row = 0; row < db_row_count(rows); row++) {
 		size_t at = strtoul(db_value(rows, row, 0), NULL, 10) - 1;
 
-		if (at >= count)
+		if (at >= batch->looks_len)
 			abort();
+		if (batch->looks[at] == NULL)
+			continue;
 		if (*db_value(rows, row, 1) == 't')
-			answer_event(courier, fetched[at],
+			answer_event(courier, batch->looks[at],
 			    db_value(rows, row, 2), db_value(rows, row, 3));
 		else
-			courier_answer_waiting(courier, fetched[at],
+			courier_answer_waiting(courier, batch->looks[at],
 			    CLIENT_NOTHING, NULL);
 	}
+}
+
+/* Makes the trip of a batch: all of it is done, or nothing. */
+static enum db_outcome
+carry(struct courier *courier, struct batch *batch)
+{
+	const struct db_rows *submitted = NULL, *events = NULL;
+	enum db_outcome outcome;
+
+	queue_submit(courier, batch, &submitted);
+	queue_looks(courier, batch, &events);
+	queue_announcement(courier, batch);
+	/* Statements that went well are nothing without their commit. */
+	outcome = db_finish(courier->db);
+	if (outcome != DB_DONE)
+		return outcome;
+	if (submitted != NULL)
+		settle_batch(courier, batch, submitted);
+	if (events != NULL)
+		hand_out(courier, batch, events);
+	return DB_DONE;
 }
 
 /* The database does not want to say: a bug, which is logged once for all. */
@@ -279,48 +313,63 @@ refuse_due(struct courier *courier)
 		courier_answer_waiting(courier, call, CLIENT_REFUSED, NULL);
 }
 
-static enum db_outcome
-fetch_due(struct courier *courier)
+static void
+refuse_call(struct courier *courier, struct call *call)
 {
-	const char *params[2];
-	const struct db_rows *rows;
-	struct call **fetched, *call;
-	size_t count = 0, i = 0;
-
-	clear_columns(courier);
-	for (call = TAILQ_FIRST(&courier->due); call != NULL;
-	     call = TAILQ_NEXT(call, link)) {
-		strbuf_add_element(&courier->columns[0], call->id);
-		strbuf_add_element(&courier->columns[1], call->event);
-		count++;
-	}
-	params[0] = strbuf_end_array(&courier->columns[0]);
-	params[1] = strbuf_end_array(&courier->columns[1]);
-	rows = db_query(courier->db, courier->arena, events_sql, 2, params);
-	if (rows == NULL)
-		return db_last_error(courier->db)->outcome;
-	fetched = arena_alloc(courier->arena, count * sizeof(struct call *));
-	while ((call = TAILQ_FIRST(&courier->due)) != NULL) {
-		TAILQ_REMOVE(&courier->due, call, link);
-		call->due = false;
-		fetched[i++] = call;
-	}
-	hand_out(courier, fetched, count, rows);
-	return DB_DONE;
+	log_error("wf=%s refused by the database: %s", call->id,
+	    db_last_error(courier->db)->message);
+	TAILQ_REMOVE(&courier->pending, call, link);
+	courier_answer(courier, call, CLIENT_REFUSED, NULL);
 }
 
-/* Fetches what may be decided. */
+/* Carries those that are due, and then one call at a time, so that what is
+ * refused is this call. */
 static enum db_outcome
-fetch(struct courier *courier)
+carry_one_by_one(struct courier *courier)
 {
+	struct batch batch = new_batch(courier, 0, count_calls(&courier->due));
 	enum db_outcome outcome;
+	struct call *call, *next;
 
-	if (TAILQ_EMPTY(&courier->due))
-		return DB_DONE;
-	outcome = fetch_due(courier);
+	add_due(&batch, courier);
+	outcome = batch.looks_len == 0 ? DB_DONE : carry(courier, &batch);
 	if (outcome == DB_REFUSED)
 		refuse_due(courier);
+	for (call = TAILQ_FIRST(&courier->pending);
+	     call != NULL && (outcome == DB_DONE || outcome == DB_REFUSED);
+	     call = next) {
+		next = TAILQ_NEXT(call, link);
+		batch = new_batch(courier, 1, 0);
+		add_call(&batch, call);
+		outcome = carry(courier, &batch);
+		if (outcome == DB_REFUSED)
+			refuse_call(courier, call);
+	}
 	return outcome;
+}
+
+/* Submits all that is pending and fetches what may be decided. */
+static enum db_outcome
+carry_all(struct courier *courier)
+{
+	size_t submits = count_calls(&courier->pending);
+	size_t looks = count_calls(&courier->due);
+	enum db_outcome outcome;
+	struct batch batch;
+
+	if (submits + looks == 0)
+		return DB_DONE;
+	batch = new_batch(courier, submits, looks);
+	add_due(&batch, courier);
+	add_pending(&batch, courier);
+	outcome = carry(courier, &batch);
+	if (outcome == DB_REFUSED)
+		outcome = carry_one_by_one(courier);
+	if (outcome == DB_RETRY || outcome == DB_LOST)
+		return outcome;
+	/* What is left is busy, or vanished under its call: it is submitted
+	 * again. */
+	return TAILQ_EMPTY(&courier->pending) ? DB_DONE : DB_RETRY;
 }
 
 static bool
@@ -401,18 +450,10 @@ ask_queries(struct courier *courier)
 enum db_outcome
 trip_make(struct courier *courier)
 {
-	static enum db_outcome (*const parts[])(
-	    struct courier *) = { submit_pending, fetch, ask_queries };
-	enum db_outcome worst = DB_DONE;
-	size_t i;
+	enum db_outcome carried = carry_all(courier), asked;
 
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		enum db_outcome outcome = parts[i](courier);
-
-		if (outcome == DB_LOST)
-			return DB_LOST;
-		if (outcome == DB_RETRY)
-			worst = DB_RETRY;
-	}
-	return worst;
+	if (carried == DB_LOST)
+		return DB_LOST;
+	asked = ask_queries(courier);
+	return asked == DB_DONE ? carried : asked;
 }

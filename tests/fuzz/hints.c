@@ -20,7 +20,8 @@
 #define db_connected         fuzz_connected
 #define db_consume           fuzz_consume
 #define db_next_notification fuzz_next_notification
-#define db_query             fuzz_query
+#define db_queue_rows        fuzz_queue_rows
+#define db_finish            fuzz_finish
 #define db_row_count         fuzz_row_count
 #define db_value             fuzz_value
 
@@ -103,15 +104,22 @@ count_due(struct call *const calls[], size_t count)
 	return due;
 }
 
-const struct db_rows *
-db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
-    const char *const params[])
+void
+db_queue_rows(struct db *db, struct arena *arena, const char *sql,
+    size_t nparams, const char *const params[], const struct db_rows **rows)
 {
 	(void)db, (void)arena, (void)params;
 	require(nparams == 2 && strstr(sql, "client_events") != NULL,
 	    "events are all that is asked for");
 	world.events.asked_for = count_due(world.calls, world.calls_len);
-	return &world.events;
+	*rows = &world.events;
+}
+
+enum db_outcome
+db_finish(struct db *db)
+{
+	(void)db;
+	return DB_DONE;
 }
 
 /* The input. */
@@ -133,7 +141,7 @@ text_or_empty(const char *text)
 
 /* A caller who waits: it holds its call until the end. */
 static void
-add_call(struct courier *courier, char *line)
+read_call(struct courier *courier, char *line)
 {
 	struct arena *arena = arena_new();
 	struct call *call = arena_alloc(arena, sizeof(*call));
@@ -159,7 +167,7 @@ read_line(struct courier *courier, char *line)
 	struct db_rows *events = &world.events;
 
 	if (strcmp(kind, "=call") == 0) {
-		add_call(courier, line);
+		read_call(courier, line);
 	} else if (strcmp(kind, "=hint") == 0 && world.hints_len < LINES_MAX) {
 		world.hints[world.hints_len++].payload = text_or_empty(line);
 	} else if (strcmp(kind, "=event") == 0 && events->count < CALLS_MAX) {
