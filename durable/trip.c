@@ -35,7 +35,7 @@ count_calls(const struct call_list *list)
 	size_t count = 0;
 
 	TAILQ_FOREACH(call, list, link)
-	count++;
+		count++;
 	return count;
 }
 
@@ -59,7 +59,7 @@ add_due(struct batch *batch, const struct courier *courier)
 	struct call *call;
 
 	TAILQ_FOREACH(call, &courier->due, link)
-	batch->looks[batch->looks_len++] = call;
+		batch->looks[batch->looks_len++] = call;
 }
 
 static void
@@ -79,7 +79,7 @@ add_pending(struct batch *batch, const struct courier *courier)
 	struct call *call;
 
 	TAILQ_FOREACH(call, &courier->pending, link)
-	add_call(batch, call);
+		add_call(batch, call);
 }
 
 static void
@@ -129,9 +129,9 @@ queue_submit(struct courier *courier, const struct batch *batch,
 }
 
 /*
- * Behind what is submitted, in its transaction: whoever sends has locked the
- * workflow until the commit, so that an event that is not there yet will be
- * announced after it.
+ * Behind what is submitted, in its transaction.  An event that is not there yet
+ * is announced after it has been committed, and what arrives during this trip
+ * is heard after it, when who sent is among those who wait.
  */
 static void
 queue_looks(struct courier *courier, const struct batch *batch,
@@ -187,8 +187,10 @@ settle(struct courier *courier, struct call *call, const char *outcome)
 		courier_answer(courier, call, CLIENT_UNKNOWN, NULL);
 		return false;
 	}
-	/* Who sends is looked at already, and what was created cannot have run
-	 * yet: its event will be announced. */
+	/*
+	 * Who sends is looked at in this trip, and what was created cannot have
+	 * run yet.
+	 */
 	courier_add_waiting(courier, call,
 	    call->kind == CALL_START && strcmp(outcome, "created") != 0);
 	return true;
@@ -322,8 +324,10 @@ refuse_call(struct courier *courier, struct call *call)
 	courier_answer(courier, call, CLIENT_REFUSED, NULL);
 }
 
-/* Carries those that are due, and then one call at a time, so that what is
- * refused is this call. */
+/*
+ * Carries those that are due, and then one call at a time, so that what is
+ * refused is this call.
+ */
 static enum db_outcome
 carry_one_by_one(struct courier *courier)
 {
@@ -367,8 +371,7 @@ carry_all(struct courier *courier)
 		outcome = carry_one_by_one(courier);
 	if (outcome == DB_RETRY || outcome == DB_LOST)
 		return outcome;
-	/* What is left is busy, or vanished under its call: it is submitted
-	 * again. */
+	/* Left is who is busy, or vanished under its call, for another trip. */
 	return TAILQ_EMPTY(&courier->pending) ? DB_DONE : DB_RETRY;
 }
 

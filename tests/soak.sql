@@ -22,7 +22,7 @@ create table processes (
     at_s int not null,
     program text not null,
     pid int not null,
-    own_kb bigint not null, -- memory that is no file's and not shared
+    own_kb bigint not null, -- no file's and not shared; a server's: in use
     resident_kb bigint not null,
     descriptors int not null
 );
