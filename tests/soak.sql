@@ -143,4 +143,5 @@ select 7, format('dead row versions, %s', f.relation), f.most_dead,
 from under_way as f
 join under_way as l using (relation)
 where f.quarter = 1
-    and l.quarter = 4;
+    and l.quarter = 4
+    and l.most_dead > 0;
