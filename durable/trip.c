@@ -34,7 +34,8 @@ count_calls(const struct call_list *list)
 	const struct call *call;
 	size_t count = 0;
 
-	TAILQ_FOREACH(call, list, link)
+	for (call = TAILQ_FIRST(list); call != NULL;
+	     call = TAILQ_NEXT(call, link))
 		count++;
 	return count;
 }
@@ -58,7 +59,8 @@ add_due(struct batch *batch, const struct courier *courier)
 {
 	struct call *call;
 
-	TAILQ_FOREACH(call, &courier->due, link)
+	for (call = TAILQ_FIRST(&courier->due); call != NULL;
+	     call = TAILQ_NEXT(call, link))
 		batch->looks[batch->looks_len++] = call;
 }
 
@@ -78,7 +80,8 @@ add_pending(struct batch *batch, const struct courier *courier)
 {
 	struct call *call;
 
-	TAILQ_FOREACH(call, &courier->pending, link)
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
+	     call = TAILQ_NEXT(call, link))
 		add_call(batch, call);
 }
 
