@@ -22,7 +22,8 @@
 
 #define IN_FLIGHT  100  /* healthy workflows at any time */
 #define SLEEP_MS   50   /* of each: two cores are not all needed for them */
-#define MEASURE_MS 5000 /* without the poison, before and after */
+#define MEASURE_MS 2500 /* without the poison, before and after */
+#define ROUNDS     3    /* an odd number */
 #define WORKERS    3
 #define ATTEMPTS   3
 #define MEMORY_MB  128   /* a worker may have */
@@ -39,10 +40,9 @@ static volatile struct {
 
 /* Runs a query of one value, a number or a text. */
 static const char *
-sql(const char *query, const char *param)
+sql(const char *query, int count, const char *const params[])
 {
-	const struct db_rows *rows = db_query(db, arena, query,
-	    param == NULL ? 0 : 1, &param);
+	const struct db_rows *rows = db_query(db, arena, query, count, params);
 
 	if (rows == NULL) {
 		diag("%s: %s", query, db_last_error(db)->message);
@@ -122,20 +122,23 @@ static const struct workflow_type failing_type = { "failing", "1", failing };
 
 static const char *const poisons[] = { "segfaulter", "looper", "hoarder",
 	"failing" };
+#define POISONS (sizeof(poisons) / sizeof(poisons[0]))
 
 /* Tells the workers of what has just been enqueued, as a client does. */
 static void
 announce(void)
 {
-	sql("select pg_notify('durable_due', '')::text", NULL);
+	sql("select pg_notify('durable_due', '')::text", 0, NULL);
 }
 
 static void
-start(const char *name)
+start(const char *name, const char *id)
 {
-	sql("select durable.client_submit(array[$1], array[$1], array['test'], "
+	const char *params[] = { id, name };
+
+	sql("select durable.client_submit(array[$1], array[$2], array['test'], "
 	    "array[null::text], 'test', '{}', '{}', '{}', '{}', '{}')::text",
-	    name);
+	    2, params);
 	announce();
 }
 
@@ -147,7 +150,7 @@ feed(void)
 	long under_way =
 	    strtol(sql("select count(*) from dbos.workflow_status where name = "
 		       "'healthy' and status in ('ENQUEUED', 'PENDING')",
-		       NULL),
+		       0, NULL),
 		NULL, 10);
 	const char *wanted = arena_printf(arena, "%ld", IN_FLIGHT - under_way);
 
@@ -158,7 +161,7 @@ feed(void)
 		    "'{}', '{}', '{}', '{}', '{}')::text from (select "
 		    "gen_random_uuid()::text as id "
 		    "from generate_series(1, $1::int)) as s",
-		    wanted);
+		    1, &wanted);
 		announce();
 	}
 	started += IN_FLIGHT - under_way;
@@ -171,7 +174,7 @@ poisons_ended(void)
 	return strcmp(sql("select count(*) from dbos.workflow_status "
 			  "where name <> 'healthy' and status in "
 			  "('PENDING', 'ENQUEUED')",
-			  NULL),
+			  0, NULL),
 		   "0") == 0;
 }
 
@@ -195,43 +198,63 @@ rate(bool poisoned)
 }
 
 /*
- * What the machine's other work leaves for us varies: the slowest of the times
- * without poison is the measure.
+ * Starts one poison of each kind and returns whether the healthy ones do more
+ * than half of what they did without, before or after, whichever is less.
+ */
+static bool
+healthy_beside_poison(int round)
+{
+	const char *id[POISONS];
+	double before, with, after;
+	size_t i;
+
+	before = rate(false);
+	for (i = 0; i < POISONS; i++) {
+		id[i] = arena_printf(arena, "%s-%d", poisons[i], round);
+		start(poisons[i], id[i]);
+	}
+	with = rate(true);
+	after = rate(false);
+	diag("%.0f/s without poison, %.0f/s with it, %.0f/s again without",
+	    before, with, after);
+	for (i = 0; i < POISONS; i++)
+		is_str(sql("select status from dbos.workflow_status "
+			   "where workflow_uuid = $1",
+			   1, &id[i]),
+		    strcmp(poisons[i], "failing") == 0
+			? "ERROR"
+			: "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
+		    id[i]);
+	return with > (before < after ? before : after) / 2;
+}
+
+/* Not counted are a first run and when another worker took it before a note. */
+static bool
+is_within_attempts(int count)
+{
+	return count <= ROUNDS * (ATTEMPTS + WORKERS);
+}
+
+/*
+ * What the machine's other work leaves for us varies from one second to the
+ * next: the median round is the measure.
  */
 static void
 test_poison(void)
 {
-	double without, with, again;
-	size_t i;
+	int round, above_half = 0;
 
-	without = rate(false);
-	again = rate(false);
-	without = again < without ? again : without;
-	for (i = 0; i < sizeof(poisons) / sizeof(poisons[0]); i++)
-		start(poisons[i]);
-	with = rate(true);
-	again = rate(false);
-	without = again < without ? again : without;
-	diag("%.0f/s without poison, %.0f/s with it", without, with);
-	for (i = 0; i < sizeof(poisons) / sizeof(poisons[0]); i++)
-		is_str(sql("select status from dbos.workflow_status "
-			   "where workflow_uuid = $1",
-			   poisons[i]),
-		    i == 3 ? "ERROR" : "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-		    poisons[i]);
+	for (round = 0; round < ROUNDS; round++)
+		above_half += healthy_beside_poison(round);
 	ok(counted->hoards > 0 && counted->sated == 0,
 	    "who allocates without end meets the limit");
 	diag("%d segfaults, %d loops, %d hoards", counted->segfaults,
 	    counted->loops, counted->hoards);
-	/*
-	 * Not counted are the first time and when another worker took one
-	 * before it was noted.
-	 */
-	ok(counted->segfaults <= ATTEMPTS + WORKERS &&
-		counted->loops <= ATTEMPTS + WORKERS &&
-		counted->hoards <= ATTEMPTS + WORKERS,
+	ok(is_within_attempts(counted->segfaults) &&
+		is_within_attempts(counted->loops) &&
+		is_within_attempts(counted->hoards),
 	    "none is run more often than its attempts and the workers say");
-	ok(with > without / 2,
+	ok(above_half > ROUNDS / 2,
 	    "the others do more than half of what they did without");
 }
 

@@ -93,6 +93,23 @@ select o.workflow_uuid, o.function_id, o.function_name, o.output,
     pg_xact_commit_timestamp(o.xmin) as at
 from dbos.operation_outputs as o;
 
+create view takeover.unserved as
+select s.workflow_uuid
+from dbos.workflow_status as s
+where s.status in ('ENQUEUED', 'PENDING')
+    and s.name = 'checkout_workflow'
+    and not exists (
+        select
+        from dbos.workflow_events as e
+        where e.workflow_uuid = s.workflow_uuid)
+union
+select n.destination_uuid
+from dbos.notifications as n
+where not n.consumed;
+comment on view takeover.unserved is
+    'Checkouts that have no payment yet, or have not received one: somebody '
+    'waits for their answer.';
+
 -- From here on: how long what had to wait.
 
 create view takeover.held_waits as
