@@ -441,6 +441,12 @@ turn_saw_suspects(const struct turn *turn)
 	return turn->suspects;
 }
 
+bool
+turn_took_any(const struct turn *turn)
+{
+	return turn->taken > 0;
+}
+
 int
 turn_due_in_ms(const struct turn *turn, int limit_ms)
 {

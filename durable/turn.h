@@ -67,6 +67,9 @@ const struct db_error *turn_error(const struct turn *turn);
 /* Whether the turn saw suspects, which run alone. */
 bool turn_saw_suspects(const struct turn *turn);
 
+/* Whether the turn found any workflow to run. */
+bool turn_took_any(const struct turn *turn);
+
 /*
  * Milliseconds from now until something is due for sure, as far as the turn
  * could see; at most limit_ms, 0 when there may be more at once.

@@ -37,6 +37,13 @@
 /* One sweep in so many looks for sessions that nobody reads. */
 #define UNREAD_SWEEPS      5
 
+/*
+ * A notification wakes every session that listens, whatever it is about, and
+ * costs each a transaction.  Who had so many turns without a rest listens no
+ * more: it looks after each turn, until there is nothing to do.
+ */
+#define BUSY_TURNS         8
+
 #define BACKOFF_MIN_MS     5
 #define BACKOFF_MAX_MS     250
 
@@ -49,9 +56,7 @@
 static const char setup[] = "set lock_timeout = '1500ms';"
 			    "set statement_timeout = '15s';"
 			    "set idle_in_transaction_session_timeout = '1s';"
-			    "select pg_advisory_lock_shared(1146442305, 1);"
-			    "listen dbos_notifications_channel;"
-			    "listen durable_due;";
+			    "select pg_advisory_lock_shared(1146442305, 1);";
 
 /*
  * A worker that is frozen while the server writes to it is not idle, and no
@@ -80,6 +85,8 @@ struct worker {
 	 */
 	bool wary;
 	int64_t wary_until_ms;
+	bool listening;
+	int busy_turns;  /* while it listened, without a rest */
 	bool complained; /* about the database being away */
 	int backoff_ms;
 	int safety_interval_ms;
@@ -202,6 +209,7 @@ connect_to_database(struct worker *worker)
 	if (worker->complained)
 		log_info("the database is back");
 	worker->complained = false;
+	worker->listening = false;
 	worker->backoff_ms = BACKOFF_MIN_MS;
 	return CONNECTED;
 }
@@ -461,6 +469,47 @@ work(struct worker *worker)
 	return 0;
 }
 
+static void
+set_listening(struct worker *worker, bool listening)
+{
+	if (listening) {
+		db_queue(worker->db, "listen dbos_notifications_channel", 0,
+		    NULL);
+		db_queue(worker->db, "listen durable_due", 0, NULL);
+	} else {
+		db_queue(worker->db, "unlisten *", 0, NULL);
+	}
+	worker->listening = listening;
+	worker->busy_turns = 0;
+	if (db_finish(worker->db) != DB_DONE)
+		lose_connection(worker);
+}
+
+/*
+ * Between two looks for work: waits, unless there may be more.  What comes
+ * while it does not listen is found by the look after it began to.  Who may be
+ * asked to crash always listens.
+ */
+static void
+rest(struct worker *worker, int idle_ms)
+{
+	bool hinted = take_notifications(worker);
+
+	if (!db_connected(worker->db))
+		return;
+	if (hinted || idle_ms == 0 ||
+	    (!worker->listening && turn_took_any(worker->turn))) {
+		if (worker->listening && ++worker->busy_turns >= BUSY_TURNS &&
+		    worker->engine->crash_channel == NULL)
+			set_listening(worker, false);
+	} else if (!worker->listening) {
+		set_listening(worker, true);
+	} else {
+		worker->busy_turns = 0;
+		wait_for(worker, db_fd(worker->db), idle_ms);
+	}
+}
+
 /*
  * Who allocates without end gets no more and dies, long before the host has
  * none left for the others.  AddressSanitizer's shadow is larger than any limit.
@@ -513,9 +562,8 @@ engine_work(struct prefork_worker *self, void *arg)
 			continue;
 		}
 		idle_ms = work(&worker);
-		if (db_connected(worker.db) && !take_notifications(&worker) &&
-		    db_connected(worker.db))
-			wait_for(&worker, db_fd(worker.db), idle_ms);
+		if (db_connected(worker.db))
+			rest(&worker, idle_ms);
 	}
 	if (worker.engine->machine_room)
 		room_leave(worker.db, &worker.member);

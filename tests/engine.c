@@ -17,6 +17,7 @@
 #include "db.h"
 #include "engine.h"
 #include "log.h"
+#include "monotonic.h"
 #include "prefork.h"
 #include "tap.h"
 
@@ -610,6 +611,38 @@ test_wake_ups(void)
 	    "1000", "and no message was sent twice");
 }
 
+/*
+ * Who does not listen looks once a second: five would take four seconds at
+ * least.
+ */
+static void
+test_listening(void)
+{
+	int64_t begin_ms;
+	int i, done = 0;
+
+	sql("select durable.client_submit(array_agg('busy' || n), "
+	    "array_agg('good'::text), array_agg('test'::text), "
+	    "array_agg(null::text), 'test', '{}', '{}', '{}', '{}', '{}') "
+	    "from generate_series(1, 1000) as n");
+	ok(wait_sql("1000",
+	       "select count(*) from dbos.workflow_status "
+	       "where workflow_uuid like 'busy%' and status = 'SUCCESS'"),
+	    "many turns in a row");
+	is_str(sql("select sum(calls) > 0 from test.pg_stat_statements "
+		   "where query like 'unlisten%%'"),
+	    "true", "who is busy does not listen");
+	begin_ms = monotonic_ms();
+	for (i = 0; i < 5; i++) {
+		start(arena_printf(arena, "idle%d", i), "good", "null");
+		sql("select pg_notify('durable_due', '')");
+		done += strcmp(ended(arena_printf(arena, "idle%d", i)),
+			    "SUCCESS") == 0;
+	}
+	is_int(done, 5, "one after the other, who is idle is told");
+	ok(monotonic_ms() - begin_ms < 2000, "at once");
+}
+
 static void
 test_control(void)
 {
@@ -777,6 +810,7 @@ main(void)
 	db = db_new("", "test");
 	if (!db_connect(db,
 		"create schema test;"
+		"create extension pg_stat_statements schema test;"
 		"create table test.notes (id text not null);"
 		"create table test.locked as select 0 as n;"
 		"create table test.told (at serial, id text, what text, "
@@ -799,6 +833,7 @@ main(void)
 	test_children();
 	test_events_and_messages();
 	test_wake_ups();
+	test_listening();
 	test_control();
 	test_circumstances();
 	test_poison();
