@@ -863,6 +863,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    -- A function's value is no bound for an index.
+    present_ms bigint := durable.now_ms();
     arrival text;
     stale text;
 begin
@@ -870,16 +872,19 @@ begin
     -- A wait without a workflow that could run (its table was truncated,
     -- say) would come up for ever.
     for stale in
-        select w.workflow_uuid
+        select due.workflow_uuid
         from unnest(types) as t (type)
-        join durable.waits as w on w.type = t.type
-        where w.wake_at < durable.now_ms() - 1000
-        order by w.wake_at
-        limit 1000
+        cross join lateral (
+            select w.workflow_uuid
+            from durable.waits as w
+            where w.type = t.type
+                and w.wake_at < present_ms - 1000
+            order by w.wake_at
+            limit 1000) as due
     loop
         delete from durable.waits as w
         where w.workflow_uuid = stale
-            and w.wake_at < durable.now_ms() - 1000
+            and w.wake_at < present_ms - 1000
             and not exists (
                 select from dbos.workflow_status as s
                 where s.workflow_uuid = stale
@@ -890,17 +895,17 @@ begin
         returning a.workflow_uuid
     loop
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
+        set wake_at = least(w.wake_at, present_ms)
         where w.workflow_uuid = arrival
             and w.kind = 'message';
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
+        set wake_at = least(w.wake_at, present_ms)
         where w.target = arrival;
     end loop;
     update dbos.workflow_status as s
     set status = 'CANCELLED',
-        completed_at = durable.now_ms(),
-        updated_at = durable.now_ms(),
+        completed_at = present_ms,
+        updated_at = present_ms,
         owner_xid = null,
         queue_name = null,
         deduplication_id = null,
@@ -910,21 +915,21 @@ begin
         from dbos.workflow_status as late
         where late.status in ('ENQUEUED', 'PENDING', 'DELAYED')
             and late.workflow_deadline_epoch_ms is not null
-            and late.workflow_deadline_epoch_ms <= durable.now_ms()
+            and late.workflow_deadline_epoch_ms <= present_ms
             and (late.application_name = application
                 or late.application_name is null)
         limit 1000
         for update skip locked);
     update dbos.workflow_status as s
     set status = 'ENQUEUED',
-        updated_at = durable.now_ms(),
+        updated_at = present_ms,
         deduplication_id = case when not s.is_debounced
             then s.deduplication_id end
     where s.workflow_uuid in (
         select delayed.workflow_uuid
         from dbos.workflow_status as delayed
         where delayed.status = 'DELAYED'
-            and delayed.delay_until_epoch_ms <= durable.now_ms()
+            and delayed.delay_until_epoch_ms <= present_ms
             and (delayed.application_name = application
                 or delayed.application_name is null)
         limit 1000

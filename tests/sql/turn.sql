@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(120);
+select plan(123);
 
 -- What a turn takes from queues.
 
@@ -541,6 +541,40 @@ select is(string_agg(s.workflow_uuid || ' ' || s.status || ' '
     'debounced ENQUEUED -, due ENQUEUED due, future DELAYED future, '
     'theirs DELAYED theirs', 'what was delayed is enqueued when it is time')
 from dbos.workflow_status as s;
+select test.clear();
+
+-- With thousands that wait for long.
+
+create function test.rows_read() returns bigint
+language sql
+return (
+    select sum(pg_stat_get_xact_tuples_returned(c.oid))
+    from pg_class as c
+    where c.relnamespace in ('dbos'::regnamespace, 'durable'::regnamespace));
+create function test.reads_little(statement text) returns boolean
+language plpgsql
+as $$
+declare
+    before bigint := test.rows_read();
+begin
+    execute statement;
+    return test.rows_read() - before < 30;
+end
+$$;
+select count(test.workflow('long ' || n, 'PENDING'))
+from generate_series(1, 3000) as n;
+insert into durable.waits (workflow_uuid, wake_at, type, kind)
+select s.workflow_uuid, 9000000000000, 'job@1', 'timer'
+from dbos.workflow_status as s;
+analyze;
+select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
+    'a sweep reads none of them');
+select ok(test.reads_little($$
+    select durable.turn_begin('{job@1}', '{main}', 'app', 64, null)$$),
+    'nor does a turn');
+select ok(test.reads_little($$
+    select durable.turn_suspect('{job@1}', '{main}', 'app', 64, null)$$),
+    'nor one at the start');
 select test.clear();
 
 -- At a daemon's start.
