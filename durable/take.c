@@ -149,6 +149,8 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 
 	snprintf(size, sizeof(size), "%d", turn->engine->turn_size);
 	db_queue(turn->db, "begin", 0, NULL);
+	if (plan->patient)
+		db_queue(turn->db, "select durable.turn_patience()", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, error, "
 	    "serialization, other, at_ms, until_ms "

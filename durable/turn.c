@@ -447,12 +447,18 @@ turn_took_any(const struct turn *turn)
 	return turn->taken > 0;
 }
 
+bool
+turn_was_full(const struct turn *turn)
+{
+	return turn->taken >= (size_t)turn->engine->turn_size;
+}
+
 int
 turn_due_in_ms(const struct turn *turn, int limit_ms)
 {
 	int64_t left_ms;
 
-	if (turn->taken >= (size_t)turn->engine->turn_size)
+	if (turn_was_full(turn))
 		return 0;
 	if (turn->due_ms == 0)
 		return limit_ms;

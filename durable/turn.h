@@ -34,6 +34,7 @@ enum turn_outcome {
 /* Which workflows a turn takes, and how it runs them. */
 struct turn_plan {
 	const char *only;      /* text[] of ids, or NULL: what is due */
+	bool patient;          /* not beside another one, if that is short */
 	bool alone;            /* one workflow, its steps in savepoints */
 	const char *condemned; /* fail them with this error instead */
 };
@@ -67,8 +68,9 @@ const struct db_error *turn_error(const struct turn *turn);
 /* Whether the turn saw suspects, which run alone. */
 bool turn_saw_suspects(const struct turn *turn);
 
-/* Whether the turn found any workflow to run. */
+/* Whether the turn found workflows to run, and as many as it may take. */
 bool turn_took_any(const struct turn *turn);
+bool turn_was_full(const struct turn *turn);
 
 /*
  * Milliseconds from now until something is due for sure, as far as the turn

@@ -85,6 +85,7 @@ struct worker {
 	 */
 	bool wary;
 	int64_t wary_until_ms;
+	bool hinted; /* that there is something to do */
 	bool listening;
 	int busy_turns;  /* while it listened, without a rest */
 	bool complained; /* about the database being away */
@@ -429,7 +430,12 @@ why(const struct worker *worker)
 static int
 work(struct worker *worker)
 {
-	static const struct turn_plan everything = { 0 };
+	/*
+	 * What woke this worker woke the others.  When there was more than one
+	 * turn may take, there is enough for all.
+	 */
+	const struct turn_plan everything = { .patient = worker->hinted &&
+		    !turn_was_full(worker->turn) };
 	enum turn_outcome outcome;
 	const char *left;
 	bool again;
@@ -493,12 +499,12 @@ set_listening(struct worker *worker, bool listening)
 static void
 rest(struct worker *worker, int idle_ms)
 {
-	bool hinted = take_notifications(worker);
+	bool busy = !worker->listening && turn_took_any(worker->turn);
 
+	worker->hinted = take_notifications(worker) || busy;
 	if (!db_connected(worker->db))
 		return;
-	if (hinted || idle_ms == 0 ||
-	    (!worker->listening && turn_took_any(worker->turn))) {
+	if (worker->hinted || idle_ms == 0) {
 		if (worker->listening && ++worker->busy_turns >= BUSY_TURNS &&
 		    worker->engine->crash_channel == NULL)
 			set_listening(worker, false);
@@ -507,6 +513,7 @@ rest(struct worker *worker, int idle_ms)
 	} else {
 		worker->busy_turns = 0;
 		wait_for(worker, db_fd(worker->db), idle_ms);
+		worker->hinted = take_notifications(worker);
 	}
 }
 

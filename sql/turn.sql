@@ -194,6 +194,24 @@ $$;
 comment on function durable.take_only(text[], text, text[], bigint) is
     'Locks those of only_ids that are due or enqueued.';
 
+create or replace function durable.turn_patience()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '20ms'
+as $$
+begin
+    perform pg_advisory_xact_lock(1146442305, 2);
+exception
+    when lock_not_available then
+        null;
+end
+$$;
+comment on function durable.turn_patience() is
+    'Waits, for a moment, while another worker is in a turn that has waited '
+    'itself: what one turn can carry is cheaper than in two that are in each '
+    'other''s way.';
+
 create or replace function durable.turn_begin(
     types text[],
     queues text[],
@@ -971,6 +989,7 @@ comment on function durable.register(text, text, text[]) is
 
 grant execute on function
     durable.now_ms(),
+    durable.turn_patience(),
     durable.turn_begin(text[], text[], text, int, text[]),
     durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),

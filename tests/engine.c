@@ -643,6 +643,23 @@ test_listening(void)
 	ok(monotonic_ms() - begin_ms < 2000, "at once");
 }
 
+/* A turn that lasts keeps nobody from another one. */
+static void
+test_patience(void)
+{
+	const int64_t begin_ms = monotonic_ms();
+
+	sql("select pg_advisory_lock(1146442305, 2)");
+	start("patient", "good", "null");
+	sql("select pg_notify('durable_due', '')");
+	is_str(ended("patient"), "SUCCESS", "a turn goes on beside a long one");
+	ok(monotonic_ms() - begin_ms < 500, "soon");
+	is_str(sql("select sum(calls) > 0 from test.pg_stat_statements "
+		   "where query like '%%durable.turn_patience()%%'"),
+	    "true", "after it has waited for a moment");
+	sql("select pg_advisory_unlock(1146442305, 2)");
+}
+
 static void
 test_control(void)
 {
@@ -834,6 +851,7 @@ main(void)
 	test_events_and_messages();
 	test_wake_ups();
 	test_listening();
+	test_patience();
 	test_control();
 	test_circumstances();
 	test_poison();
