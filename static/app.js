@@ -240,9 +240,10 @@ function hearOfPayment(here, subject, { payment }) {
       Date.now() + payment.expiresMs - api.serverNow());
   if (payment.status !== "pending") {
     state.endPurchase();
+    // The server's clock is known to a second: it may seem not to be over yet.
     state.enterOrder(payment.order, payment.status === "cancelled" &&
-      payment.expiresMs !== null && payment.expiresMs <= api.serverNow() ?
-      "expired" : null);
+      payment.expiresMs !== null &&
+      payment.expiresMs <= api.serverNow() + 1000 ? "expired" : null);
     open();
   }
 }

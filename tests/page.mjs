@@ -429,20 +429,23 @@ await promise("unpaid for too long: the page says that the time was over",
     const before = await stock();
 
     await wish("hurry");
-    const payment = await buy(tab);
-    await crash(tab, "database");
-    await tab.locator("[data-level=hurry]").waitFor();
-    await seen(tab, "payment-hurry");
-    await tab.waitForURL("**/?order=*");
-    await badge(tab, "Cancelled");
-    await sentence(tab, "The time to pay was over");
-    await seen(tab, "order-expired");
-    equal(await stock(), before, "stock");
+    try {
+      const payment = await buy(tab);
+      await crash(tab, "database");
+      await tab.locator("[data-level=hurry]").waitFor();
+      await seen(tab, "payment-hurry");
+      await tab.waitForURL("**/?order=*");
+      await badge(tab, "Cancelled");
+      await sentence(tab, "The time to pay was over");
+      await seen(tab, "order-expired");
+      equal(await stock(), before, "stock");
 
-    // A bookmark of the payment is one of its order.
-    await tab.goto(new URL(`?payment=${payment}`, store).href);
-    await sentence(tab, "The time to pay was over");
-    await wish("calm");
+      // A bookmark of the payment is one of its order.
+      await tab.goto(new URL(`?payment=${payment}`, store).href);
+      await sentence(tab, "The time to pay was over");
+    } finally {
+      await wish("calm");
+    }
     await bob.close();
   });
 
