@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "elements.h"
 #include "engine.h"
 #include "monotonic.h"
 #include "run.h"
@@ -19,11 +20,23 @@ enum column {
 	COLUMN_NUMBER,
 	COLUMN_NAME,
 	COLUMN_VALUE,
-	COLUMN_ERROR,
 	COLUMN_SERIALIZATION,
 	COLUMN_OTHER,
 	COLUMN_AT_MS,
-	COLUMN_UNTIL_MS
+	COLUMN_UNTIL_MS,
+	COLUMN_STEPS /* the first of them */
+};
+
+/* What there is of each step, an array each. */
+enum step_column {
+	STEP_NUMBER,
+	STEP_NAME,
+	STEP_OUTPUT,
+	STEP_ERROR,
+	STEP_SERIALIZATION,
+	STEP_CHILD,
+	STEP_STARTED_MS,
+	STEP_COLUMNS
 };
 
 struct workflow *
@@ -45,11 +58,39 @@ take_add_run(struct turn *turn)
 }
 
 static int64_t
+number_of(const char *text)
+{
+	return text == NULL ? 0 : strtoll(text, NULL, 10);
+}
+
+static int64_t
 number_at(const struct db_rows *rows, size_t row, enum column column)
 {
-	const char *text = db_value(rows, row, column);
+	return number_of(db_value(rows, row, column));
+}
 
-	return text == NULL ? 0 : strtoll(text, NULL, 10);
+/* The journal of a run, from the arrays in its row. */
+static void
+load_steps(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	struct elements columns[STEP_COLUMNS];
+	const char *step[STEP_COLUMNS];
+	int i;
+
+	for (i = 0; i < STEP_COLUMNS; i++)
+		columns[i] = elements_of(wf->turn->arena,
+		    db_value(rows, row, COLUMN_STEPS + i));
+	while (elements_next(&columns[STEP_NUMBER], &step[STEP_NUMBER])) {
+		for (i = STEP_NUMBER + 1; i < STEP_COLUMNS; i++)
+			elements_next(&columns[i], &step[i]);
+		run_add_entry(wf, (int)number_of(step[STEP_NUMBER]),
+		    &(struct entry){ .name = step[STEP_NAME],
+			.output = step[STEP_OUTPUT],
+			.error = step[STEP_ERROR],
+			.serialization = step[STEP_SERIALIZATION],
+			.child = step[STEP_CHILD],
+			.started_ms = number_of(step[STEP_STARTED_MS]) });
+	}
 }
 
 static void
@@ -68,20 +109,7 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	wf->deadline_ms = number_at(rows, row, COLUMN_UNTIL_MS);
 	if (wf->deadline_ms == 0 && timeout_ms != 0)
 		wf->deadline_ms = run_later(turn->begun_ms, timeout_ms);
-}
-
-static void
-load_step(struct workflow *wf, const struct db_rows *rows, size_t row)
-{
-	const struct entry entry = { .name = db_value(rows, row, COLUMN_NAME),
-		.output = db_value(rows, row, COLUMN_VALUE),
-		.error = db_value(rows, row, COLUMN_ERROR),
-		.serialization = db_value(rows, row, COLUMN_SERIALIZATION),
-		.child = db_value(rows, row, COLUMN_OTHER),
-		.started_ms = number_at(rows, row, COLUMN_AT_MS),
-		.completed_ms = number_at(rows, row, COLUMN_UNTIL_MS) };
-
-	run_add_entry(wf, (int)number_at(rows, row, COLUMN_NUMBER), &entry);
+	load_steps(wf, rows, row);
 }
 
 static void
@@ -114,7 +142,7 @@ find_run(const struct turn *turn, const char *id, size_t *at)
 
 /*
  * Makes the turn's runs from the rows of turn_begin: workflows first, then
- * steps in any order, messages in theirs; the last row is about the turn.
+ * their messages; the last row is about the turn.
  */
 static void
 load(struct turn *turn, const struct db_rows *rows)
@@ -131,8 +159,6 @@ load(struct turn *turn, const struct db_rows *rows)
 
 		if (strcmp(kind, "workflow") == 0)
 			load_workflow(turn, rows, row);
-		else if (strcmp(kind, "step") == 0)
-			load_step(find_run(turn, id, &at), rows, row);
 		else
 			load_message(find_run(turn, id, &at), rows, row);
 	}
@@ -152,8 +178,9 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	if (plan->patient)
 		db_queue(turn->db, "select durable.turn_patience()", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
-	    "select kind, workflow_uuid, number, name, value, error, "
-	    "serialization, other, at_ms, until_ms "
+	    "select kind, workflow_uuid, number, name, value, serialization, "
+	    "other, at_ms, until_ms, step_numbers, step_names, step_outputs, "
+	    "step_errors, step_serializations, step_children, step_started_ms "
 	    "from durable.turn_begin($1, $2, $3, $4, $5)",
 	    5, params);
 	if (rows == NULL) {

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Array literals: PostgreSQL reads back what was put in (8.15.6).
+ * Array literals: PostgreSQL reads back what was put in (8.15.6), and we what
+ * it writes.
  *
  * Input: elements, one to a line; a line of one tilde is SQL's null.
  */
 #include "fuzz.h"
 
+#include <strings.h>
+
+#include "elements.h"
 #include "strbuf.h"
 
 /* Reads an element as array_in does; *is_null tells the bare word NULL. */
@@ -83,6 +87,76 @@ try_texts(struct arena *arena, struct strbuf *buf, struct input input)
 	require(*at == '\0', "nothing follows");
 }
 
+/* Whether array_out quotes a text. */
+static bool
+is_quoted(const char *text)
+{
+	return *text == '\0' || strcasecmp(text, "NULL") == 0 ||
+	    text[strcspn(text, "\"\\{}, \t\n\r\v\f")] != '\0';
+}
+
+/* Adds an element as array_out does. */
+static void
+write_element(struct strbuf *buf, const char *element)
+{
+	strbuf_add(buf, buf->len == 0 ? "{" : ",", 1);
+	if (element == NULL || !is_quoted(element)) {
+		strbuf_add_text(buf, element == NULL ? "NULL" : element);
+		return;
+	}
+	strbuf_add(buf, "\"", 1);
+	for (; *element != '\0'; element++) {
+		if (*element == '"' || *element == '\\')
+			strbuf_add(buf, "\\", 1);
+		strbuf_add(buf, element, 1);
+	}
+	strbuf_add(buf, "\"", 1);
+}
+
+static void
+try_reading(struct arena *arena, const char *literal, struct input input)
+{
+	struct elements elements = elements_of(arena, literal);
+	const char *element;
+
+	while (input_has_more(&input)) {
+		const char *wanted = element_of(input_line(arena, &input));
+
+		require(elements_next(&elements, &element),
+		    "there are as many elements");
+		require((element == NULL) == (wanted == NULL) &&
+			(element == NULL || strcmp(element, wanted) == 0),
+		    "each is what the server wrote");
+	}
+	require(!elements_next(&elements, &element), "and no more");
+}
+
+/* What the server writes is read, and so is what we write. */
+static void
+try_elements(struct arena *arena, struct strbuf *buf, struct input input)
+{
+	struct input again = input;
+
+	try_reading(arena, buf->text, input);
+	strbuf_reset(buf);
+	while (input_has_more(&again))
+		write_element(buf, element_of(input_line(arena, &again)));
+	try_reading(arena, strbuf_end_array(buf), input);
+}
+
+/* Whatever it is, it is read to an end. */
+static void
+try_anything(struct arena *arena, struct input input)
+{
+	struct elements elements = elements_of(arena,
+	    input_take(arena, &input, '\0'));
+	const char *element;
+
+	while (elements_next(&elements, &element))
+		;
+	require(element == NULL, "at the end there is nothing");
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -90,6 +164,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *arena = arena_new();
 
 	try_texts(arena, &buf, input_of(data, size));
+	try_elements(arena, &buf, input_of(data, size));
+	try_anything(arena, input_of(data, size));
 	if (size % 64 == 0)
 		strbuf_free(&buf);
 	arena_free(arena);

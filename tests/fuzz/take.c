@@ -4,13 +4,14 @@
  * part of the run that it belongs to, and no limit of time is over before it
  * has begun.
  *
- * Input: rows of durable.turn_begin, one to a line, as
+ * Input: workflows, their steps and messages, one to a line, as
  *
  *	kind|id|number|name|value|error|format|other|at|until
  *
- * where a field of one tilde is SQL's null.  What the server's constraints
- * promise is made true here: workflows come first, the others belong to one,
- * numbers are numbers, and a step has a name.
+ * where a field of one tilde is SQL's null; they become the rows of
+ * durable.turn_begin.  What the server's constraints promise is made true
+ * here: workflows come first, the others belong to one, numbers are numbers,
+ * and a step has a number and a name.
  */
 #include "fuzz.h"
 
@@ -18,9 +19,12 @@
 
 #include "engine.h"
 #include "run.h"
+#include "strbuf.h"
 #include "turn_state.h"
 
-#define COLUMNS  10
+#define FIELDS   10 /* of a line */
+#define COLUMNS  16
+#define STEPS    9 /* the first column of them */
 #define ROWS_MAX 64
 #define FAR      1024 /* beyond, a step makes the journal long */
 #define TOO_FAR  (1 << 20)
@@ -32,6 +36,9 @@ struct db_rows {
 };
 
 static struct db_rows rows;
+
+/* The columns of each workflow's steps. */
+static struct strbuf steps[ROWS_MAX][COLUMNS - STEPS];
 
 size_t
 db_row_count(const struct db_rows *taken)
@@ -117,66 +124,107 @@ is_kind(const char *const *row, const char *kind)
 	return row[0] != NULL && strcmp(row[0], kind) == 0;
 }
 
-static bool
-has_workflow(const char *id)
+/* The row of a workflow, or the number of all rows. */
+static size_t
+find_workflow(const char *id)
 {
 	size_t i;
 
 	for (i = 0; i < rows.count; i++)
 		if (is_kind(rows.values[i], "workflow") &&
 		    strcmp(rows.values[i][1], id) == 0)
-			return true;
-	return false;
+			break;
+	return i;
 }
 
 /* Whether a step of this number would make a journal slow, and nothing else. */
 static bool
 is_long(const char *text)
 {
-	long step = text == NULL ? 0 : strtol(text, NULL, 10);
+	long step = strtol(text, NULL, 10);
 
 	return step > FAR && step < TOO_FAR;
 }
 
-/* Adds a row that the constraints allow. */
-static void
-add_row(struct arena *arena, const char *const *row)
+static const char *
+not_null(const char *text)
 {
-	bool first = is_kind(row, "workflow");
-	const char **values = rows.values[rows.count];
-
-	if (rows.count == ROWS_MAX || row[1] == NULL ||
-	    first == has_workflow(row[1]))
-		return;
-	memcpy(values, row, COLUMNS * sizeof(*row));
-	values[2] = number(arena, row[2], INT32_MIN, INT32_MAX);
-	values[8] = number(arena, row[8], INT64_MIN, INT64_MAX);
-	values[9] = number(arena, row[9], INT64_MIN, INT64_MAX);
-	if (values[3] == NULL && !is_kind(row, "message"))
-		values[3] = "";
-	if (!is_long(values[2]))
-		rows.count++;
+	return text == NULL ? "" : text;
 }
 
 static void
-read_row(struct arena *arena, char *line, bool workflows)
+add_step(struct arena *arena, const char *const *line)
 {
-	const char *row[COLUMNS] = { NULL };
+	const char *const values[COLUMNS - STEPS] = { number(arena, line[2],
+							  INT32_MIN, INT32_MAX),
+		not_null(line[3]), line[4], line[5], line[6], line[7],
+		number(arena, line[8], INT64_MIN, INT64_MAX) };
+	size_t at = find_workflow(line[1]), i;
+
+	if (at == rows.count || values[0] == NULL || is_long(values[0]))
+		return;
+	for (i = 0; i < COLUMNS - STEPS; i++)
+		strbuf_add_element(&steps[at][i], values[i]);
+}
+
+/* Adds a row that the constraints allow. */
+static void
+add_row(struct arena *arena, const char *const *line)
+{
+	bool first = is_kind(line, "workflow");
+	const char **values = rows.values[rows.count];
+
+	if (rows.count == ROWS_MAX ||
+	    first != (find_workflow(line[1]) == rows.count))
+		return;
+	memset(values, 0, COLUMNS * sizeof(*values));
+	memcpy(values, line, 5 * sizeof(*line));
+	values[2] = number(arena, line[2], INT32_MIN, INT32_MAX);
+	if (first)
+		values[3] = not_null(line[3]);
+	values[5] = line[6];
+	values[6] = line[7];
+	values[7] = number(arena, line[8], INT64_MIN, INT64_MAX);
+	values[8] = number(arena, line[9], INT64_MIN, INT64_MAX);
+	rows.count++;
+}
+
+static void
+read_line(struct arena *arena, char *text, const char *kind)
+{
+	const char *line[FIELDS] = { NULL };
 	char *field;
 	size_t i;
 
-	for (i = 0; i < COLUMNS && (field = strsep(&line, "|")) != NULL; i++)
-		row[i] = strcmp(field, "~") == 0 ? NULL : field;
-	if (workflows == is_kind(row, "workflow") &&
-	    (workflows || is_kind(row, "step") || is_kind(row, "message")))
-		add_row(arena, row);
+	for (i = 0; i < FIELDS && (field = strsep(&text, "|")) != NULL; i++)
+		line[i] = strcmp(field, "~") == 0 ? NULL : field;
+	if (!is_kind(line, kind) || line[1] == NULL)
+		return;
+	if (strcmp(kind, "step") == 0)
+		add_step(arena, line);
+	else
+		add_row(arena, line);
 }
 
 static void
-read_rows(struct arena *arena, struct input input, bool workflows)
+read_lines(struct arena *arena, struct input input, const char *kind)
 {
 	while (input_has_more(&input))
-		read_row(arena, input_line(arena, &input), workflows);
+		read_line(arena, input_line(arena, &input), kind);
+}
+
+/* Of no step at all an aggregate is null. */
+static void
+end_steps(struct arena *arena)
+{
+	size_t i, j;
+
+	for (i = 0; i < rows.count; i++)
+		for (j = 0; j < COLUMNS - STEPS && steps[i][j].len > 0; j++) {
+			rows.values[i][STEPS + j] = arena_strdup(arena,
+			    strbuf_end_array(&steps[i][j]));
+			strbuf_reset(&steps[i][j]);
+		}
 }
 
 static void
@@ -186,7 +234,7 @@ end_rows(struct arena *arena)
 
 	memset(last, 0, COLUMNS * sizeof(*last));
 	last[0] = "turn";
-	last[8] = arena_printf(arena, "%" PRId64, NOW_MS);
+	last[7] = arena_printf(arena, "%" PRId64, NOW_MS);
 }
 
 /* A run has what its rows say, and no more. */
@@ -197,7 +245,7 @@ expect_run(const struct workflow *wf, const char *const *row)
 
 	require(strcmp(wf->id, row[1]) == 0, "runs come in the rows' order");
 	require(wf->input == row[4], "each with its input");
-	require(row[8] == NULL || *row[8] == '-' || row[9] != NULL ||
+	require(row[7] == NULL || *row[7] == '-' || row[8] != NULL ||
 		wf->deadline_ms == 0 || wf->deadline_ms > NOW_MS,
 	    "a time-out ends after it has begun");
 	for (i = 0; i < wf->journal_len; i++)
@@ -228,8 +276,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct turn turn = { .engine = &engine, .arena = arena };
 
 	rows.count = 0;
-	read_rows(arena, input_of(data, size), true);
-	read_rows(arena, input_of(data, size), false);
+	read_lines(arena, input_of(data, size), "workflow");
+	read_lines(arena, input_of(data, size), "step");
+	end_steps(arena);
+	read_lines(arena, input_of(data, size), "message");
 	end_rows(arena);
 	take(&turn);
 	free(turn.runs);

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(123);
+select plan(124);
 
 -- What a turn takes from queues.
 
@@ -166,11 +166,12 @@ update dbos.notifications set message = 'third' where message_uuid = 'm2';
 create table test.told as
 select t.*
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
-    as t (kind, workflow_uuid, number, name, value, error, serialization,
-    other, at_ms, until_ms, place);
+    as t (kind, workflow_uuid, number, name, value, serialization, other,
+    at_ms, until_ms, step_numbers, step_names, step_outputs, step_errors,
+    step_serializations, step_children, step_started_ms, place);
 select is(string_agg(kind, ',' order by place),
-    'workflow,workflow,step,step,message,message,message,turn',
-    'a turn is told of workflows, steps, messages and itself')
+    'workflow,workflow,message,message,message,turn',
+    'a turn is told of workflows, messages and itself')
 from test.told;
 select is((workflow_uuid, number, name, value, serialization, other, at_ms,
     until_ms)::text, '(fresh,1,job,in,portable_json,1,5000,99)',
@@ -183,12 +184,16 @@ select is((workflow_uuid, number, value)::text, '(older,0,legacy)',
 from test.told
 where kind = 'workflow'
     and workflow_uuid = 'older';
-select is(string_agg((workflow_uuid, number, name, value, error,
-    serialization, other, at_ms, until_ms)::text, '' order by number),
-    '(older,9,ninth,o,,,c,1,2)(older,10,tenth,,e,portable_json,,3,4)',
-    'its steps')
+select is((step_numbers, step_names, step_outputs, step_errors,
+    step_serializations, step_children, step_started_ms)::text,
+    '("{9,10}","{ninth,tenth}","{o,NULL}","{NULL,e}","{NULL,portable_json}",'
+    '"{c,NULL}","{1,3}")', 'its steps')
 from test.told
-where kind = 'step';
+where kind = 'workflow'
+    and workflow_uuid = 'older';
+select is(count(step_numbers), 0::bigint, 'a fresh one has none')
+from test.told
+where workflow_uuid = 'fresh';
 select is(string_agg(workflow_uuid || ' ' || name || ' ' || value || ' '
     || other, ', ' order by place),
     'older t first m3, older t second m1, older t third m2',
