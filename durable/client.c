@@ -23,26 +23,30 @@ call_new(enum call_kind kind)
 {
 	struct arena *arena = arena_new();
 	struct call *call = arena_alloc(arena, sizeof(*call));
-	pthread_condattr_t attributes;
 
 	call->kind = kind;
 	call->arena = arena;
 	call->holders = 1;
-	if (pthread_condattr_init(&attributes) != 0 ||
-	    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0 ||
-	    pthread_cond_init(&call->ready, &attributes) != 0)
+	if (sem_init(&call->ready, 0, 0) != 0)
 		abort();
-	pthread_condattr_destroy(&attributes);
 	return call;
 }
 
 void
 call_leave(struct call *call)
 {
-	if (--call->holders > 0)
+	if (atomic_fetch_sub(&call->holders, 1) > 1)
 		return;
-	pthread_cond_destroy(&call->ready);
+	sem_destroy(&call->ready);
 	arena_free(call->arena);
+}
+
+bool
+call_end(struct call *call, enum call_state state)
+{
+	int open = CALL_OPEN;
+
+	return atomic_compare_exchange_strong(&call->state, &open, state);
 }
 
 struct client *
@@ -98,39 +102,43 @@ deadline(int timeout_ms)
 }
 
 /*
- * Hands the call to the courier.  Under the lock; returns whether the courier
- * must be woken: it takes all there is, the first one wakes it for all.
+ * Hands the call to the courier, which is woken by the first one for all that
+ * it finds then.  Returns false when there is no database.
  */
 static bool
 enqueue(struct client *client, struct call *call)
 {
-	bool first = TAILQ_EMPTY(&client->queue);
+	bool away, first;
 
-	call->holders++;
-	TAILQ_INSERT_TAIL(&client->queue, call, link);
-	return first;
+	pthread_mutex_lock(&client->lock);
+	away = client->away;
+	first = !away && TAILQ_EMPTY(&client->queue);
+	if (!away) {
+		call->holders++;
+		TAILQ_INSERT_TAIL(&client->queue, call, link);
+	}
+	pthread_mutex_unlock(&client->lock);
+	if (first && eventfd_write(client->wake_fd, 1) != 0)
+		abort();
+	return !away;
 }
 
-/* Waits for the answer; under the lock. */
-static void
-wait_for_answer(struct client *client, struct call *call, int timeout_ms)
+/* Waits for the answer until its time is over. */
+static struct client_answer
+wait_for_answer(struct call *call, int timeout_ms)
 {
 	const struct timespec when = deadline(timeout_ms);
 
-	while (!call->answered) {
-		int error = pthread_cond_timedwait(&call->ready, &client->lock,
-		    &when);
-
-		if (error == ETIMEDOUT)
+	while (sem_clockwait(&call->ready, CLOCK_MONOTONIC, &when) != 0)
+		if (errno == ETIMEDOUT)
 			break;
-		if (error != 0)
+		else if (errno != EINTR)
 			abort();
-	}
-	if (call->answered)
-		return;
-	call->abandoned = true;
-	call->answer.outcome = call->recorded ? CLIENT_LATE
-					      : CLIENT_UNAVAILABLE;
+	if (!call_end(call, CALL_ABANDONED))
+		return call->answer;
+	return (struct client_answer){
+		.outcome = call->recorded ? CLIENT_LATE : CLIENT_UNAVAILABLE
+	};
 }
 
 /* Makes the call, and forgets it. */
@@ -139,23 +147,15 @@ make(struct client *client, struct arena *arena, struct call *call,
     int timeout_ms)
 {
 	bool waits = call->kind != CALL_QUERY;
-	struct client_answer answer;
+	struct client_answer answer = { .outcome = CLIENT_UNAVAILABLE };
 
-	pthread_mutex_lock(&client->lock);
-	if (client->away) {
-		call->answer.outcome = CLIENT_UNAVAILABLE;
-	} else {
-		if (enqueue(client, call) &&
-		    eventfd_write(client->wake_fd, 1) != 0)
-			abort();
-		client->stats.waiting += waits;
-		wait_for_answer(client, call, timeout_ms);
-		client->stats.waiting -= waits;
+	if (enqueue(client, call)) {
+		client->waiting += waits;
+		answer = wait_for_answer(call, timeout_ms);
+		client->waiting -= waits;
 	}
-	answer.outcome = call->answer.outcome;
-	answer.value = arena_strdup(arena, call->answer.value);
+	answer.value = arena_strdup(arena, answer.value);
 	call_leave(call);
-	pthread_mutex_unlock(&client->lock);
 	return answer;
 }
 
@@ -228,5 +228,6 @@ client_stats(struct client *client)
 	pthread_mutex_lock(&client->lock);
 	stats = client->stats;
 	pthread_mutex_unlock(&client->lock);
+	stats.waiting = client->waiting;
 	return stats;
 }

@@ -19,8 +19,13 @@
 #include "room.h"
 #include "schema.h"
 
-/* Notifications are hints; this is how long one that is lost may delay. */
-#define SAFETY_INTERVAL_MS 1000
+/*
+ * Notifications are hints, and one is lost with a worker that dies between its
+ * commit and the hint behind it.  So who waits looks for itself, soon after
+ * somebody has begun to wait, and then less and less often.
+ */
+#define SAFETY_MIN_MS      100
+#define SAFETY_MAX_MS      1000
 
 #define BACKOFF_MIN_MS     50
 #define BACKOFF_MAX_MS     250
@@ -71,6 +76,18 @@ make_hinted_due(struct courier *courier, const char *hint)
 			make_due(courier, call);
 }
 
+/* Looks for all who wait after this time, or sooner if that was said before. */
+static void
+set_safety(struct courier *courier, int interval_ms)
+{
+	int64_t safety_ms = monotonic_ms() + interval_ms;
+
+	if (courier->safety_ms != 0 && courier->safety_ms <= safety_ms)
+		return;
+	courier->safety_ms = safety_ms;
+	courier->safety_interval_ms = interval_ms;
+}
+
 static void
 make_all_due(struct courier *courier)
 {
@@ -81,22 +98,23 @@ make_all_due(struct courier *courier)
 		for (call = LIST_FIRST(&courier->waiting[i]); call != NULL;
 		     call = LIST_NEXT(call, chain))
 			make_due(courier, call);
-	courier->safety_ms = monotonic_ms() + SAFETY_INTERVAL_MS;
+	courier->safety_ms = 0;
+	set_safety(courier,
+	    courier->safety_interval_ms * 2 < SAFETY_MAX_MS
+		? courier->safety_interval_ms * 2
+		: SAFETY_MAX_MS);
 }
 
 void
 courier_add_waiting(struct courier *courier, struct call *call, bool due)
 {
-	struct client *client = courier->client;
-
 	if (courier->waiting_count++ == 0)
-		courier->safety_ms = monotonic_ms() + SAFETY_INTERVAL_MS;
+		courier->safety_ms = 0;
+	set_safety(courier, SAFETY_MIN_MS);
 	LIST_INSERT_HEAD(bucket(courier, call->hint), call, chain);
 	if (due)
 		make_due(courier, call);
-	pthread_mutex_lock(&client->lock);
 	call->recorded = true;
-	pthread_mutex_unlock(&client->lock);
 }
 
 static void
@@ -108,28 +126,15 @@ remove_waiting(struct courier *courier, struct call *call)
 		TAILQ_REMOVE(&courier->due, call, link);
 }
 
-/* Under the lock. */
-static void
-answer(struct call *call, enum client_outcome outcome, const char *value)
-{
-	if (!call->abandoned) {
-		call->answer.outcome = outcome;
-		call->answer.value = arena_strdup(call->arena, value);
-		call->answered = true;
-		pthread_cond_signal(&call->ready);
-	}
-	call_leave(call);
-}
-
 void
-courier_answer(struct courier *courier, struct call *call,
-    enum client_outcome outcome, const char *value)
+courier_answer(struct call *call, enum client_outcome outcome,
+    const char *value)
 {
-	struct client *client = courier->client;
-
-	pthread_mutex_lock(&client->lock);
-	answer(call, outcome, value);
-	pthread_mutex_unlock(&client->lock);
+	call->answer.outcome = outcome;
+	call->answer.value = arena_strdup(call->arena, value);
+	if (call_end(call, CALL_ANSWERED) && sem_post(&call->ready) != 0)
+		abort();
+	call_leave(call);
 }
 
 void
@@ -137,10 +142,10 @@ courier_answer_waiting(struct courier *courier, struct call *call,
     enum client_outcome outcome, const char *value)
 {
 	remove_waiting(courier, call);
-	courier_answer(courier, call, outcome, value);
+	courier_answer(call, outcome, value);
 }
 
-/* Gives up the calls of a list that nobody waits for.  Under the lock. */
+/* Gives up the calls of a list that nobody waits for. */
 static void
 drop_abandoned(struct courier *courier, struct call_list *list)
 {
@@ -148,7 +153,7 @@ drop_abandoned(struct courier *courier, struct call_list *list)
 
 	for (call = TAILQ_FIRST(list); call != NULL; call = next) {
 		next = TAILQ_NEXT(call, link);
-		if (!call->abandoned)
+		if (call->state != CALL_ABANDONED)
 			continue;
 		if (call->due)
 			remove_waiting(courier, call);
@@ -186,11 +191,11 @@ collect(struct courier *courier)
 		abort();
 	pthread_mutex_lock(&client->lock);
 	sort_queue(courier);
+	closing = client->closing;
+	pthread_mutex_unlock(&client->lock);
 	drop_abandoned(courier, &courier->pending);
 	drop_abandoned(courier, &courier->queries);
 	drop_abandoned(courier, &courier->due);
-	closing = client->closing;
-	pthread_mutex_unlock(&client->lock);
 	return !closing;
 }
 
@@ -201,7 +206,7 @@ answer_list(struct call_list *list, enum client_outcome outcome)
 
 	while ((call = TAILQ_FIRST(list)) != NULL) {
 		TAILQ_REMOVE(list, call, link);
-		answer(call, outcome, NULL);
+		courier_answer(call, outcome, NULL);
 	}
 }
 
@@ -216,13 +221,11 @@ answer_all_away(struct courier *courier)
 	pthread_mutex_lock(&client->lock);
 	client->away = true;
 	sort_queue(courier);
+	pthread_mutex_unlock(&client->lock);
 	answer_list(&courier->pending, CLIENT_UNAVAILABLE);
 	answer_list(&courier->queries, CLIENT_UNAVAILABLE);
-	while ((call = TAILQ_FIRST(&courier->due)) != NULL) {
-		remove_waiting(courier, call);
-		answer(call, CLIENT_UNAVAILABLE, NULL);
-	}
-	pthread_mutex_unlock(&client->lock);
+	while ((call = TAILQ_FIRST(&courier->due)) != NULL)
+		courier_answer_waiting(courier, call, CLIENT_UNAVAILABLE, NULL);
 }
 
 static void

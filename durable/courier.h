@@ -5,7 +5,9 @@
  *
  * A call belongs to its caller and to the courier, whoever leaves last frees
  * it: a caller whose time is over leaves while the courier may be working on
- * the call.  The courier keeps every call in one of its lists until it is
+ * the call.  Which came first, that or the answer, its state decides, once and
+ * without a lock: a caller that is woken need not wait for the next one's
+ * answer.  The courier keeps every call in one of its lists until it is
  * answered, so that a lost connection loses none.
  */
 #ifndef DURABLE_COURIER_H
@@ -14,6 +16,8 @@
 #include <sys/queue.h>
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +30,8 @@
 #define COURIER_COLUMNS 9    /* array parameters of client_submit */
 
 enum call_kind { CALL_START, CALL_SEND, CALL_QUERY };
+
+enum call_state { CALL_OPEN, CALL_ANSWERED, CALL_ABANDONED };
 
 struct call {
 	/* Set before the courier knows the call, constant from then on. */
@@ -40,13 +46,11 @@ struct call {
 	const char *sql;   /* of a query */
 	const char *params[2];
 
-	/* Under the client's lock. */
-	int holders;    /* caller, courier */
-	bool abandoned; /* the caller has left */
-	bool recorded;  /* what was asked for is on record */
-	bool answered;
+	atomic_int holders;          /* caller, courier */
+	atomic_int state;            /* enum call_state; it changes once */
+	atomic_bool recorded;        /* what was asked for is on record */
+	sem_t ready;                 /* posted when it is answered */
 	struct client_answer answer; /* its value is in the call's arena */
-	pthread_cond_t ready;
 
 	/* The courier's, but for the client's queue. */
 	TAILQ_ENTRY(call) link;
@@ -65,6 +69,8 @@ struct client {
 	pthread_t courier;
 	int wake_fd;    /* eventfd: the courier has news */
 	int give_up_fd; /* eventfd: the courier has given up */
+
+	atomic_ulong waiting; /* callers, but for those of queries */
 
 	pthread_mutex_t lock;   /* of all that follows */
 	struct call_list queue; /* what the courier has not seen */
@@ -91,6 +97,7 @@ struct courier {
 	int64_t connected_ms;
 	int64_t attempt_ms; /* when to connect */
 	int64_t safety_ms;  /* when to fetch for all who wait */
+	int safety_interval_ms;
 };
 
 /* A thread: the courier of a client, until it is closing. */
@@ -103,8 +110,8 @@ void courier_add_waiting(struct courier *courier, struct call *call, bool due);
  * Answers a call, which has been taken out of its list, and gives it back.
  * The value is copied.
  */
-void courier_answer(struct courier *courier, struct call *call,
-    enum client_outcome outcome, const char *value);
+void courier_answer(struct call *call, enum client_outcome outcome,
+    const char *value);
 
 /* Answers a waiting call, which may be due. */
 void courier_answer_waiting(struct courier *courier, struct call *call,
@@ -117,7 +124,10 @@ void courier_answer_waiting(struct courier *courier, struct call *call,
  */
 enum db_outcome trip_make(struct courier *courier);
 
-/* Leaves a call; the last one frees it.  Under the client's lock. */
+/* Leaves a call; the last one frees it. */
 void call_leave(struct call *call);
+
+/* Gives an open call its end; false when it has one already. */
+bool call_end(struct call *call, enum call_state state);
 
 #endif

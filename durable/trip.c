@@ -183,11 +183,11 @@ settle(struct courier *courier, struct call *call, const char *outcome)
 		return false;
 	TAILQ_REMOVE(&courier->pending, call, link);
 	if (strcmp(outcome, "conflict") == 0) {
-		courier_answer(courier, call, CLIENT_CONFLICT, NULL);
+		courier_answer(call, CLIENT_CONFLICT, NULL);
 		return false;
 	}
 	if (strcmp(outcome, "unknown") == 0) {
-		courier_answer(courier, call, CLIENT_UNKNOWN, NULL);
+		courier_answer(call, CLIENT_UNKNOWN, NULL);
 		return false;
 	}
 	/*
@@ -324,7 +324,7 @@ refuse_call(struct courier *courier, struct call *call)
 	log_error("wf=%s refused by the database: %s", call->id,
 	    db_last_error(courier->db)->message);
 	TAILQ_REMOVE(&courier->pending, call, link);
-	courier_answer(courier, call, CLIENT_REFUSED, NULL);
+	courier_answer(call, CLIENT_REFUSED, NULL);
 }
 
 /*
@@ -406,9 +406,9 @@ answer_equals(struct courier *courier, struct call *asked,
 		if (!same_query(call, asked))
 			continue;
 		TAILQ_REMOVE(&courier->queries, call, link);
-		courier_answer(courier, call, outcome, value);
+		courier_answer(call, outcome, value);
 	}
-	courier_answer(courier, asked, outcome, value);
+	courier_answer(asked, outcome, value);
 }
 
 /* How many parameters a query has, of at most two. */

@@ -155,7 +155,7 @@ read_call(struct courier *courier, char *line)
 	call->id = arena_strdup(arena, text_or_empty(field(&line)));
 	call->event = arena_strdup(arena, text_or_empty(field(&line)));
 	call->hint = arena_printf(arena, "%s::%s", call->id, call->event);
-	pthread_cond_init(&call->ready, NULL);
+	sem_init(&call->ready, 0, 0);
 	world.calls[world.calls_len++] = call;
 	courier_add_waiting(courier, call, false);
 }
@@ -218,8 +218,8 @@ end_calls(struct courier *courier)
 	for (i = 0; i < world.calls_len; i++) {
 		struct call *call = world.calls[i];
 
-		answered += call->answered;
-		if (call->answered)
+		answered += call->state == CALL_ANSWERED;
+		if (call->state == CALL_ANSWERED)
 			expect_answer(courier->arena, call);
 		else
 			courier_answer_waiting(courier, call, CLIENT_LATE,
