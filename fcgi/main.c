@@ -6,7 +6,6 @@
 
 #include <stddef.h>
 
-#include "duty.h"
 #include "listen.h"
 #include "log.h"
 #include "metrics.h"
@@ -36,7 +35,7 @@ main(int argc, char *argv[])
 {
 	struct serve serve = { .conninfo = "",
 		.workers = 2,
-		.threads = 512,
+		.threads = 256,
 		.wait_timeout_ms = 20000 };
 	const char *path = NULL;
 	const struct option_def defs[] = {
@@ -47,7 +46,7 @@ main(int argc, char *argv[])
 		{ "workers", OPTION_NUMBER, &serve.workers, 1, 64,
 		    "worker processes, a connection to the database each" },
 		{ "threads", OPTION_NUMBER, &serve.threads, 1, 1024,
-		    "requests that a worker answers at a time, at most" },
+		    "requests that a worker answers at a time" },
 		{ "wait-timeout-ms", OPTION_NUMBER, &serve.wait_timeout_ms, 1,
 		    600000, "how long a request waits for its workflow" },
 		{ "allow-crash", OPTION_YES_NO, &serve.allow_crash, 0, 0,
@@ -64,11 +63,9 @@ main(int argc, char *argv[])
 	serve.listen_fd = listen_open(path);
 	if (serve.listen_fd < 0)
 		return 1;
-	serve.duty = duty_new(serve.listen_fd);
 	serve.metrics = metrics_new(serve.workers);
 	status = prefork_run(serve.workers, serve_work, &serve);
 	listen_close(path, serve.listen_fd);
 	metrics_free(serve.metrics);
-	duty_free(serve.duty);
 	return status;
 }

@@ -4,6 +4,8 @@
  */
 #include "serve.h"
 
+#include <sys/eventfd.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +17,6 @@
 #include <unistd.h>
 
 #include "client.h"
-#include "duty.h"
 #include "log.h"
 #include "metrics.h"
 #include "monotonic.h"
@@ -28,14 +29,12 @@
 
 struct worker {
 	struct site site;
-	struct duty *duty;
 	int listen_fd;
-	pthread_mutex_t lock; /* of what follows */
-	pthread_t *threads;   /* as many as were ever needed at a time */
-	int threads_len, threads_max;
+	int stop_fd;          /* eventfd: take no more requests */
+	pthread_mutex_t turn; /* to wait at the socket */
+	pthread_t *threads;
+	int threads_len;
 };
-
-static void *run_thread(void *arg);
 
 /* Answers a request; returns its route, NULL when it has none. */
 static const struct route *
@@ -81,31 +80,18 @@ handle(const struct site *site, struct http_request *request)
 		    request->status, request->problem);
 }
 
-/* Starts one more thread, if there may be one; returns how many there are. */
-static int
-start_thread(struct worker *worker)
+/* Waits for somebody to connect; false when it is time to stop. */
+static bool
+wait_for_connection(struct worker *worker)
 {
-	pthread_attr_t attributes;
-	int error, len;
+	struct pollfd fds[] = { { .fd = worker->stop_fd, .events = POLLIN },
+		{ .fd = worker->listen_fd, .events = POLLIN } };
 
-	if (pthread_attr_init(&attributes) != 0 ||
-	    pthread_attr_setstacksize(&attributes, STACK_LEN) != 0)
+	pthread_mutex_lock(&worker->turn);
+	if (poll(fds, 2, -1) < 0 && errno != EINTR)
 		abort();
-	pthread_mutex_lock(&worker->lock);
-	if (worker->threads_len < worker->threads_max) {
-		error = pthread_create(&worker->threads[worker->threads_len],
-		    &attributes, run_thread, worker);
-		if (error == 0) {
-			worker->threads_len++;
-		} else {
-			worker->threads_max = worker->threads_len;
-			log_error("cannot start a thread: %s", strerror(error));
-		}
-	}
-	len = worker->threads_len;
-	pthread_mutex_unlock(&worker->lock);
-	pthread_attr_destroy(&attributes);
-	return len;
+	pthread_mutex_unlock(&worker->turn);
+	return fds[0].revents == 0;
 }
 
 static void *
@@ -114,22 +100,37 @@ run_thread(void *arg)
 	struct worker *worker = arg;
 	struct http_source *source = http_source_new(worker->listen_fd);
 	struct http_request *request;
-	struct duty_thread self;
 
-	duty_begin(&self);
-	while (duty_wait(worker->duty, &self)) {
-		if (!duty_is_attended(worker->duty))
-			start_thread(worker);
+	while (wait_for_connection(worker)) {
 		request = http_accept(source);
 		if (request == NULL)
 			continue;
-		duty_accepted(worker->duty);
 		handle(&worker->site, request);
 		http_finish(source);
 	}
-	duty_end(&self);
 	http_source_free(source);
 	return NULL;
+}
+
+static bool
+start_threads(struct worker *worker, int count)
+{
+	pthread_attr_t attributes;
+	int error = 0;
+
+	if (pthread_attr_init(&attributes) != 0 ||
+	    pthread_attr_setstacksize(&attributes, STACK_LEN) != 0)
+		abort();
+	while (worker->threads_len < count && error == 0) {
+		error = pthread_create(&worker->threads[worker->threads_len],
+		    &attributes, run_thread, worker);
+		if (error == 0)
+			worker->threads_len++;
+	}
+	pthread_attr_destroy(&attributes);
+	if (error != 0)
+		log_error("cannot start a thread: %s", strerror(error));
+	return error == 0;
 }
 
 /*
@@ -146,29 +147,17 @@ leave_socket(struct worker *worker)
 	close(nothing);
 }
 
-/* A thread, or NULL when there are not so many. */
-static const pthread_t *
-thread_at(struct worker *worker, int i)
-{
-	bool found;
-
-	pthread_mutex_lock(&worker->lock);
-	found = i < worker->threads_len;
-	pthread_mutex_unlock(&worker->lock);
-	return found ? &worker->threads[i] : NULL;
-}
-
-/* Lets every thread finish its request; one of them may still start another. */
+/* Lets every thread finish its request. */
 static void
 stop_threads(struct worker *worker)
 {
-	const pthread_t *thread;
 	int i;
 
-	duty_stop(worker->duty);
+	if (eventfd_write(worker->stop_fd, 1) != 0)
+		abort();
 	leave_socket(worker);
-	for (i = 0; (thread = thread_at(worker, i)) != NULL; i++)
-		pthread_join(*thread, NULL);
+	for (i = 0; i < worker->threads_len; i++)
+		pthread_join(worker->threads[i], NULL);
 }
 
 /* Waits until it is time to stop; returns the exit status. */
@@ -201,26 +190,25 @@ serve_work(struct prefork_worker *self, void *arg)
 		    .wait_timeout_ms = serve->wait_timeout_ms,
 		    .allow_crash = serve->allow_crash,
 		    .machine_room = serve->machine_room },
-		.duty = serve->duty,
 		.listen_fd = serve->listen_fd,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.threads = calloc((size_t)serve->threads, sizeof(pthread_t)),
-		.threads_max = serve->threads
+		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		.turn = PTHREAD_MUTEX_INITIALIZER,
+		.threads = calloc((size_t)serve->threads, sizeof(pthread_t))
 	};
 	const struct room_member member = { .program = "web", .self = self };
 	int status = 1;
 
-	if (worker.threads == NULL)
+	if (worker.stop_fd < 0 || worker.threads == NULL)
 		abort();
 	metrics_enter(serve->metrics, self->slot);
-	duty_enter(serve->duty, self->slot);
 	http_init();
 	worker.site.client = client_open(serve->conninfo, "widget-store web",
 	    "widget-store", serve->machine_room ? &member : NULL);
-	if (start_thread(&worker) > 0)
+	if (start_threads(&worker, serve->threads))
 		status = wait_for_stop(&worker, self);
 	stop_threads(&worker);
 	client_close(worker.site.client);
+	close(worker.stop_fd);
 	free(worker.threads);
 	return status;
 }

@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 
-struct duty;
 struct metrics;
 struct prefork_worker;
 
@@ -19,7 +18,6 @@ struct serve {
 	int wait_timeout_ms; /* for an event */
 	bool allow_crash;
 	bool machine_room;
-	struct duty *duty;
 	struct metrics *metrics;
 };
 
