@@ -142,22 +142,16 @@ find_run(const struct turn *turn, const char *id, size_t *at)
 
 /*
  * Makes the turn's runs from the rows of turn_begin: workflows first, then
- * their messages; the last row is about the turn, and there is none when
- * another worker is to have it.
+ * their messages; the last row is about the turn.
  */
 static void
 load(struct turn *turn, const struct db_rows *rows)
 {
-	size_t last, row, at = 0;
+	size_t last = db_row_count(rows) - 1, row, at = 0;
 
-	turn->stood_by = db_row_count(rows) == 0;
-	if (turn->stood_by)
-		return;
-	last = db_row_count(rows) - 1;
 	turn->begun_ms = number_at(rows, last, COLUMN_AT_MS);
 	turn->begun_mono_ms = monotonic_ms();
 	turn->due_ms = number_at(rows, last, COLUMN_UNTIL_MS);
-	turn->full = turn->due_ms == turn->begun_ms;
 	turn->suspects = number_at(rows, last, COLUMN_NUMBER) == 1;
 	for (row = 0; row < last; row++) {
 		const char *kind = db_value(rows, row, COLUMN_KIND);
@@ -176,18 +170,19 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 {
 	char size[16];
 	const char *const params[] = { turn->types.text, turn->queues.text,
-		turn->engine->application, size, plan->only,
-		plan->may_stand_by ? "true" : "false" };
+		turn->engine->application, size, plan->only };
 	const struct db_rows *rows;
 
 	snprintf(size, sizeof(size), "%d", turn->engine->turn_size);
 	db_queue(turn->db, "begin", 0, NULL);
+	if (plan->patient)
+		db_queue(turn->db, "select durable.turn_patience()", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
 	    "other, at_ms, until_ms, step_numbers, step_names, step_outputs, "
 	    "step_errors, step_serializations, step_children, step_started_ms "
-	    "from durable.turn_begin($1, $2, $3, $4, $5, $6)",
-	    6, params);
+	    "from durable.turn_begin($1, $2, $3, $4, $5)",
+	    5, params);
 	if (rows == NULL) {
 		turn->error = *db_last_error(turn->db);
 		return false;

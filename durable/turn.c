@@ -382,8 +382,6 @@ reset(struct turn *turn)
 	outbox_reset(turn->outbox);
 	round_reset(turn->round);
 	turn->count = turn->taken = 0;
-	turn->full = turn->stood_by = turn->suspects = false;
-	turn->due_ms = 0;
 	turn->running = NULL;
 	turn->tries_blocked = false;
 	turn->culprits = NULL;
@@ -452,13 +450,7 @@ turn_took_any(const struct turn *turn)
 bool
 turn_was_full(const struct turn *turn)
 {
-	return turn->full;
-}
-
-bool
-turn_stood_by(const struct turn *turn)
-{
-	return turn->stood_by;
+	return turn->taken >= (size_t)turn->engine->turn_size;
 }
 
 int

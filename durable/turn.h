@@ -34,7 +34,7 @@ enum turn_outcome {
 /* Which workflows a turn takes, and how it runs them. */
 struct turn_plan {
 	const char *only;      /* text[] of ids, or NULL: what is due */
-	bool may_stand_by;     /* take nothing when another worker is at it */
+	bool patient;          /* not beside another one, if that is short */
 	bool alone;            /* one workflow, its steps in savepoints */
 	const char *condemned; /* fail them with this error instead */
 };
@@ -68,12 +68,9 @@ const struct db_error *turn_error(const struct turn *turn);
 /* Whether the turn saw suspects, which run alone. */
 bool turn_saw_suspects(const struct turn *turn);
 
-/* Whether the turn found workflows to run, and more than it may take. */
+/* Whether the turn found workflows to run, and as many as it may take. */
 bool turn_took_any(const struct turn *turn);
 bool turn_was_full(const struct turn *turn);
-
-/* Whether the turn did not look, as another worker was in one. */
-bool turn_stood_by(const struct turn *turn);
 
 /*
  * Milliseconds from now until something is due for sure, as far as the turn

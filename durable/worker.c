@@ -44,12 +44,6 @@
  */
 #define BUSY_TURNS         8
 
-/*
- * How soon a worker that stood by looks again: the other one may have died,
- * or be idle by now.
- */
-#define STAND_BY_MS        20
-
 #define BACKOFF_MIN_MS     5
 #define BACKOFF_MAX_MS     250
 
@@ -437,11 +431,10 @@ static int
 work(struct worker *worker)
 {
 	/*
-	 * What woke this worker woke the others, and one turn carries it for
-	 * less than two that are in each other's way.  When there was more than
-	 * a turn may take, there is enough for all.
+	 * What woke this worker woke the others.  When there was more than one
+	 * turn may take, there is enough for all.
 	 */
-	const struct turn_plan everything = { .may_stand_by = worker->hinted &&
+	const struct turn_plan everything = { .patient = worker->hinted &&
 		    !turn_was_full(worker->turn) };
 	enum turn_outcome outcome;
 	const char *left;
@@ -466,10 +459,8 @@ work(struct worker *worker)
 	switch (outcome) {
 	case TURN_COMMITTED:
 		worker->backoff_ms = BACKOFF_MIN_MS;
-		if (again)
-			return 0;
-		return turn_stood_by(worker->turn)
-		    ? STAND_BY_MS
+		return again
+		    ? 0
 		    : turn_due_in_ms(worker->turn, worker->safety_interval_ms);
 	case TURN_REFUSED:
 	case TURN_RETRY:
@@ -503,15 +494,12 @@ set_listening(struct worker *worker, bool listening)
 /*
  * Between two looks for work: waits, unless there may be more.  What comes
  * while it does not listen is found by the look after it began to.  Who may be
- * asked to crash always listens.  Who stands by lets the other one work, and
- * looks for itself after a moment whatever comes.
+ * asked to crash always listens.
  */
 static void
 rest(struct worker *worker, int idle_ms)
 {
-	bool stood_by = turn_stood_by(worker->turn);
-	bool busy = stood_by ||
-	    (!worker->listening && turn_took_any(worker->turn));
+	bool busy = !worker->listening && turn_took_any(worker->turn);
 
 	worker->hinted = take_notifications(worker) || busy;
 	if (!db_connected(worker->db))
@@ -520,8 +508,6 @@ rest(struct worker *worker, int idle_ms)
 		if (worker->listening && ++worker->busy_turns >= BUSY_TURNS &&
 		    worker->engine->crash_channel == NULL)
 			set_listening(worker, false);
-		if (stood_by)
-			wait_for(worker, -1, idle_ms);
 	} else if (!worker->listening) {
 		set_listening(worker, true);
 	} else {

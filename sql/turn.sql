@@ -47,7 +47,7 @@ create or replace function durable.take_due(
     suspected text[],
     present_ms bigint,
     out taken text[],
-    out more_in_ms int
+    out skipped boolean
 )
 language plpgsql
 security definer
@@ -59,6 +59,7 @@ declare
     type_at text;
 begin
     taken := '{}';
+    skipped := false;
     foreach type_at in array types loop
         -- A wait is of a version.
         continue when type_at like '%@';
@@ -82,10 +83,7 @@ begin
             for update of s skip locked
         ) as t;
         taken := taken || due;
-        if cardinality(due) = max_workflows then
-            more_in_ms := 0;
-        end if;
-        continue when more_in_ms is not null;
+        continue when cardinality(due) = max_workflows or skipped;
         -- Most often all that is due has been taken, and counting tells.
         select count(*)
         into all_due
@@ -97,21 +95,18 @@ begin
             order by w.wake_at
             limit max_workflows) as w;
         continue when cardinality(due) = all_due;
-        select count(*)
-        into all_due
-        from (
-            select
-            from durable.waits as w
-            join dbos.workflow_status as s
-                on s.workflow_uuid = w.workflow_uuid
-            where w.type = type_at
-                and w.wake_at <= present_ms
-                and (s.application_name = application
-                    or s.application_name is null)
-            limit max_workflows) as ours;
-        if cardinality(due) < all_due then
-            more_in_ms := 100;
-        end if;
+        skipped := cardinality(due) < (
+            select count(*)
+            from (
+                select
+                from durable.waits as w
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
+                where w.type = type_at
+                    and w.wake_at <= present_ms
+                    and (s.application_name = application
+                        or s.application_name is null)
+                limit max_workflows) as ours);
     end loop;
     -- Under the locks: some may just have had their turn.
     select coalesce(array_agg(t.id order by t.place), '{}')
@@ -123,8 +118,7 @@ end
 $$;
 comment on function durable.take_due(text[], text, int, text[], bigint) is
     'Locks workflows that are due, at most max_workflows of each type and no '
-    'suspects; more_in_ms: when to come for more, at once or, as others have '
-    'locked them, soon; null: that was all.';
+    'suspects; skipped: there are more, which others have locked.';
 
 create or replace function durable.take_enqueued(
     types text[],
@@ -133,7 +127,7 @@ create or replace function durable.take_enqueued(
     max_workflows int,
     suspected text[],
     out taken text[],
-    out more_in_ms int
+    out skipped boolean
 )
 language plpgsql
 security definer
@@ -141,10 +135,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     enqueued text[];
-    all_enqueued bigint;
     queue text;
 begin
     taken := '{}';
+    skipped := false;
     foreach queue in array queues loop
         select coalesce(array_agg(t.workflow_uuid), '{}')
         into enqueued
@@ -161,30 +155,25 @@ begin
             for update of s skip locked
         ) as t;
         taken := taken || enqueued;
-        if cardinality(enqueued) = max_workflows then
-            more_in_ms := 0;
-        end if;
-        continue when more_in_ms is not null;
-        select count(*)
-        into all_enqueued
-        from (
-            select
-            from dbos.workflow_status as s
-            where s.queue_name = queue
-                and s.status = 'ENQUEUED'
-                and durable.can_run(s.name, s.application_version,
-                    s.application_name, types, application)
-                and s.workflow_uuid <> all (suspected)
-            limit max_workflows) as s;
-        if cardinality(enqueued) < all_enqueued then
-            more_in_ms := 100;
-        end if;
+        continue when cardinality(enqueued) = max_workflows or skipped;
+        skipped := cardinality(enqueued) < (
+            select count(*)
+            from (
+                select
+                from dbos.workflow_status as s
+                where s.queue_name = queue
+                    and s.status = 'ENQUEUED'
+                    and durable.can_run(s.name, s.application_version,
+                        s.application_name, types, application)
+                    and s.workflow_uuid <> all (suspected)
+                limit max_workflows) as all_enqueued);
     end loop;
 end
 $$;
 comment on function durable.take_enqueued(text[], text[], text, int, text[]) is
     'Locks enqueued workflows, at most max_workflows of each queue in its '
-    'order, and no suspects; more_in_ms as of take_due.';
+    'order, and no suspects; skipped: there are more, which others have '
+    'locked.';
 
 create or replace function durable.take_only(
     types text[],
@@ -217,48 +206,30 @@ $$;
 comment on function durable.take_only(text[], text, text[], bigint) is
     'Locks those of only_ids that are due or enqueued.';
 
-create or replace function durable.stands_by(
-    types text[],
-    queues text[],
-    application text
-)
-returns boolean
+create or replace function durable.turn_patience()
+returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '20ms'
 as $$
-declare
-    class int := 'durable.waits'::regclass::oid::int;
-    peers int := hashtext(concat(application, types, queues));
 begin
-    if pg_try_advisory_xact_lock(class, peers) then
-        return false;
-    end if;
-    begin
-        perform pg_advisory_xact_lock(class, peers);
-        -- Gives it back at once: who had it goes on.
-        raise exception using errcode = 'DU001';
-    exception
-        when lock_not_available then
-            return false;
-        when sqlstate 'DU001' then
-            return true;
-    end;
+    perform pg_advisory_xact_lock(1146442305, 2);
+exception
+    when lock_not_available then
+        null;
 end
 $$;
-comment on function durable.stands_by(text[], text[], text) is
-    'Whether a worker is to leave what is due to one of its peers, which was in '
-    'a turn and has ended it.  One whose turn is longer than 20 ms is not '
-    'waited for, and who need not stand by is in a turn itself, until the end '
-    'of the transaction.';
+comment on function durable.turn_patience() is
+    'Waits, for a moment, while another worker is in a turn that has waited '
+    'itself: what one turn can carry is cheaper than in two that are in each '
+    'other''s way.';
 
 create or replace function durable.turn_begin(
     types text[],
     queues text[],
     application text,
     max_workflows int,
-    only_ids text[],
-    may_stand_by boolean default false
+    only_ids text[]
 )
 returns table (
     kind text,
@@ -284,26 +255,22 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    present_ms bigint;
+    present_ms bigint := durable.now_ms();
     suspected text[];
     taken text[];
-    more_in_ms int;
+    skipped boolean := false;
     soonest_ms bigint;
     next_ms bigint;
     type_at text;
 begin
-    if may_stand_by and durable.stands_by(types, queues, application) then
-        return;
-    end if;
-    present_ms := durable.now_ms();
     select coalesce(array_agg(x.workflow_uuid), '{}')
     into suspected
     from durable.suspects as x;
     if only_ids is not null then
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
-        select d.taken || e.taken, least(d.more_in_ms, e.more_in_ms)
-        into taken, more_in_ms
+        select d.taken || e.taken, d.skipped or e.skipped
+        into taken, skipped
         from durable.take_due(types, application, max_workflows, suspected,
                 present_ms) as d,
             durable.take_enqueued(types, queues, application, max_workflows,
@@ -311,8 +278,8 @@ begin
     end if;
 
     -- A new snapshot from here on: what these workflows got before they were
-    -- locked is seen, and nothing more can come.  The journal in arrays: a row a step
-    -- would cost three times as much.
+    -- locked is seen, and nothing more can come.
+    -- The journal in arrays: a row a step would cost three times as much.
     return query
     select 'workflow'::text, s.workflow_uuid, (s.status = 'ENQUEUED')::int,
         s.name, coalesce(i.inputs, s.inputs), s.serialization,
@@ -358,7 +325,9 @@ begin
         limit 1;
         next_ms := least(next_ms, soonest_ms);
     end loop;
-    next_ms := least(next_ms, present_ms + more_in_ms);
+    if skipped then
+        next_ms := least(next_ms, present_ms + 100);
+    end if;
     return query
     select 'turn'::text, null::text, (suspected <> '{}')::int, null::text,
         null::text, null::text, null::text, present_ms, next_ms,
@@ -366,15 +335,13 @@ begin
         null::text[], null::bigint[];
 end
 $$;
-comment on function durable.turn_begin(text[], text[], text, int, text[],
-    boolean) is
+comment on function durable.turn_begin(text[], text[], text, int, text[]) is
     'Takes workflows that are due and enqueued, or of only_ids, and returns '
     'what there is to know about them.  Rows: '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
     'time-out; until_ms: deadline; and its journal, an element a step), '
     'message (name: topic; other: message id), turn (number: there are '
-    'suspects; at_ms: now; until_ms: when to come back at latest, now if there '
-    'is more than was taken).  No row: the caller stands by, if it may.';
+    'suspects; at_ms: now; until_ms: when to come back at latest).';
 
 create or replace function durable.turn_suspect(
     types text[],
@@ -1046,7 +1013,8 @@ comment on function durable.register(text, text, text[]) is
 
 grant execute on function
     durable.now_ms(),
-    durable.turn_begin(text[], text[], text, int, text[], boolean),
+    durable.turn_patience(),
+    durable.turn_begin(text[], text[], text, int, text[]),
     durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),
     durable.turn_attempted(text, boolean),

@@ -20,7 +20,6 @@
 #include "monotonic.h"
 #include "prefork.h"
 #include "tap.h"
-#include "turn.h"
 
 #define WAIT_S 30
 
@@ -644,34 +643,21 @@ test_listening(void)
 	ok(monotonic_ms() - begin_ms < 2000, "at once");
 }
 
-/* Seems to the workers to be one of them in a turn, until told otherwise. */
+/* A turn that lasts keeps nobody from another one. */
 static void
-be_in_a_turn(const struct engine *engine, bool begin)
-{
-	static char in_hand[TURN_IN_HAND_SIZE];
-	struct turn *turn = turn_new(engine, db, in_hand);
-
-	sql("select pg_advisory_%s('durable.waits'::regclass::oid::int, "
-	    "hashtext(concat('%s', '%s'::text[], '%s'::text[])))",
-	    begin ? "lock" : "unlock", engine->application, turn_types(turn),
-	    turn_queues(turn));
-	turn_free(turn);
-}
-
-/* A turn that lasts keeps nobody from another one, but for a moment. */
-static void
-test_standing_by(const struct engine *engine)
+test_patience(void)
 {
 	const int64_t begin_ms = monotonic_ms();
 
-	be_in_a_turn(engine, true);
-	start("alongside", "good", "null");
+	sql("select pg_advisory_lock(1146442305, 2)");
+	start("patient", "good", "null");
 	sql("select pg_notify('durable_due', '')");
-	is_str(ended("alongside"), "SUCCESS",
-	    "a turn goes on beside a long one");
+	is_str(ended("patient"), "SUCCESS", "a turn goes on beside a long one");
 	ok(monotonic_ms() - begin_ms < 500, "soon");
-	ok(monotonic_ms() - begin_ms >= 20, "after it has waited for a moment");
-	be_in_a_turn(engine, false);
+	is_str(sql("select sum(calls) > 0 from test.pg_stat_statements "
+		   "where query = 'select durable.turn_patience()'"),
+	    "true", "after it has waited for a moment");
+	sql("select pg_advisory_unlock(1146442305, 2)");
 }
 
 static void
@@ -865,7 +851,7 @@ main(void)
 	test_events_and_messages();
 	test_wake_ups();
 	test_listening();
-	test_standing_by(&engine);
+	test_patience();
 	test_control();
 	test_circumstances();
 	test_poison();

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(131);
+select plan(124);
 
 -- What a turn takes from queues.
 
@@ -217,60 +217,6 @@ where t.kind = 'turn';
 select test.other('rollback');
 select is(test.taken(), 'waits,enqueued',
     'and when the other dies, the work is there again');
-select test.clear();
-
--- One turn at a time, as long as it does not last.
-
-create function test.waits_for_a_turn(types text[])
-returns boolean
-language plpgsql
-as $$
-declare
-    begun timestamptz := clock_timestamp();
-begin
-    return not durable.stands_by(types, '{main}', 'app')
-        and clock_timestamp() - begun > interval '15 ms';
-end
-$$;
-create function test.turn_ends_soon()
-returns int
-language sql
-return dblink_send_query('other',
-    'do $body$ begin perform pg_sleep(0.01); end $body$; commit');
-create function test.turn_has_ended()
-returns void
-language sql
-begin atomic
-    select t.x from dblink_get_result('other') as t (x text);
-    select t.x from dblink_get_result('other') as t (x text);
-    select t.x from dblink_get_result('other') as t (x text);
-end;
-select test.other('begin');
-select is(test.other($$select durable.stands_by('{job@1}', '{main}', 'app')$$),
-    'f', 'the first one need not stand by');
-select ok(test.waits_for_a_turn('{job@1}'),
-    'who finds it in a turn waits, and goes on when that lasts');
-select ok(not test.waits_for_a_turn('{job@2}'),
-    'but not who runs other workflows');
-select test.waiting('due', -10);
-select test.turn_ends_soon();
-select is(count(*), 0::bigint, 'when the turn ends it has nothing to do')
-from durable.turn_begin('{job@1}', '{main}', 'app', 64, null, true);
-select test.turn_has_ended();
-select test.other('begin');
-select test.other($$select durable.stands_by('{job@1}', '{main}', 'app')$$);
-select test.turn_ends_soon();
-begin;
-select ok(durable.stands_by('{job@1}', '{main}', 'app'), 'and stands by');
-select test.turn_has_ended();
-select is(test.other($$select pg_try_advisory_lock(
-    'durable.waits'::regclass::oid::int,
-    hashtext(concat('app', '{job@1}'::text[], '{main}'::text[])))$$),
-    't', 'so that the other one can go on');
-commit;
-select test.other('select pg_advisory_unlock_all()');
-select isnt(count(*), 0::bigint, 'and then it has its turn')
-from durable.turn_begin('{job@1}', '{main}', 'app', 64, null, true);
 select test.clear();
 
 -- Suspects.
