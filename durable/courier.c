@@ -76,16 +76,15 @@ make_hinted_due(struct courier *courier, const char *hint)
 			make_due(courier, call);
 }
 
-/* Looks for all who wait after this time, or sooner if that was said before. */
+/* Somebody begins to wait. */
 static void
-set_safety(struct courier *courier, int interval_ms)
+hasten(struct courier *courier)
 {
-	int64_t safety_ms = monotonic_ms() + interval_ms;
+	int64_t soon_ms = monotonic_ms() + SAFETY_MIN_MS;
 
-	if (courier->safety_ms != 0 && courier->safety_ms <= safety_ms)
-		return;
-	courier->safety_ms = safety_ms;
-	courier->safety_interval_ms = interval_ms;
+	courier->safety_interval_ms = SAFETY_MIN_MS;
+	if (courier->waiting_count == 0 || soon_ms < courier->safety_ms)
+		courier->safety_ms = soon_ms;
 }
 
 static void
@@ -98,19 +97,17 @@ make_all_due(struct courier *courier)
 		for (call = LIST_FIRST(&courier->waiting[i]); call != NULL;
 		     call = LIST_NEXT(call, chain))
 			make_due(courier, call);
-	courier->safety_ms = 0;
-	set_safety(courier,
-	    courier->safety_interval_ms * 2 < SAFETY_MAX_MS
-		? courier->safety_interval_ms * 2
-		: SAFETY_MAX_MS);
+	courier->safety_interval_ms *= 2;
+	if (courier->safety_interval_ms > SAFETY_MAX_MS)
+		courier->safety_interval_ms = SAFETY_MAX_MS;
+	courier->safety_ms = monotonic_ms() + courier->safety_interval_ms;
 }
 
 void
 courier_add_waiting(struct courier *courier, struct call *call, bool due)
 {
-	if (courier->waiting_count++ == 0)
-		courier->safety_ms = 0;
-	set_safety(courier, SAFETY_MIN_MS);
+	hasten(courier);
+	courier->waiting_count++;
 	LIST_INSERT_HEAD(bucket(courier, call->hint), call, chain);
 	if (due)
 		make_due(courier, call);

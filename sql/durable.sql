@@ -8,9 +8,8 @@
 -- replaces the functions and leaves the tables alone.  Tables change only by
 -- a numbered script in upgrades/.
 --
--- Lock order: the peers' advisory lock (for 20 ms at most, see
--- durable.stands_by), dbos.workflow_status (with skip locked, so that no turn
--- waits for another's), what the steps lock (store.products, store.orders),
+-- Lock order: dbos.workflow_status (with skip locked, so that no turn waits
+-- for another's), what the steps lock (store.products, store.orders),
 -- durable.waits, and last the status rows that a new message's foreign key
 -- locks, for at most 200 ms.
 --

@@ -224,6 +224,9 @@ comment on function durable.turn_patience() is
     'itself: what one turn can carry is cheaper than in two that are in each '
     'other''s way.';
 
+-- It returned other rows once.
+drop function if exists durable.turn_begin(text[], text[], text, int, text[]);
+
 create or replace function durable.turn_begin(
     types text[],
     queues text[],
