@@ -54,6 +54,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    locked text[];
     due text[];
     all_due bigint;
     type_at text;
@@ -65,9 +66,8 @@ begin
         continue when type_at like '%@';
         -- A filter, not a condition: no planner shall take the status for a
         -- reason to read another index than the keys'.
-        select coalesce(array_agg(t.id) filter (where t.status = 'PENDING'),
-            '{}')
-        into due
+        select array_agg(t.id) filter (where t.status = 'PENDING')
+        into locked
         from (
             select w.workflow_uuid as id, s.status
             from durable.waits as w
@@ -82,6 +82,12 @@ begin
             limit max_workflows
             for update of s skip locked
         ) as t;
+        -- Under the locks: some may just have had their turn.
+        select coalesce(array_agg(t.id order by t.place), '{}')
+        into due
+        from unnest(locked) with ordinality as t (id, place)
+        join durable.waits as w on w.workflow_uuid = t.id
+        where w.wake_at <= present_ms;
         taken := taken || due;
         continue when cardinality(due) = max_workflows or skipped;
         -- Most often all that is due has been taken, and counting tells.
@@ -108,12 +114,6 @@ begin
                         or s.application_name is null)
                 limit max_workflows) as ours);
     end loop;
-    -- Under the locks: some may just have had their turn.
-    select coalesce(array_agg(t.id order by t.place), '{}')
-    into taken
-    from unnest(taken) with ordinality as t (id, place)
-    join durable.waits as w on w.workflow_uuid = t.id
-    where w.wake_at <= present_ms;
 end
 $$;
 comment on function durable.take_due(text[], text, int, text[], bigint) is
