@@ -20,8 +20,8 @@
 #include "prefork.h"
 #include "tap.h"
 
-#define IN_FLIGHT  100  /* healthy workflows at any time */
-#define SLEEP_MS   50   /* of each: two cores are not all needed for them */
+#define IN_FLIGHT  50   /* healthy workflows at any time */
+#define SLEEP_MS   100  /* of each: one core is more than enough for them */
 #define MEASURE_MS 2500 /* without the poison, before and after */
 #define ROUNDS     3    /* an odd number */
 #define WORKERS    3
