@@ -27,6 +27,12 @@
 #define SAFETY_MIN_MS      100
 #define SAFETY_MAX_MS      1000
 
+/*
+ * A server that is frozen, or whose host has vanished, is noticed by who asks
+ * it something: who has not had to for so long asks whether it is there.
+ */
+#define PING_MS            2000
+
 #define BACKOFF_MIN_MS     50
 #define BACKOFF_MAX_MS     250
 #define REST_MIN_MS        5
@@ -35,14 +41,9 @@
 /* A connection that was lost after this time was a good one. */
 #define GOOD_CONNECTION_MS 1000
 
-/*
- * The session listens before anything is fetched, so that no event falls
- * between.  The time-outs keep one blocked statement from blocking all
- * callers.
- */
+/* The time-outs keep one blocked statement from blocking all callers. */
 static const char setup[] = "set lock_timeout = '1s';"
-			    "set statement_timeout = '5s';"
-			    "listen dbos_workflow_events_channel;";
+			    "set statement_timeout = '5s';";
 
 /* FNV-1a. */
 static struct call_bucket *
@@ -325,6 +326,7 @@ connect_to_database(struct courier *courier)
 	courier->complained = false;
 	set_connected(courier, true);
 	courier->connected_ms = monotonic_ms();
+	courier->listening = false;
 	courier->rest_ms = 0;
 	/* The next loss is met with patience, unless this one proves good. */
 	if (courier->backoff_ms == 0)
@@ -363,13 +365,53 @@ rest(struct courier *courier)
 		courier->rest_ms = REST_MAX_MS;
 }
 
+/* Others' events would wake a session for which nobody waits for nothing. */
+static enum db_outcome
+set_listening(struct courier *courier, bool listening)
+{
+	enum db_outcome outcome;
+
+	if (courier->listening != listening)
+		db_queue(courier->db,
+		    listening ? "listen dbos_workflow_events_channel"
+			      : "unlisten *",
+		    0, NULL);
+	outcome = db_finish(courier->db);
+	if (outcome == DB_DONE)
+		courier->listening = listening;
+	return outcome;
+}
+
+/*
+ * Goes to the database, if there is a reason: if only to ask whether it is
+ * there.  It listens before anything is fetched, so that no event falls
+ * between.
+ */
+static enum db_outcome
+go(struct courier *courier)
+{
+	const bool works = has_work(courier);
+	enum db_outcome outcome = DB_DONE;
+
+	if (!works && monotonic_ms() < courier->ping_ms)
+		return DB_DONE;
+	courier->ping_ms = monotonic_ms() + PING_MS;
+	if (!works)
+		return courier->waiting_count > 0
+		    ? DB_DONE
+		    : set_listening(courier, false);
+	if (!courier->listening)
+		outcome = set_listening(courier, true);
+	return outcome == DB_DONE ? trip_make(courier) : outcome;
+}
+
 /* Does what there is to do, over a connection that there is. */
 static void
 work(struct courier *courier)
 {
 	if (courier->waiting_count > 0 && monotonic_ms() >= courier->safety_ms)
 		make_all_due(courier);
-	switch (trip_make(courier)) {
+	switch (go(courier)) {
 	case DB_DONE:
 	case DB_REFUSED:
 		courier->rest_ms = 0;
@@ -384,7 +426,7 @@ work(struct courier *courier)
 	hear(courier);
 }
 
-/* For how long there is nothing to do by itself; -1: for ever. */
+/* For how long there is nothing to do by itself. */
 static int64_t
 idle_ms(const struct courier *courier)
 {
@@ -397,7 +439,7 @@ idle_ms(const struct courier *courier)
 	else if (courier->waiting_count > 0)
 		until_ms = courier->safety_ms;
 	else
-		return -1;
+		until_ms = courier->ping_ms;
 	until_ms -= monotonic_ms();
 	return until_ms < 0 ? 0 : until_ms;
 }

@@ -91,11 +91,13 @@ struct courier {
 	size_t waiting_count;
 	struct strbuf columns[COURIER_COLUMNS];
 
+	bool listening;
 	bool complained; /* about the database being away */
 	int backoff_ms;  /* between attempts to connect */
 	int rest_ms;     /* before something is repeated */
 	int64_t connected_ms;
 	int64_t attempt_ms; /* when to connect */
+	int64_t ping_ms;    /* when to ask whether the server is there */
 	int64_t safety_ms;  /* when to fetch for all who wait */
 	int safety_interval_ms;
 };

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "duty.h"
 #include "log.h"
 #include "monotonic.h"
 
@@ -38,6 +39,7 @@ struct master {
 	int (*worker)(struct prefork_worker *self, void *arg);
 	void *arg;
 	struct slot *slots;
+	struct duty *duty;
 	sigset_t signals;   /* what the master waits for */
 	sigset_t inherited; /* the mask of the process that called */
 	bool stopping;
@@ -108,6 +110,7 @@ start_worker(struct master *master, int number, int64_t now_ms)
 	struct prefork_worker self = { .slot = number,
 		.first = slot->born_ms == 0,
 		.legacy = slot->legacy,
+		.duty = master->duty,
 		.master_pid = (int)getpid(),
 		.started_ms = epoch_ms(),
 		.master_started_ms = master->started_ms,
@@ -272,7 +275,8 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 		.worker = worker,
 		.arg = arg,
 		.started_ms = epoch_ms(),
-		.slots = make_slots(count) };
+		.slots = make_slots(count),
+		.duty = duty_new(count) };
 
 	sigemptyset(&master.signals);
 	sigaddset(&master.signals, SIGTERM);
@@ -289,5 +293,6 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 	log_info("stopped");
 	sigprocmask(SIG_SETMASK, &master.inherited, NULL);
 	free_slots(master.slots, count);
+	duty_free(master.duty);
 	return master.status;
 }

@@ -19,6 +19,8 @@
 
 #define PREFORK_LEGACY_SIZE  65536
 
+struct duty;
+
 struct prefork_worker {
 	int slot; /* 0 to count - 1, stable over restarts */
 	/* The first in its slot: how those before the master ended is unknown. */
@@ -28,6 +30,7 @@ struct prefork_worker {
 	 * PREFORK_LEGACY_SIZE bytes that only they share, zeros at first.
 	 */
 	char *legacy;
+	struct duty *duty; /* of all workers */
 	/*
 	 * The worker and its master: process ids, and when they were made, in
 	 * milliseconds since the epoch.

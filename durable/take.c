@@ -152,6 +152,7 @@ load(struct turn *turn, const struct db_rows *rows)
 	turn->begun_ms = number_at(rows, last, COLUMN_AT_MS);
 	turn->begun_mono_ms = monotonic_ms();
 	turn->due_ms = number_at(rows, last, COLUMN_UNTIL_MS);
+	turn->full = turn->due_ms == turn->begun_ms;
 	turn->suspects = number_at(rows, last, COLUMN_NUMBER) == 1;
 	for (row = 0; row < last; row++) {
 		const char *kind = db_value(rows, row, COLUMN_KIND);
@@ -175,8 +176,6 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 
 	snprintf(size, sizeof(size), "%d", turn->engine->turn_size);
 	db_queue(turn->db, "begin", 0, NULL);
-	if (plan->patient)
-		db_queue(turn->db, "select durable.turn_patience()", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
 	    "other, at_ms, until_ms, step_numbers, step_names, step_outputs, "

@@ -382,6 +382,7 @@ reset(struct turn *turn)
 	outbox_reset(turn->outbox);
 	round_reset(turn->round);
 	turn->count = turn->taken = 0;
+	turn->full = false;
 	turn->running = NULL;
 	turn->tries_blocked = false;
 	turn->culprits = NULL;
@@ -450,7 +451,7 @@ turn_took_any(const struct turn *turn)
 bool
 turn_was_full(const struct turn *turn)
 {
-	return turn->taken >= (size_t)turn->engine->turn_size;
+	return turn->full;
 }
 
 int

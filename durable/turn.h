@@ -34,7 +34,6 @@ enum turn_outcome {
 /* Which workflows a turn takes, and how it runs them. */
 struct turn_plan {
 	const char *only;      /* text[] of ids, or NULL: what is due */
-	bool patient;          /* not beside another one, if that is short */
 	bool alone;            /* one workflow, its steps in savepoints */
 	const char *condemned; /* fail them with this error instead */
 };
@@ -68,7 +67,7 @@ const struct db_error *turn_error(const struct turn *turn);
 /* Whether the turn saw suspects, which run alone. */
 bool turn_saw_suspects(const struct turn *turn);
 
-/* Whether the turn found workflows to run, and as many as it may take. */
+/* Whether the turn found workflows to run, and more of a kind than it takes. */
 bool turn_took_any(const struct turn *turn);
 bool turn_was_full(const struct turn *turn);
 

@@ -16,6 +16,7 @@
 
 #include "arena.h"
 #include "db.h"
+#include "duty.h"
 #include "log.h"
 #include "monotonic.h"
 #include "prefork.h"
@@ -85,9 +86,9 @@ struct worker {
 	 */
 	bool wary;
 	int64_t wary_until_ms;
-	bool hinted; /* that there is something to do */
+	bool stood_by; /* instead of a turn */
 	bool listening;
-	int busy_turns;  /* while it listened, without a rest */
+	int busy_turns;  /* had or left to others, without a rest */
 	bool complained; /* about the database being away */
 	int backoff_ms;
 	int safety_interval_ms;
@@ -424,29 +425,62 @@ why(const struct worker *worker)
 }
 
 /*
- * One step of the loop.  Returns for how long nothing will be due, as far as
- * is known.
+ * Whether another worker has the turn that this one could have now: what woke
+ * this one woke the others.  When there was more than a turn may take, there
+ * is enough for all.
  */
+static bool
+stands_by(struct worker *worker)
+{
+	struct duty *duty = worker->self->duty;
+	const struct duty_watch watch = duty_watch(duty);
+
+	if (duty_is_mine(duty, worker->self->slot) || duty_is_crowded(duty))
+		return false;
+	wait_for(worker, -1, DUTY_WATCH_MS);
+	return !duty_take_over(duty, &watch, worker->self->slot);
+}
+
+/* A turn of whatever is due. */
+static enum turn_outcome
+run_due(struct worker *worker)
+{
+	const struct turn_plan everything = { 0 };
+
+	duty_begin(worker->self->duty);
+	return turn_run(worker->turn, &everything);
+}
+
+/* For how long nothing will be due, as far as is known. */
+static int
+due_in_ms(const struct worker *worker)
+{
+	int64_t left_ms;
+
+	if (!worker->stood_by)
+		return turn_due_in_ms(worker->turn, OTHERS_INTERVAL_MS);
+	left_ms = duty_due_ms(worker->self->duty) - monotonic_ms();
+	return left_ms < 0 ? 0 : (int)left_ms;
+}
+
+/* One step of the loop.  Returns due_in_ms, 0 when there may be more at once. */
 static int
 work(struct worker *worker)
 {
-	/*
-	 * What woke this worker woke the others.  When there was more than one
-	 * turn may take, there is enough for all.
-	 */
-	const struct turn_plan everything = { .patient = worker->hinted &&
-		    !turn_was_full(worker->turn) };
 	enum turn_outcome outcome;
 	const char *left;
 	bool again;
+	int idle_ms;
 
 	sweep(worker);
 	if (!db_connected(worker->db))
 		return 0;
 	left = left_in_hand(worker);
 	again = worker->wary || left != NULL;
-	outcome = again ? run_wary(worker, left)
-			: turn_run(worker->turn, &everything);
+	worker->stood_by = !again && stands_by(worker);
+	if (worker->stood_by)
+		return due_in_ms(worker);
+	outcome = again ? run_wary(worker, left) : run_due(worker);
 	if (outcome == TURN_REFUSED) {
 		log_info("a turn's workflows run one by one: %s",
 		    turn_error(worker->turn)->message);
@@ -459,9 +493,10 @@ work(struct worker *worker)
 	switch (outcome) {
 	case TURN_COMMITTED:
 		worker->backoff_ms = BACKOFF_MIN_MS;
-		return again
-		    ? 0
-		    : turn_due_in_ms(worker->turn, worker->safety_interval_ms);
+		idle_ms = again ? 0 : due_in_ms(worker);
+		duty_report(worker->self->duty, turn_was_full(worker->turn),
+		    monotonic_ms() + idle_ms);
+		return idle_ms;
 	case TURN_REFUSED:
 	case TURN_RETRY:
 		log_warning("a turn is repeated: %s", why(worker));
@@ -499,12 +534,15 @@ set_listening(struct worker *worker, bool listening)
 static void
 rest(struct worker *worker, int idle_ms)
 {
-	bool busy = !worker->listening && turn_took_any(worker->turn);
+	bool hinted = take_notifications(worker);
 
-	worker->hinted = take_notifications(worker) || busy;
 	if (!db_connected(worker->db))
 		return;
-	if (worker->hinted || idle_ms == 0) {
+	if (idle_ms > worker->safety_interval_ms)
+		idle_ms = worker->safety_interval_ms;
+	if (!worker->listening)
+		hinted = worker->stood_by || turn_took_any(worker->turn);
+	if (hinted || idle_ms == 0) {
 		if (worker->listening && ++worker->busy_turns >= BUSY_TURNS &&
 		    worker->engine->crash_channel == NULL)
 			set_listening(worker, false);
@@ -513,7 +551,7 @@ rest(struct worker *worker, int idle_ms)
 	} else {
 		worker->busy_turns = 0;
 		wait_for(worker, db_fd(worker->db), idle_ms);
-		worker->hinted = take_notifications(worker);
+		take_notifications(worker);
 	}
 }
 

@@ -35,7 +35,7 @@ main(int argc, char *argv[])
 {
 	struct serve serve = { .conninfo = "",
 		.workers = 2,
-		.threads = 256,
+		.threads = 512,
 		.wait_timeout_ms = 20000 };
 	const char *path = NULL;
 	const struct option_def defs[] = {
@@ -46,7 +46,7 @@ main(int argc, char *argv[])
 		{ "workers", OPTION_NUMBER, &serve.workers, 1, 64,
 		    "worker processes, a connection to the database each" },
 		{ "threads", OPTION_NUMBER, &serve.threads, 1, 1024,
-		    "requests that a worker answers at a time" },
+		    "requests that a worker answers at a time, at most" },
 		{ "wait-timeout-ms", OPTION_NUMBER, &serve.wait_timeout_ms, 1,
 		    600000, "how long a request waits for its workflow" },
 		{ "allow-crash", OPTION_YES_NO, &serve.allow_crash, 0, 0,

@@ -303,7 +303,7 @@ metrics_get(struct http_request *request, const struct site *site,
 	put_courier(&page, site->metrics);
 	put_sum(&page, site->metrics, offsetof(struct slot, busy),
 	    "threads_busy", "gauge", "Threads that have a request.");
-	put_type(&page, "threads", "gauge", "Threads there are.");
+	put_type(&page, "threads", "gauge", "Threads there may be.");
 	put(&page, "widget_store_threads %d\n", site->threads);
 	put_type(&page, "database_up", "gauge",
 	    "Whether the database answers.");

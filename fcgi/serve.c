@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that take turns to wait at the socket, and answer what they get.
+ * Threads of which one, the leader, waits at the socket, and answers what it
+ * gets when another one leads.
  */
 #include "serve.h"
 
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "duty.h"
 #include "log.h"
 #include "metrics.h"
 #include "monotonic.h"
@@ -27,14 +31,30 @@
 
 #define STACK_LEN 262144
 
+struct thread {
+	struct worker *worker;
+	pthread_t id;
+	sem_t called; /* to lead */
+	SLIST_ENTRY(thread) link;
+};
+
+SLIST_HEAD(followers, thread);
+
 struct worker {
 	struct site site;
+	struct duty *duty;
+	int slot;
 	int listen_fd;
 	int stop_fd;          /* eventfd: take no more requests */
-	pthread_mutex_t turn; /* to wait at the socket */
-	pthread_t *threads;
-	int threads_len;
+	pthread_mutex_t lock; /* of what follows */
+	bool led;             /* a thread leads, or has been called to */
+	struct followers followers;
+	struct thread *threads; /* started when there was none at hand */
+	int threads_len, threads_max;
+	bool complained; /* that there can be no more */
 };
+
+static void *run_thread(void *arg);
 
 /* Answers a request; returns its route, NULL when it has none. */
 static const struct route *
@@ -80,57 +100,131 @@ handle(const struct site *site, struct http_request *request)
 		    request->status, request->problem);
 }
 
+/* Starts one more thread, the lock being held, if there may be one. */
+static void
+start_thread(struct worker *worker)
+{
+	struct thread *thread = &worker->threads[worker->threads_len];
+	pthread_attr_t attributes;
+	int error;
+
+	if (worker->threads_len == worker->threads_max)
+		return;
+	thread->worker = worker;
+	if (sem_init(&thread->called, 0, 0) != 0 ||
+	    pthread_attr_init(&attributes) != 0 ||
+	    pthread_attr_setstacksize(&attributes, STACK_LEN) != 0)
+		abort();
+	error = pthread_create(&thread->id, &attributes, run_thread, thread);
+	pthread_attr_destroy(&attributes);
+	if (error == 0)
+		worker->threads_len++;
+	else if (!worker->complained)
+		log_error("cannot start a thread beside %d: %s",
+		    worker->threads_len, strerror(error));
+	worker->complained = error != 0;
+}
+
+/* Waits until this thread is the leader. */
+static void
+follow(struct thread *self)
+{
+	struct worker *worker = self->worker;
+	bool led;
+
+	pthread_mutex_lock(&worker->lock);
+	led = worker->led;
+	worker->led = true;
+	if (led)
+		SLIST_INSERT_HEAD(&worker->followers, self, link);
+	pthread_mutex_unlock(&worker->lock);
+	while (led && sem_wait(&self->called) != 0)
+		if (errno != EINTR)
+			abort();
+}
+
+/*
+ * Lets another thread lead: who was the last to follow, so that no more memory
+ * is touched than is needed, or who ends its request first.  With none at hand
+ * there may be one more.
+ */
+static void
+give_way(struct worker *worker, bool stopping)
+{
+	struct thread *next;
+
+	pthread_mutex_lock(&worker->lock);
+	next = SLIST_FIRST(&worker->followers);
+	worker->led = next != NULL;
+	if (next != NULL)
+		SLIST_REMOVE_HEAD(&worker->followers, link);
+	else if (!stopping)
+		start_thread(worker);
+	pthread_mutex_unlock(&worker->lock);
+	if (next != NULL && sem_post(&next->called) != 0)
+		abort();
+}
+
+/* Whether a descriptor is readable within that time. */
+static bool
+is_readable(int fd, int timeout_ms)
+{
+	struct pollfd fds = { .fd = fd, .events = POLLIN };
+
+	return poll(&fds, 1, timeout_ms) == 1;
+}
+
+/* Whether this process is to let in who is at the door. */
+static bool
+lets_in(struct worker *worker)
+{
+	const struct duty_watch watch = duty_watch(worker->duty);
+
+	return duty_is_mine(worker->duty, worker->slot) ||
+	    (!is_readable(worker->stop_fd, DUTY_WATCH_MS) &&
+		is_readable(worker->listen_fd, 0) &&
+		duty_take_over(worker->duty, &watch, worker->slot));
+}
+
 /* Waits for somebody to connect; false when it is time to stop. */
 static bool
-wait_for_connection(struct worker *worker)
+wait_for_connection(struct thread *self)
 {
+	struct worker *worker = self->worker;
 	struct pollfd fds[] = { { .fd = worker->stop_fd, .events = POLLIN },
 		{ .fd = worker->listen_fd, .events = POLLIN } };
+	bool stopping;
 
-	pthread_mutex_lock(&worker->turn);
-	if (poll(fds, 2, -1) < 0 && errno != EINTR)
-		abort();
-	pthread_mutex_unlock(&worker->turn);
-	return fds[0].revents == 0;
+	follow(self);
+	do {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			abort();
+		stopping = fds[0].revents != 0;
+	} while (!stopping && !lets_in(worker));
+	give_way(worker, stopping);
+	return !stopping;
 }
 
 static void *
 run_thread(void *arg)
 {
-	struct worker *worker = arg;
+	struct thread *self = arg;
+	struct worker *worker = self->worker;
 	struct http_source *source = http_source_new(worker->listen_fd);
 	struct http_request *request;
 
-	while (wait_for_connection(worker)) {
+	while (wait_for_connection(self)) {
 		request = http_accept(source);
 		if (request == NULL)
 			continue;
+		duty_begin(worker->duty);
 		handle(&worker->site, request);
+		if (request->status == 503)
+			duty_hand_on(worker->duty, worker->slot);
 		http_finish(source);
 	}
 	http_source_free(source);
 	return NULL;
-}
-
-static bool
-start_threads(struct worker *worker, int count)
-{
-	pthread_attr_t attributes;
-	int error = 0;
-
-	if (pthread_attr_init(&attributes) != 0 ||
-	    pthread_attr_setstacksize(&attributes, STACK_LEN) != 0)
-		abort();
-	while (worker->threads_len < count && error == 0) {
-		error = pthread_create(&worker->threads[worker->threads_len],
-		    &attributes, run_thread, worker);
-		if (error == 0)
-			worker->threads_len++;
-	}
-	pthread_attr_destroy(&attributes);
-	if (error != 0)
-		log_error("cannot start a thread: %s", strerror(error));
-	return error == 0;
 }
 
 /*
@@ -147,17 +241,32 @@ leave_socket(struct worker *worker)
 	close(nothing);
 }
 
-/* Lets every thread finish its request. */
+/* A thread, or NULL when there are not so many. */
+static struct thread *
+thread_at(struct worker *worker, int i)
+{
+	bool found;
+
+	pthread_mutex_lock(&worker->lock);
+	found = i < worker->threads_len;
+	pthread_mutex_unlock(&worker->lock);
+	return found ? &worker->threads[i] : NULL;
+}
+
+/* Lets every thread finish its request; one of them may still start another. */
 static void
 stop_threads(struct worker *worker)
 {
+	struct thread *thread;
 	int i;
 
 	if (eventfd_write(worker->stop_fd, 1) != 0)
 		abort();
 	leave_socket(worker);
-	for (i = 0; i < worker->threads_len; i++)
-		pthread_join(worker->threads[i], NULL);
+	for (i = 0; (thread = thread_at(worker, i)) != NULL; i++) {
+		pthread_join(thread->id, NULL);
+		sem_destroy(&thread->called);
+	}
 }
 
 /* Waits until it is time to stop; returns the exit status. */
@@ -190,10 +299,15 @@ serve_work(struct prefork_worker *self, void *arg)
 		    .wait_timeout_ms = serve->wait_timeout_ms,
 		    .allow_crash = serve->allow_crash,
 		    .machine_room = serve->machine_room },
+		.duty = self->duty,
+		.slot = self->slot,
 		.listen_fd = serve->listen_fd,
 		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-		.turn = PTHREAD_MUTEX_INITIALIZER,
-		.threads = calloc((size_t)serve->threads, sizeof(pthread_t))
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.followers = SLIST_HEAD_INITIALIZER(worker.followers),
+		.threads = calloc((size_t)serve->threads,
+		    sizeof(struct thread)),
+		.threads_max = serve->threads
 	};
 	const struct room_member member = { .program = "web", .self = self };
 	int status = 1;
@@ -204,7 +318,8 @@ serve_work(struct prefork_worker *self, void *arg)
 	http_init();
 	worker.site.client = client_open(serve->conninfo, "widget-store web",
 	    "widget-store", serve->machine_room ? &member : NULL);
-	if (start_threads(&worker, serve->threads))
+	give_way(&worker, false);
+	if (thread_at(&worker, 0) != NULL)
 		status = wait_for_stop(&worker, self);
 	stop_threads(&worker);
 	client_close(worker.site.client);

@@ -14,7 +14,7 @@ struct serve {
 	const char *conninfo; /* libpq's; "" for the environment */
 	int listen_fd;        /* shared by all workers */
 	int workers;
-	int threads;         /* of a worker */
+	int threads;         /* of a worker, at most */
 	int wait_timeout_ms; /* for an event */
 	bool allow_crash;
 	bool machine_room;

@@ -40,6 +40,13 @@ return status = 'ENQUEUED' or status = 'PENDING' and exists (
 comment on function durable.is_due(text, text, bigint) is
     'Whether a workflow can go on now.';
 
+-- These returned other rows once, or were called.
+drop function if exists
+    durable.take_due(text[], text, int, text[], bigint),
+    durable.take_enqueued(text[], text[], text, int, text[]),
+    durable.turn_begin(text[], text[], text, int, text[]),
+    durable.turn_patience();
+
 create or replace function durable.take_due(
     types text[],
     application text,
@@ -47,7 +54,7 @@ create or replace function durable.take_due(
     suspected text[],
     present_ms bigint,
     out taken text[],
-    out skipped boolean
+    out more_in_ms int
 )
 language plpgsql
 security definer
@@ -60,7 +67,6 @@ declare
     type_at text;
 begin
     taken := '{}';
-    skipped := false;
     foreach type_at in array types loop
         -- A wait is of a version.
         continue when type_at like '%@';
@@ -89,7 +95,10 @@ begin
         join durable.waits as w on w.workflow_uuid = t.id
         where w.wake_at <= present_ms;
         taken := taken || due;
-        continue when cardinality(due) = max_workflows or skipped;
+        if cardinality(due) = max_workflows then
+            more_in_ms := 0;
+        end if;
+        continue when more_in_ms is not null;
         -- Most often all that is due has been taken, and counting tells.
         select count(*)
         into all_due
@@ -101,24 +110,28 @@ begin
             order by w.wake_at
             limit max_workflows) as w;
         continue when cardinality(due) = all_due;
-        skipped := cardinality(due) < (
-            select count(*)
-            from (
-                select
-                from durable.waits as w
-                join dbos.workflow_status as s
-                    on s.workflow_uuid = w.workflow_uuid
-                where w.type = type_at
-                    and w.wake_at <= present_ms
-                    and (s.application_name = application
-                        or s.application_name is null)
-                limit max_workflows) as ours);
+        select count(*)
+        into all_due
+        from (
+            select
+            from durable.waits as w
+            join dbos.workflow_status as s
+                on s.workflow_uuid = w.workflow_uuid
+            where w.type = type_at
+                and w.wake_at <= present_ms
+                and (s.application_name = application
+                    or s.application_name is null)
+            limit max_workflows) as ours;
+        if cardinality(due) < all_due then
+            more_in_ms := 100;
+        end if;
     end loop;
 end
 $$;
 comment on function durable.take_due(text[], text, int, text[], bigint) is
     'Locks workflows that are due, at most max_workflows of each type and no '
-    'suspects; skipped: there are more, which others have locked.';
+    'suspects; more_in_ms: when to come for more, at once or, as others have '
+    'locked them, soon; null: that was all.';
 
 create or replace function durable.take_enqueued(
     types text[],
@@ -127,7 +140,7 @@ create or replace function durable.take_enqueued(
     max_workflows int,
     suspected text[],
     out taken text[],
-    out skipped boolean
+    out more_in_ms int
 )
 language plpgsql
 security definer
@@ -135,10 +148,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     enqueued text[];
+    all_enqueued bigint;
     queue text;
 begin
     taken := '{}';
-    skipped := false;
     foreach queue in array queues loop
         select coalesce(array_agg(t.workflow_uuid), '{}')
         into enqueued
@@ -155,25 +168,30 @@ begin
             for update of s skip locked
         ) as t;
         taken := taken || enqueued;
-        continue when cardinality(enqueued) = max_workflows or skipped;
-        skipped := cardinality(enqueued) < (
-            select count(*)
-            from (
-                select
-                from dbos.workflow_status as s
-                where s.queue_name = queue
-                    and s.status = 'ENQUEUED'
-                    and durable.can_run(s.name, s.application_version,
-                        s.application_name, types, application)
-                    and s.workflow_uuid <> all (suspected)
-                limit max_workflows) as all_enqueued);
+        if cardinality(enqueued) = max_workflows then
+            more_in_ms := 0;
+        end if;
+        continue when more_in_ms is not null;
+        select count(*)
+        into all_enqueued
+        from (
+            select
+            from dbos.workflow_status as s
+            where s.queue_name = queue
+                and s.status = 'ENQUEUED'
+                and durable.can_run(s.name, s.application_version,
+                    s.application_name, types, application)
+                and s.workflow_uuid <> all (suspected)
+            limit max_workflows) as s;
+        if cardinality(enqueued) < all_enqueued then
+            more_in_ms := 100;
+        end if;
     end loop;
 end
 $$;
 comment on function durable.take_enqueued(text[], text[], text, int, text[]) is
     'Locks enqueued workflows, at most max_workflows of each queue in its '
-    'order, and no suspects; skipped: there are more, which others have '
-    'locked.';
+    'order, and no suspects; more_in_ms as of take_due.';
 
 create or replace function durable.take_only(
     types text[],
@@ -205,27 +223,6 @@ end
 $$;
 comment on function durable.take_only(text[], text, text[], bigint) is
     'Locks those of only_ids that are due or enqueued.';
-
-create or replace function durable.turn_patience()
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-set lock_timeout = '20ms'
-as $$
-begin
-    perform pg_advisory_xact_lock(1146442305, 2);
-exception
-    when lock_not_available then
-        null;
-end
-$$;
-comment on function durable.turn_patience() is
-    'Waits, for a moment, while another worker is in a turn that has waited '
-    'itself: what one turn can carry is cheaper than in two that are in each '
-    'other''s way.';
-
--- It returned other rows once.
-drop function if exists durable.turn_begin(text[], text[], text, int, text[]);
 
 create or replace function durable.turn_begin(
     types text[],
@@ -261,7 +258,7 @@ declare
     present_ms bigint := durable.now_ms();
     suspected text[];
     taken text[];
-    skipped boolean := false;
+    more_in_ms int;
     soonest_ms bigint;
     next_ms bigint;
     type_at text;
@@ -272,8 +269,8 @@ begin
     if only_ids is not null then
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
-        select d.taken || e.taken, d.skipped or e.skipped
-        into taken, skipped
+        select d.taken || e.taken, least(d.more_in_ms, e.more_in_ms)
+        into taken, more_in_ms
         from durable.take_due(types, application, max_workflows, suspected,
                 present_ms) as d,
             durable.take_enqueued(types, queues, application, max_workflows,
@@ -328,9 +325,7 @@ begin
         limit 1;
         next_ms := least(next_ms, soonest_ms);
     end loop;
-    if skipped then
-        next_ms := least(next_ms, present_ms + 100);
-    end if;
+    next_ms := least(next_ms, present_ms + more_in_ms);
     return query
     select 'turn'::text, null::text, (suspected <> '{}')::int, null::text,
         null::text, null::text, null::text, present_ms, next_ms,
@@ -344,7 +339,8 @@ comment on function durable.turn_begin(text[], text[], text, int, text[]) is
     'workflow (number: from a queue; value: input; other: version; at_ms: '
     'time-out; until_ms: deadline; and its journal, an element a step), '
     'message (name: topic; other: message id), turn (number: there are '
-    'suspects; at_ms: now; until_ms: when to come back at latest).';
+    'suspects; at_ms: now; until_ms: when to come back at latest, now if there '
+    'may be more than was taken).';
 
 create or replace function durable.turn_suspect(
     types text[],
@@ -1016,7 +1012,6 @@ comment on function durable.register(text, text, text[]) is
 
 grant execute on function
     durable.now_ms(),
-    durable.turn_patience(),
     durable.turn_begin(text[], text[], text, int, text[]),
     durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),

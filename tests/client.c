@@ -294,6 +294,33 @@ test_lost_hints(void)
 	ok(monotonic_ms() - begin_ms < 2000, "soon");
 }
 
+/*
+ * Who has looked for itself for so long does so once a second by now: only a
+ * notification is quicker.
+ */
+static void
+test_idle(void)
+{
+	const struct timespec long_enough = { .tv_sec = 1,
+		.tv_nsec = 600000000 };
+	struct caller caller;
+	int64_t begin_ms;
+
+	ok(wait_sql("unlisten *",
+	       "select query from pg_stat_activity "
+	       "where usename = 'widget_store_web'",
+	       NULL, NULL),
+	    "a session for which nobody waits hears of nothing");
+	call(&caller, "after a pause");
+	wait_start("after a pause");
+	nanosleep(&long_enough, NULL);
+	begin_ms = monotonic_ms();
+	set_event("after a pause", "1");
+	notify("after a pause");
+	is_int(hear(&caller).outcome, CLIENT_ANSWERED, "until somebody does");
+	ok(monotonic_ms() - begin_ms < 300, "who is told at once");
+}
+
 static void
 test_queries(void)
 {
@@ -404,6 +431,7 @@ main(void)
 	test_messages();
 	test_answered_already();
 	test_lost_hints();
+	test_idle();
 	test_queries();
 	test_culprit();
 	test_lost();

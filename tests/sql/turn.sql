@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(124);
+select plan(127);
 
 -- What a turn takes from queues.
 
@@ -217,6 +217,22 @@ where t.kind = 'turn';
 select test.other('rollback');
 select is(test.taken(), 'waits,enqueued',
     'and when the other dies, the work is there again');
+select test.clear();
+
+-- More than a turn may take.
+
+select test.waiting('one', -10), test.waiting('two', -10);
+select is(t.until_ms, t.at_ms, 'with more due there is a next turn at once')
+from durable.turn_begin('{job@,job@1}', '{main}', 'app', 1, null) as t
+where t.kind = 'turn';
+select test.clear();
+select test.workflow('one'), test.workflow('two');
+select is(t.until_ms, t.at_ms, 'and with more in a queue')
+from durable.turn_begin('{job@,job@1}', '{main}', 'app', 1, null) as t
+where t.kind = 'turn';
+select is(t.until_ms, null, 'but not when that was all')
+from durable.turn_begin('{job@,job@1}', '{main}', 'app', 3, null) as t
+where t.kind = 'turn';
 select test.clear();
 
 -- Suspects.
