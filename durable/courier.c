@@ -365,7 +365,10 @@ rest(struct courier *courier)
 		courier->rest_ms = REST_MAX_MS;
 }
 
-/* Others' events would wake a session for which nobody waits for nothing. */
+/*
+ * While nobody waits, others' events need not wake this session.  When nothing
+ * changes it is a bare question, to which any server that is there answers.
+ */
 static enum db_outcome
 set_listening(struct courier *courier, bool listening)
 {

@@ -459,8 +459,6 @@ turn_due_in_ms(const struct turn *turn, int limit_ms)
 {
 	int64_t left_ms;
 
-	if (turn_was_full(turn))
-		return 0;
 	if (turn->due_ms == 0)
 		return limit_ms;
 	left_ms = turn->due_ms - turn_now_ms(turn);

@@ -45,7 +45,7 @@ struct turn {
 	int64_t begun_mono_ms; /* ours, at the same time */
 	int64_t due_ms;        /* when something is due, 0: unknown */
 	size_t taken;          /* workflows that turn_begin gave */
-	bool full;             /* and there may be more */
+	bool full;             /* and there may be more, due at once */
 	bool suspects;
 	struct line *lines, **last_line;
 

@@ -40,7 +40,7 @@ return status = 'ENQUEUED' or status = 'PENDING' and exists (
 comment on function durable.is_due(text, text, bigint) is
     'Whether a workflow can go on now.';
 
--- These returned other rows once, or were called.
+-- Of before: three returned other rows, the last is not called any more.
 drop function if exists
     durable.take_due(text[], text, int, text[], bigint),
     durable.take_enqueued(text[], text[], text, int, text[]),
