@@ -14,8 +14,8 @@ create table run (
 );
 create table samples (
     at_s int primary key,
+    customers int not null, -- connections of the load
     orders bigint not null, -- that were made
-   
     sessions int not null -- of the web and the daemon
 );
 create table processes (
@@ -51,10 +51,14 @@ select t.program, q.quarter, min(t.own_kb) as own_kb,
 from quarters as q
 join (
     select p.at_s, p.program, sum(p.own_kb) as own_kb,
-        sum(p.resident_kb) as resident_kb, sum(p.descriptors) as descriptors,
+        sum(p.resident_kb) as resident_kb,
+        sum(p.descriptors) -
+	    case p.program when 'nginx' then s.customers else 0 end
+	    as descriptors,
         count(*) as processes
     from processes as p
-    group by p.at_s, p.program) as t on t.at_s between q.from_s and q.to_s
+    join samples as s using (at_s)
+    group by p.at_s, p.program, s.customers) as t on t.at_s between q.from_s and q.to_s
 group by t.program, q.quarter;
 
 -- What each finished order has left, by relation.  The sizes go up in steps
