@@ -186,6 +186,7 @@ connect_to_database(struct worker *worker)
 		? ""
 		: worker->engine->crash_channel);
 
+	worker->listening = false;
 	if (!db_connect(worker->db, statements)) {
 		complain(worker);
 		return NOT_CONNECTED;
@@ -211,7 +212,6 @@ connect_to_database(struct worker *worker)
 	if (worker->complained)
 		log_info("the database is back");
 	worker->complained = false;
-	worker->listening = false;
 	worker->backoff_ms = BACKOFF_MIN_MS;
 	return CONNECTED;
 }
