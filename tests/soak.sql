@@ -58,7 +58,8 @@ join (
         count(*) as processes
     from processes as p
     join samples as s using (at_s)
-    group by p.at_s, p.program, s.customers) as t on t.at_s between q.from_s and q.to_s
+    group by p.at_s, p.program, s.customers) as t
+    on t.at_s between q.from_s and q.to_s
 group by t.program, q.quarter;
 
 -- What each finished order has left, by relation.  The sizes go up in steps
