@@ -26,9 +26,10 @@ enum run_end {
 	RUN_BROKEN     /* the turn's transaction is of no use any more */
 };
 
-/* A recorded step; the texts are in the turn's arena. */
+/* A recorded step; the texts are the turn's arena's, or its cache's. */
 struct entry {
 	bool known;
+	bool remembered; /* the worker's cache has it */
 	const char *name;
 	const char *output;
 	const char *error;
@@ -59,6 +60,7 @@ struct wait {
 	int64_t wake_ms;
 	const char *target; /* of an event or a result */
 	const char *key;    /* of an event; topic of a message */
+	int64_t tag;        /* under which the journal is kept, 0: not */
 };
 
 struct workflow {
@@ -67,6 +69,7 @@ struct workflow {
 	struct arena *arena;      /* of this run */
 	const struct workflow_type *type;
 	const char *id;
+	int64_t tag;               /* under which it was kept, 0: it was not */
 	const char *input;         /* stored arguments */
 	const char *serialization; /* of input, output and error */
 	bool begun;                /* taken from a queue by this turn */

@@ -2,11 +2,12 @@
 /*
  * What a turn takes, and the runs that it makes of it.
  */
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "arena.h"
+#include "cache.h"
 #include "elements.h"
 #include "engine.h"
 #include "monotonic.h"
@@ -112,6 +113,17 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	load_steps(wf, rows, row);
 }
 
+/* One that nobody has run since this worker did. */
+static void
+load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
+{
+	struct workflow *wf = take_add_run(turn);
+
+	wf->id = db_value(rows, row, COLUMN_ID);
+	wf->tag = number_at(rows, row, COLUMN_AT_MS);
+	cache_load(turn->cache, wf);
+}
+
 static void
 load_message(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
@@ -160,6 +172,8 @@ load(struct turn *turn, const struct db_rows *rows)
 
 		if (strcmp(kind, "workflow") == 0)
 			load_workflow(turn, rows, row);
+		else if (strcmp(kind, "remembered") == 0)
+			load_remembered(turn, rows, row);
 		else
 			load_message(find_run(turn, id, &at), rows, row);
 	}
@@ -169,19 +183,21 @@ load(struct turn *turn, const struct db_rows *rows)
 bool
 take_begin(struct turn *turn, const struct turn_plan *plan)
 {
-	char size[16];
+	const struct tag_range tags = cache_begin(turn->cache);
 	const char *const params[] = { turn->types.text, turn->queues.text,
-		turn->engine->application, size, plan->only };
+		turn->engine->application,
+		arena_printf(turn->arena, "%d", turn->engine->turn_size),
+		plan->only, arena_printf(turn->arena, "%" PRId64, tags.from),
+		arena_printf(turn->arena, "%" PRId64, tags.to) };
 	const struct db_rows *rows;
 
-	snprintf(size, sizeof(size), "%d", turn->engine->turn_size);
 	db_queue(turn->db, "begin", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
 	    "other, at_ms, until_ms, step_numbers, step_names, step_outputs, "
 	    "step_errors, step_serializations, step_children, step_started_ms "
-	    "from durable.turn_begin($1, $2, $3, $4, $5)",
-	    5, params);
+	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7)",
+	    7, params);
 	if (rows == NULL) {
 		turn->error = *db_last_error(turn->db);
 		return false;

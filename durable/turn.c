@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "cache.h"
 #include "engine.h"
 #include "monotonic.h"
 #include "outbox.h"
@@ -55,6 +56,7 @@ turn_new(const struct engine *engine, struct db *db, char *in_hand)
 	turn->arena = arena_new();
 	turn->run_arena = arena_new();
 	turn->outbox = outbox_new(engine->application, engine->executor);
+	turn->cache = cache_new();
 	turn->round = round_new();
 	list_types(&turn->types, engine->types, turn->arena);
 	for (queue = engine->queues; *queue != NULL; queue++)
@@ -71,11 +73,18 @@ turn_free(struct turn *turn)
 	arena_free(turn->arena);
 	arena_free(turn->run_arena);
 	outbox_free(turn->outbox);
+	cache_free(turn->cache);
 	round_free(turn->round);
 	strbuf_free(&turn->types);
 	strbuf_free(&turn->queues);
 	free(turn->runs);
 	free(turn);
+}
+
+void
+turn_forget(struct turn *turn)
+{
+	cache_forget(turn->cache);
 }
 
 static const char *
@@ -103,7 +112,10 @@ turn_add_wait(struct turn *turn, const char *id,
 	const char *const values[] = { id,
 		arena_printf(turn->arena, "%" PRId64, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
-		wait_name(wait->kind), wait->target, wait->key };
+		wait_name(wait->kind), wait->target, wait->key,
+		wait->tag == 0
+		    ? NULL
+		    : arena_printf(turn->arena, "%" PRId64, wait->tag) };
 
 	outbox_add(turn->outbox, OUTBOX_WAITS, values);
 	if (turn->due_ms == 0 || wait->wake_ms < turn->due_ms)
@@ -134,7 +146,7 @@ end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
 
 /* Notes what a run has come to, for the end of the turn. */
 static void
-settle(struct turn *turn, const struct workflow *wf)
+settle(struct turn *turn, struct workflow *wf)
 {
 	switch (wf->end) {
 	case RUN_RETURNED:
@@ -153,6 +165,8 @@ settle(struct turn *turn, const struct workflow *wf)
 		end_workflow(turn, wf, "CANCELLED");
 		break;
 	case RUN_SUSPENDED:
+		if (wf->wait.wake_ms - turn_now_ms(turn) <= TURN_SOON_MS)
+			wf->wait.tag = cache_new_tag(turn->cache);
 		turn_add_wait(turn, wf->id, wf->type, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
@@ -205,6 +219,16 @@ run_all(struct turn *turn, const struct turn_plan *plan)
 		if (!turn_make_round(turn))
 			return false;
 	return turn->running == NULL;
+}
+
+/* Remembers what has been committed. */
+static void
+remember(struct turn *turn)
+{
+	size_t i;
+
+	for (i = 0; i < turn->count; i++)
+		cache_keep(turn->cache, turn->runs[i]);
 }
 
 static void
@@ -290,6 +314,7 @@ commit(struct turn *turn)
 		if (turn->tries_blocked)
 			turn->blocked_step = NULL;
 		pass(turn, "after-commit");
+		remember(turn);
 		write_log(turn);
 		return true;
 	}

@@ -48,6 +48,14 @@ struct turn *
 turn_new(const struct engine *engine, struct db *db, char *in_hand);
 void turn_free(struct turn *turn);
 
+/*
+ * Of workflows that go on within this time, turns remember the journal
+ * (cache.h).  turn_forget forgets it, as is required before each new session:
+ * its server may not have what the last one said to have committed.
+ */
+#define TURN_SOON_MS 2000
+void turn_forget(struct turn *turn);
+
 /* Takes, runs, writes and commits. */
 enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
 

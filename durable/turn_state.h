@@ -15,6 +15,7 @@
 #include "strbuf.h"
 #include "turn.h"
 
+struct cache;
 struct outbox;
 struct round;
 
@@ -31,6 +32,7 @@ struct turn {
 	struct arena *arena;     /* of the turn */
 	struct arena *run_arena; /* of one run after the other */
 	struct outbox *outbox;
+	struct cache *cache;
 	struct strbuf types, queues; /* array literals for turn_begin */
 	char *in_hand;               /* see turn_new */
 

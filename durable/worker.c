@@ -186,6 +186,7 @@ connect_to_database(struct worker *worker)
 		? ""
 		: worker->engine->crash_channel);
 
+	turn_forget(worker->turn);
 	worker->listening = false;
 	if (!db_connect(worker->db, statements)) {
 		complain(worker);
@@ -538,6 +539,9 @@ rest(struct worker *worker, int idle_ms)
 
 	if (!db_connected(worker->db))
 		return;
+	/* Those are another one's now, or there are none. */
+	if (worker->stood_by || idle_ms > TURN_SOON_MS)
+		turn_forget(worker->turn);
 	if (idle_ms > worker->safety_interval_ms)
 		idle_ms = worker->safety_interval_ms;
 	if (!worker->listening)

@@ -48,7 +48,8 @@ create table if not exists durable.waits (
     kind text not null constraint waits_kind check
         (kind in ('start', 'message', 'event', 'result', 'timer')),
     target text,
-    key text
+    key text,
+    tag bigint
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.05,
@@ -70,6 +71,9 @@ comment on column durable.waits.target is
     'The workflow whose event or result it waits for.';
 comment on column durable.waits.key is
     'Topic of the message, or key of the event.';
+comment on column durable.waits.tag is
+    'Under which the worker that ran it last remembers its journal; null: it '
+    'does not.';
 
 create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)

@@ -40,11 +40,13 @@ return status = 'ENQUEUED' or status = 'PENDING' and exists (
 comment on function durable.is_due(text, text, bigint) is
     'Whether a workflow can go on now.';
 
--- Of before: three returned other rows, the last is not called any more.
+-- Of before: some returned other rows, some took less, the last is not called
+-- any more.
 drop function if exists
     durable.take_due(text[], text, int, text[], bigint),
     durable.take_enqueued(text[], text[], text, int, text[]),
     durable.turn_begin(text[], text[], text, int, text[]),
+    durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
     durable.turn_patience();
 
 create or replace function durable.take_due(
@@ -54,6 +56,7 @@ create or replace function durable.take_due(
     suspected text[],
     present_ms bigint,
     out taken text[],
+    out tags bigint[],
     out more_in_ms int
 )
 language plpgsql
@@ -63,6 +66,7 @@ as $$
 declare
     locked text[];
     due text[];
+    due_tags bigint[];
     all_due bigint;
     type_at text;
 begin
@@ -89,12 +93,14 @@ begin
             for update of s skip locked
         ) as t;
         -- Under the locks: some may just have had their turn.
-        select coalesce(array_agg(t.id order by t.place), '{}')
-        into due
+        select coalesce(array_agg(t.id order by t.place), '{}'),
+            array_agg(w.tag order by t.place)
+        into due, due_tags
         from unnest(locked) with ordinality as t (id, place)
         join durable.waits as w on w.workflow_uuid = t.id
         where w.wake_at <= present_ms;
         taken := taken || due;
+        tags := tags || due_tags;
         if cardinality(due) = max_workflows then
             more_in_ms := 0;
         end if;
@@ -130,8 +136,8 @@ end
 $$;
 comment on function durable.take_due(text[], text, int, text[], bigint) is
     'Locks workflows that are due, at most max_workflows of each type and no '
-    'suspects; more_in_ms: when to come for more, at once or, as others have '
-    'locked them, soon; null: that was all.';
+    'suspects, with the tags of their waits; more_in_ms: when to come for '
+    'more, at once or, as others have locked them, soon; null: that was all.';
 
 create or replace function durable.take_enqueued(
     types text[],
@@ -229,7 +235,9 @@ create or replace function durable.turn_begin(
     queues text[],
     application text,
     max_workflows int,
-    only_ids text[]
+    only_ids text[],
+    tags_from bigint default 0,
+    tags_to bigint default 0
 )
 returns table (
     kind text,
@@ -258,6 +266,7 @@ declare
     present_ms bigint := durable.now_ms();
     suspected text[];
     taken text[];
+    tags bigint[];
     more_in_ms int;
     soonest_ms bigint;
     next_ms bigint;
@@ -269,13 +278,22 @@ begin
     if only_ids is not null then
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
-        select d.taken || e.taken, least(d.more_in_ms, e.more_in_ms)
-        into taken, more_in_ms
+        select d.taken || e.taken, d.tags, least(d.more_in_ms, e.more_in_ms)
+        into taken, tags, more_in_ms
         from durable.take_due(types, application, max_workflows, suspected,
                 present_ms) as d,
             durable.take_enqueued(types, queues, application, max_workflows,
                 suspected) as e;
     end if;
+
+    return query
+    select 'remembered'::text, t.id, null::int, null::text, null::text,
+        null::text, null::text, t.tag, null::bigint, null::int[],
+        null::text[], null::text[], null::text[], null::text[],
+        null::text[], null::bigint[]
+    from unnest(taken, tags) as t (id, tag)
+    where t.tag >= tags_from
+        and t.tag < tags_to;
 
     -- A new snapshot from here on: what these workflows got before they were
     -- locked is seen, and nothing more can come.
@@ -286,7 +304,7 @@ begin
         nullif(s.application_version, ''), s.workflow_timeout_ms,
         s.workflow_deadline_epoch_ms, j.numbers, j.names, j.outputs,
         j.errors, j.serializations, j.children, j.started_ms
-    from unnest(taken) with ordinality as t (id, place)
+    from unnest(taken, tags) with ordinality as t (id, tag, place)
     join dbos.workflow_status as s on s.workflow_uuid = t.id
     left join dbos.workflow_input as i on i.workflow_uuid = t.id
     cross join lateral (
@@ -299,6 +317,7 @@ begin
             array_agg(o.started_at_epoch_ms) as started_ms
         from dbos.operation_outputs as o
         where o.workflow_uuid = t.id) as j
+    where (t.tag >= tags_from and t.tag < tags_to) is not true
     order by t.place;
 
     return query
@@ -333,9 +352,12 @@ begin
         null::text[], null::bigint[];
 end
 $$;
-comment on function durable.turn_begin(text[], text[], text, int, text[]) is
+comment on function durable.turn_begin(text[], text[], text, int, text[],
+    bigint, bigint) is
     'Takes workflows that are due and enqueued, or of only_ids, and returns '
     'what there is to know about them.  Rows: '
+    'remembered (of a wait with a tag of tags_from up to tags_to, which at_ms '
+    'is; the worker knows the rest), '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
     'time-out; until_ms: deadline; and its journal, an element a step), '
     'message (name: topic; other: message id), turn (number: there are '
@@ -580,7 +602,8 @@ create or replace function durable.turn_waits(
     types text[],
     kinds text[],
     targets text[],
-    keys text[]
+    keys text[],
+    tags bigint[] default null
 )
 returns void
 language plpgsql
@@ -594,16 +617,17 @@ begin
     delete from durable.suspects as x
     where x.workflow_uuid = any (ids);
     insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
-        key)
-    select n.id, n.at, n.type, n.kind, n.target, n.key
-    from unnest(ids, wake_at, types, kinds, targets, keys)
-        as n (id, at, type, kind, target, key)
+        key, tag)
+    select n.id, n.at, n.type, n.kind, n.target, n.key, n.tag
+    from unnest(ids, wake_at, types, kinds, targets, keys, tags)
+        as n (id, at, type, kind, target, key, tag)
     on conflict on constraint waits_pkey do update
     set wake_at = excluded.wake_at,
         type = excluded.type,
         kind = excluded.kind,
         target = excluded.target,
-        key = excluded.key;
+        key = excluded.key,
+        tag = excluded.tag;
 
     -- The second look of I5, with the watched workflow locked against its
     -- writers.  One that cannot be locked or does not exist yet is looked at
@@ -643,7 +667,7 @@ begin
 end
 $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
-    text[], text[]) is
+    text[], text[], bigint[]) is
     'Writes what the workflows of a turn wait for.';
 
 create or replace function durable.turn_journal(
@@ -1012,14 +1036,15 @@ comment on function durable.register(text, text, text[]) is
 
 grant execute on function
     durable.now_ms(),
-    durable.turn_begin(text[], text[], text, int, text[]),
+    durable.turn_begin(text[], text[], text, int, text[], bigint, bigint),
     durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),
     durable.turn_attempted(text, boolean),
     durable.turn_start(text[], text[], text[], text[], text[], bigint[],
         text, text),
     durable.turn_over(text[]),
-    durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
+    durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
+        bigint[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
     durable.turn_consumed(text[], int[]),

@@ -356,11 +356,25 @@ looper(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+/* Takes a note after each of a few rests, of so many milliseconds. */
+static json_object *
+ticker(struct workflow *wf, json_object *input)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		wf_sleep(wf, json_object_get_int64(input));
+		take_note(wf, "note");
+	}
+	return NULL;
+}
+
 /* Comes to a row that somebody may keep locked. */
 static json_object *
 blocked(struct workflow *wf, json_object *input)
 {
 	(void)input;
+	wf_sleep(wf, 1);
 	take_note(wf, "before");
 	wf_sql(wf, "locked", "update test.locked set n = n + 1", 0, NULL);
 	return NULL;
@@ -445,21 +459,33 @@ batcher(struct workflow *wf, json_object *input)
 static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
 	TYPE(refused_later), TYPE(transaction), TYPE(parent),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
-	TYPE(sleeper), TYPE(player), TYPE(segfaulter), TYPE(looper),
-	TYPE(blocked), TYPE(session_killer), TYPE(parent_of_failing),
-	TYPE(watcher), TYPE(batcher), { "versioned", "1", first_version },
+	TYPE(sleeper), TYPE(ticker), TYPE(player), TYPE(segfaulter),
+	TYPE(looper), TYPE(blocked), TYPE(session_killer),
+	TYPE(parent_of_failing), TYPE(watcher), TYPE(batcher),
+	{ "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
 static pid_t
-start_daemon(const struct engine *engine)
+start_daemon(const struct engine *engine, int workers)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		log_open("engine");
-		_exit(prefork_run(3, engine_work, (void *)(uintptr_t)engine));
+		_exit(prefork_run(workers, engine_work,
+		    (void *)(uintptr_t)engine));
 	}
 	return pid;
+}
+
+static void
+stop_daemon(pid_t daemon)
+{
+	int status;
+
+	kill(daemon, SIGTERM);
+	ok(waitpid(daemon, &status, 0) == daemon && status == 0,
+	    "SIGTERM ends the daemon");
 }
 
 static void
@@ -814,6 +840,55 @@ test_circumstances(void)
 	    "the end of a workflow without a parent is seen, too");
 }
 
+/*
+ * Of a daemon with one worker: it does not read the journal again of who goes
+ * on soon, as a change behind its back shows.
+ */
+static void
+test_memory(void)
+{
+	start("long", "sleeper", "null");
+	sql("select durable.client_submit(array_agg('soon' || n), "
+	    "array_agg('ticker'::text), array_agg('test'::text), "
+	    "array_agg('1000'::text), 'test', '{}', '{}', '{}', '{}', '{}') "
+	    "from generate_series(1, 20) as n");
+	ok(wait_sql("21 20",
+	       "select count(*) || ' ' || count(tag) from durable.waits "
+	       "where workflow_uuid = 'long' or workflow_uuid like 'soon%'"),
+	    "who goes on soon is remembered, who waits for long is not");
+	sql("with void as (update durable.waits set tag = null "
+	    "where workflow_uuid like 'soon1%%'), "
+	    "changed as (update dbos.operation_outputs "
+	    "set function_name = 'other' "
+	    "where workflow_uuid like 'soon%%') select 1");
+	ok(wait_sql("20",
+	       "select count(*) from dbos.workflow_status "
+	       "where workflow_uuid like 'soon%' "
+	       "and status in ('SUCCESS', 'ERROR')"),
+	    "they go on");
+	is_str(sql("select count(*) from dbos.workflow_status where "
+		   "workflow_uuid like 'soon%%' and status = 'SUCCESS'"),
+	    "9", "and the journal is not read again");
+	is_str(sql("select count(*) from dbos.workflow_status where "
+		   "workflow_uuid like 'soon1%%' and status = 'ERROR'"),
+	    "11", "unless the tag of the wait is not the worker's");
+
+	start("undone", "ticker", "1000");
+	ok(wait_sql("1", "select count(*) from test.notes where id = 'undone'"),
+	    "a tick is committed");
+	/* As when the server that had it has failed, and another has not. */
+	sql("with undone as (delete from test.notes where id = 'undone'), "
+	    "unwritten as (delete from dbos.operation_outputs "
+	    "where workflow_uuid = 'undone' and function_id > 0) "
+	    "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+	    "where application_name = 'durable worker'");
+	is_str(ended("undone"), "SUCCESS", "and undone by the server");
+	is_str(notes("undone"), "3", "with a new session it happens again");
+	is_str(steps("undone"),
+	    "0 DBOS.sleep, 1 note, 2 DBOS.sleep, 3 note, 4 DBOS.sleep, 5 note",
+	    "and is on record");
+}
+
 int
 main(void)
 {
@@ -829,7 +904,6 @@ main(void)
 		.turn_limit_s = 2,
 		.max_attempts = 3 };
 	size_t n = 0;
-	int status;
 	pid_t daemon;
 
 	for (; n < sizeof(all_types) / sizeof(all_types[0]); n++)
@@ -856,11 +930,11 @@ main(void)
 		"from unnest(ids, whats) as u (id, what); end;"
 		"create function test.run(statement text) returns text "
 		"language plpgsql as $$ declare got text; begin "
-		"if statement like 'select%' then "
+		"if statement ~ '^(select|with)' then "
 		"execute statement into got; else execute statement; end if; "
 		"return got; end $$;"))
 		return !ok(false, db_last_error(db)->message);
-	daemon = start_daemon(&engine);
+	daemon = start_daemon(&engine, 3);
 	test_steps();
 	test_isolation();
 	test_batches();
@@ -872,9 +946,10 @@ main(void)
 	test_control();
 	test_circumstances();
 	test_poison();
-	kill(daemon, SIGTERM);
-	ok(waitpid(daemon, &status, 0) == daemon && status == 0,
-	    "SIGTERM ends the daemon");
+	stop_daemon(daemon);
+	daemon = start_daemon(&engine, 1);
+	test_memory();
+	stop_daemon(daemon);
 	db_free(db);
 	arena_free(arena);
 	return done_testing();

@@ -17,6 +17,7 @@
 
 #include <inttypes.h>
 
+#include "cache.h"
 #include "engine.h"
 #include "run.h"
 #include "strbuf.h"
@@ -273,7 +274,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct engine engine = { .turn_size = 64 };
 	struct arena *arena = arena_new();
-	struct turn turn = { .engine = &engine, .arena = arena };
+	struct turn turn = { .engine = &engine,
+		.arena = arena,
+		.cache = cache_new() };
 
 	rows.count = 0;
 	read_lines(arena, input_of(data, size), "workflow");
@@ -283,6 +286,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	end_rows(arena);
 	take(&turn);
 	free(turn.runs);
+	cache_free(turn.cache);
 	arena_free(arena);
 	return 0;
 }

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(127);
+select plan(132);
 
 -- What a turn takes from queues.
 
@@ -202,6 +202,34 @@ from test.told
 where kind = 'message';
 select test.clear();
 
+-- What a worker remembers.
+
+select test.waiting('w' || n, -10) from generate_series(1, 4) as n;
+update durable.waits as w
+set tag = t.tag
+from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, tag)
+where t.id = w.workflow_uuid;
+select test.workflow('new');
+select is(string_agg(t.kind || ' ' || t.workflow_uuid || ' '
+        || coalesce(t.at_ms::text, ''), ', ' order by t.kind, t.workflow_uuid),
+    'remembered w2 10, workflow new , workflow w1 , workflow w3 , workflow w4 ',
+    'of whom a worker remembers it is told that, and of no other')
+from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
+    as t
+where t.kind <> 'turn';
+select is(string_agg(distinct t.kind, ','), 'turn,workflow',
+    'of those that it runs alone it is told all')
+from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, '{w1,w2}', 0,
+    100) as t;
+insert into dbos.notifications (message_uuid, destination_uuid, message)
+values ('m', 'w2', 'hello');
+select is(string_agg(t.workflow_uuid, ','), 'w2',
+    'and of messages it is told always')
+from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
+    as t
+where t.kind = 'message';
+select test.clear();
+
 -- Two workers.
 
 select test.waiting('waits', -10), test.workflow('enqueued');
@@ -333,14 +361,22 @@ from unnest('{w,x,y}'::text[]) as id;
 insert into durable.suspects values ('w', 1);
 select durable.turn_waits('{w}', '{5}', '{job@1}', '{message}', '{null}',
     '{t}');
-select is((w.*)::text, '(w,5,job@1,message,,t)', 'a wait is written')
+select is((w.*)::text, '(w,5,job@1,message,,t,)', 'a wait is written')
 from durable.waits as w;
 select is(count(*), 0::bigint, 'who has come that far is no suspect')
 from durable.suspects;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is((w.*)::text, '(w,6,job@2,timer,,)', 'the next one replaces it')
+select is((w.*)::text, '(w,6,job@2,timer,,,)', 'the next one replaces it')
 from durable.waits as w;
+select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
+    '{null}', '{7}');
+select is(tag, 7::bigint, 'with a tag, if its worker remembers it')
+from durable.waits;
+select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
+    '{null}');
+select is(tag, null, 'and none, if the next one does not')
+from durable.waits;
 select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
     '{job@1,job@1}', '{event,result}', '{y,y}', '{k,null}');
 select is(string_agg(wake_at::text, ','), '9000000000000,9000000000000',

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The journals that a worker remembers, of workflows that it ran last and that
+ * go on soon: their next turn need not read them.  Private to the engine.
+ *
+ * A journal is remembered under a tag, which is written with the workflow's
+ * wait.  Every turn that leaves a wait writes a new tag or none, and no tag is
+ * given twice: so the tag of a wait says which commit the journal is of, and
+ * that nobody has run the workflow since.  That holds as long as every commit is
+ * known to have happened or not: with a new session all is to be forgotten.
+ */
+#ifndef DURABLE_CACHE_H
+#define DURABLE_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cache;
+struct workflow;
+
+/* Makes an empty cache.  The caller frees it with cache_free. */
+struct cache *cache_new(void);
+void cache_free(struct cache *cache);
+
+/* The tags from one up to the other, without it. */
+struct tag_range {
+	int64_t from, to;
+};
+
+/*
+ * Begins a turn.  It may load what was kept under a tag of the range that this
+ * returns; all other tags are void.
+ */
+struct tag_range cache_begin(struct cache *cache);
+
+/* A new tag; 0 when a turn wants too many. */
+int64_t cache_new_tag(struct cache *cache);
+
+/*
+ * Loads the journal that is kept under wf->tag, and what else a run begins
+ * with, into a run that has an id and nothing else.  The texts are the
+ * cache's until the turn has been committed.
+ */
+void cache_load(struct cache *cache, struct workflow *wf);
+
+/*
+ * After the commit: keeps the journal of a suspended workflow under the tag of
+ * its wait, or drops what there is of one that has none.
+ */
+void cache_keep(struct cache *cache, const struct workflow *wf);
+
+/* Forgets all; the tags are void. */
+void cache_forget(struct cache *cache);
+
+#endif

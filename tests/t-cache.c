@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker remembers of workflows.
+ */
+#include "arena.h"
+#include "cache.h"
+#include "run.h"
+#include "tap.h"
+#include "turn_state.h"
+
+#include <string.h>
+
+static const struct workflow_type type = { .name = "order", .version = "1" };
+static struct turn turn;
+
+/* A run of this id, with nothing in it. */
+static struct workflow
+empty(const char *id, int64_t tag)
+{
+	return (struct workflow){ .turn = &turn, .id = id, .tag = tag };
+}
+
+static struct workflow
+loaded(struct cache *cache, const char *id, int64_t tag)
+{
+	struct workflow wf = empty(id, tag);
+
+	cache_load(cache, &wf);
+	return wf;
+}
+
+static void
+add(struct workflow *wf, int number, const char *name, const char *output)
+{
+	run_add_entry(wf, number,
+	    &(struct entry){ .name = name,
+		.output = output,
+		.serialization = "json",
+		.started_ms = 1000 + number });
+}
+
+/* Keeps what it has recorded, as a turn does that has been committed. */
+static int64_t
+keep(struct cache *cache, struct workflow *wf)
+{
+	cache_begin(cache);
+	wf->wait.tag = cache_new_tag(cache);
+	cache_keep(cache, wf);
+	return wf->wait.tag;
+}
+
+static bool
+is_valid(struct cache *cache, int64_t tag)
+{
+	struct tag_range range = cache_begin(cache);
+
+	return tag >= range.from && tag < range.to;
+}
+
+static void
+test_journal(struct cache *cache)
+{
+	struct workflow wf = empty("w", 0);
+	int64_t tag;
+
+	wf.type = &type;
+	wf.input = "in";
+	wf.serialization = "json";
+	wf.deadline_ms = 99;
+	add(&wf, 0, "first", NULL);
+	/* A call that waits has the second number, the first one later. */
+	add(&wf, 2, "DBOS.sleep", "1234");
+	tag = keep(cache, &wf);
+
+	wf = loaded(cache, "w", tag);
+	ok(wf.type == &type && wf.deadline_ms == 99 && !wf.begun,
+	    "its type and its deadline");
+	is_str(wf.input, "in", "its input");
+	is_str(wf.serialization, "json", "and the format of that");
+	is_int(wf.journal_len, 3, "its journal");
+	ok(wf.journal[0].known && !wf.journal[1].known && wf.journal[2].known,
+	    "with the gaps that it had");
+	is_str(wf.journal[2].name, "DBOS.sleep", "a name");
+	is_str(wf.journal[2].output, "1234", "an output");
+	is_str(wf.journal[0].output, NULL, "or none");
+	is_int(wf.journal[2].started_ms, 1002, "a time");
+
+	add(&wf, 1, "DBOS.recv", "");
+	run_add_entry(&wf, 3,
+	    &(struct entry){ .name = "child", .error = "e", .child = "w-3" });
+	is_int(loaded(cache, "w", tag).journal_len, 3,
+	    "what a turn adds is no part of it");
+	wf = loaded(cache, "w", keep(cache, &wf));
+	is_int(wf.journal_len, 4, "until it is committed");
+	ok(wf.journal[1].known && wf.journal[2].known, "in any order");
+	is_str(wf.journal[1].output, "", "an empty text is a text");
+	is_str(wf.journal[2].output, "1234", "what was there stays");
+	is_str(wf.journal[3].error, "e", "an error");
+	is_str(wf.journal[3].child, "w-3", "a child");
+	is_str(wf.journal[3].serialization, NULL, "no format");
+}
+
+static void
+test_tags(struct cache *cache)
+{
+	struct workflow a = empty("a", 0), b = empty("b", 0);
+	int64_t first, second;
+
+	add(&a, 0, "of a", NULL);
+	add(&b, 0, "of b", NULL);
+	first = keep(cache, &a);
+	second = keep(cache, &b);
+	ok(first != second && first != 0 && second != 0,
+	    "each has his own tag");
+	ok(is_valid(cache, first) && is_valid(cache, second), "that is valid");
+	ok(!is_valid(cache, second + 1), "the next one is not yet");
+	is_str(loaded(cache, "a", first).journal[0].name, "of a", "and finds");
+	is_str(loaded(cache, "b", second).journal[0].name, "of b", "his own");
+	a = loaded(cache, "a", first);
+	cache_keep(cache, &a);
+	is_str(loaded(cache, "b", second).journal[0].name, "of b",
+	    "also when another one is dropped");
+	cache_forget(cache);
+	ok(!is_valid(cache, second), "what is forgotten has no valid tag");
+	ok(cache_new_tag(cache) > second, "and no tag is given twice");
+}
+
+static void
+test_limits(struct cache *cache)
+{
+	static char long_text[1 << 20];
+	struct workflow wf = empty("old", 0);
+	int64_t old = keep(cache, &wf), tag;
+	int n;
+
+	for (n = 0; is_valid(cache, old) && n < 1 << 20; n++) {
+		loaded(cache, "old", old);
+		keep(cache, &(struct workflow){ .id = "new" });
+	}
+	is_int(n, 16384, "a tag is valid until so many have been given");
+	cache_begin(cache);
+	for (n = 0; cache_new_tag(cache) != 0 && n < 1 << 20; n++)
+		continue;
+	is_int(n, 16384, "and one turn gives no more");
+
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	wf = empty("long", 0);
+	add(&wf, 0, "step", long_text);
+	tag = keep(cache, &wf);
+	for (n = 1; is_valid(cache, tag) && n < 100; n++)
+		keep(cache, &wf);
+	ok(n > 4 && n <= 16, "sixteen megabytes are enough");
+	ok(is_valid(cache, keep(cache, &(struct workflow){ .id = "new" })),
+	    "and then it begins again");
+}
+
+int
+main(void)
+{
+	struct cache *cache = cache_new(), *other = cache_new();
+	struct workflow wf = empty("w", 0);
+
+	turn.arena = arena_new();
+	ok(keep(cache, &wf) != keep(other, &wf),
+	    "two workers give different tags");
+	cache_free(other);
+	test_journal(cache);
+	test_tags(cache);
+	test_limits(cache);
+	cache_free(cache);
+	arena_free(turn.arena);
+	return done_testing();
+}
