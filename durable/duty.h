@@ -8,6 +8,9 @@
  * (DUTY_WATCH_MS) whether anybody begins to; if nobody does, because who was
  * on duty is dead, frozen, or busy for long, it takes the duty over.
  *
+ * When one cannot do it all they divide it (duty_share), so that they do not
+ * want the same rows, and what is of one kind stays with one of them.
+ *
  * Nothing depends on it but speed: two may be at work at a time.  It is in
  * memory that the master shares with its workers, so there is no waiting for
  * who died.
@@ -38,7 +41,27 @@ void duty_begin(struct duty *duty);
  */
 void duty_report(struct duty *duty, bool crowded, int64_t due_ms);
 
+/* Whether that was so within the last second. */
 bool duty_is_crowded(const struct duty *duty);
+
+/* A part from 0 of so many. */
+struct duty_share {
+	int part, parts;
+};
+
+/*
+ * This worker's part of what is to be done now: all, or while it is crowded one
+ * of those who ask.  Who has one looks again within DUTY_SHARE_MS, as it does
+ * not know of the others' work, and one of them may be gone.
+ */
+#define DUTY_SHARE_MS 100
+struct duty_share duty_share(struct duty *duty, int slot);
+
+/*
+ * Whether a share has that one of so many kinds of work.  Each has one at
+ * least: where there are more shares than kinds, some have the same.
+ */
+bool duty_share_has(const struct duty_share *share, int kind, int kinds);
 
 /* When there will be something to do; 0, at once, while somebody works. */
 int64_t duty_due_ms(const struct duty *duty);

@@ -180,15 +180,45 @@ load(struct turn *turn, const struct db_rows *rows)
 	turn->taken = turn->count;
 }
 
+/* The array literals of the types and the queues in a share. */
+static const char *
+types_in(struct turn *turn, const struct duty_share *share)
+{
+	const struct workflow_type *const *types = turn->engine->types;
+	int i;
+
+	strbuf_reset(&turn->due_types);
+	for (i = 0; i < turn->types_count; i++)
+		if (duty_share_has(share, i, turn->types_count))
+			strbuf_add_element(&turn->due_types,
+			    arena_printf(turn->arena, "%s@%s", types[i]->name,
+				types[i]->version));
+	return strbuf_end_array(&turn->due_types);
+}
+
+static const char *
+queues_in(struct turn *turn, const struct duty_share *share)
+{
+	int i;
+
+	strbuf_reset(&turn->due_queues);
+	for (i = 0; i < turn->queues_count; i++)
+		if (duty_share_has(share, i, turn->queues_count))
+			strbuf_add_element(&turn->due_queues,
+			    turn->engine->queues[i]);
+	return strbuf_end_array(&turn->due_queues);
+}
+
 bool
 take_begin(struct turn *turn, const struct turn_plan *plan)
 {
 	const struct tag_range tags = cache_begin(turn->cache);
-	const char *const params[] = { turn->types.text, turn->queues.text,
-		turn->engine->application,
+	const char *const params[] = { turn->types.text,
+		queues_in(turn, &plan->share), turn->engine->application,
 		arena_printf(turn->arena, "%d", turn->engine->turn_size),
 		plan->only, arena_printf(turn->arena, "%" PRId64, tags.from),
-		arena_printf(turn->arena, "%" PRId64, tags.to) };
+		arena_printf(turn->arena, "%" PRId64, tags.to),
+		types_in(turn, &plan->share) };
 	const struct db_rows *rows;
 
 	db_queue(turn->db, "begin", 0, NULL);
@@ -196,8 +226,8 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	    "select kind, workflow_uuid, number, name, value, serialization, "
 	    "other, at_ms, until_ms, step_numbers, step_names, step_outputs, "
 	    "step_errors, step_serializations, step_children, step_started_ms "
-	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7)",
-	    7, params);
+	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8)",
+	    8, params);
 	if (rows == NULL) {
 		turn->error = *db_last_error(turn->db);
 		return false;

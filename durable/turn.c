@@ -29,24 +29,37 @@
  * that do not ask for a version.
  */
 static void
-list_types(struct strbuf *types, const struct workflow_type *const *type,
-    struct arena *arena)
+list_types(struct turn *turn)
 {
+	const struct workflow_type *const *type = turn->engine->types;
+
 	for (; *type != NULL; type++) {
-		strbuf_add_element(types,
-		    arena_printf(arena, "%s@%s", (*type)->name,
+		strbuf_add_element(&turn->types,
+		    arena_printf(turn->arena, "%s@%s", (*type)->name,
 			(*type)->version));
-		strbuf_add_element(types,
-		    arena_printf(arena, "%s@", (*type)->name));
+		strbuf_add_element(&turn->types,
+		    arena_printf(turn->arena, "%s@", (*type)->name));
+		turn->types_count++;
 	}
-	strbuf_end_array(types);
+	strbuf_end_array(&turn->types);
+}
+
+static void
+list_queues(struct turn *turn)
+{
+	const char *const *queue = turn->engine->queues;
+
+	for (; *queue != NULL; queue++) {
+		strbuf_add_element(&turn->queues, *queue);
+		turn->queues_count++;
+	}
+	strbuf_end_array(&turn->queues);
 }
 
 struct turn *
 turn_new(const struct engine *engine, struct db *db, char *in_hand)
 {
 	struct turn *turn = calloc(1, sizeof(*turn));
-	const char *const *queue;
 
 	if (turn == NULL)
 		abort();
@@ -58,10 +71,8 @@ turn_new(const struct engine *engine, struct db *db, char *in_hand)
 	turn->outbox = outbox_new(engine->application, engine->executor);
 	turn->cache = cache_new();
 	turn->round = round_new();
-	list_types(&turn->types, engine->types, turn->arena);
-	for (queue = engine->queues; *queue != NULL; queue++)
-		strbuf_add_element(&turn->queues, *queue);
-	strbuf_end_array(&turn->queues);
+	list_types(turn);
+	list_queues(turn);
 	return turn;
 }
 
@@ -77,6 +88,8 @@ turn_free(struct turn *turn)
 	round_free(turn->round);
 	strbuf_free(&turn->types);
 	strbuf_free(&turn->queues);
+	strbuf_free(&turn->due_types);
+	strbuf_free(&turn->due_queues);
 	free(turn->runs);
 	free(turn);
 }

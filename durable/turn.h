@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "db.h"
+#include "duty.h"
 #include "log.h"
 #include "prefork.h"
 #include "round.h"
@@ -33,9 +34,10 @@ enum turn_outcome {
 
 /* Which workflows a turn takes, and how it runs them. */
 struct turn_plan {
-	const char *only;      /* text[] of ids, or NULL: what is due */
-	bool alone;            /* one workflow, its steps in savepoints */
-	const char *condemned; /* fail them with this error instead */
+	const char *only;        /* text[] of ids, or NULL: what is due */
+	struct duty_share share; /* of what is due, all when it is empty */
+	bool alone;              /* one workflow, its steps in savepoints */
+	const char *condemned;   /* fail them with this error instead */
 };
 
 /*

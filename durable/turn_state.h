@@ -33,8 +33,10 @@ struct turn {
 	struct arena *run_arena; /* of one run after the other */
 	struct outbox *outbox;
 	struct cache *cache;
-	struct strbuf types, queues; /* array literals for turn_begin */
-	char *in_hand;               /* see turn_new */
+	/* Array literals: what it can run, and a turn's share of what is due. */
+	struct strbuf types, queues, due_types, due_queues;
+	int types_count, queues_count;
+	char *in_hand; /* see turn_new */
 
 	struct workflow **runs;
 	size_t count, size;

@@ -86,7 +86,9 @@ struct worker {
 	 */
 	bool wary;
 	int64_t wary_until_ms;
-	bool stood_by; /* instead of a turn */
+	bool shares;           /* in the last turn, what is due */
+	int64_t idle_since_ms; /* there is nothing in its share; 0: there is */
+	bool stood_by;         /* instead of a turn */
 	bool listening;
 	int busy_turns;  /* had or left to others, without a rest */
 	bool complained; /* about the database being away */
@@ -442,14 +444,33 @@ stands_by(struct worker *worker)
 	return !duty_take_over(duty, &watch, worker->self->slot);
 }
 
-/* A turn of whatever is due. */
+/*
+ * A turn of what is due and in this worker's share.  When there has been nothing
+ * for a while, of whatever is due, for as long as that is enough for all.
+ */
 static enum turn_outcome
 run_due(struct worker *worker)
 {
-	const struct turn_plan everything = { 0 };
+	int64_t now_ms = monotonic_ms();
+	struct turn_plan plan = { .share = duty_share(worker->self->duty,
+				      worker->self->slot) };
+	enum turn_outcome outcome;
+	bool helps;
 
+	helps = plan.share.parts > 1 && worker->idle_since_ms != 0 &&
+	    now_ms - worker->idle_since_ms >= DUTY_SHARE_MS;
+	if (helps)
+		plan.share.parts = 1;
+	worker->shares = plan.share.parts > 1;
 	duty_begin(worker->self->duty);
-	return turn_run(worker->turn, &everything);
+	outcome = turn_run(worker->turn, &plan);
+	if (!worker->shares || turn_took_any(worker->turn)) {
+		if (!helps || !turn_was_full(worker->turn))
+			worker->idle_since_ms = 0;
+	} else if (worker->idle_since_ms == 0) {
+		worker->idle_since_ms = now_ms;
+	}
+	return outcome;
 }
 
 /* For how long nothing will be due, as far as is known. */
@@ -459,7 +480,8 @@ due_in_ms(const struct worker *worker)
 	int64_t left_ms;
 
 	if (!worker->stood_by)
-		return turn_due_in_ms(worker->turn, OTHERS_INTERVAL_MS);
+		return turn_due_in_ms(worker->turn,
+		    worker->shares ? DUTY_SHARE_MS : OTHERS_INTERVAL_MS);
 	left_ms = duty_due_ms(worker->self->duty) - monotonic_ms();
 	return left_ms < 0 ? 0 : (int)left_ms;
 }

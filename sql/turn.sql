@@ -237,7 +237,8 @@ create or replace function durable.turn_begin(
     max_workflows int,
     only_ids text[],
     tags_from bigint default 0,
-    tags_to bigint default 0
+    tags_to bigint default 0,
+    due_types text[] default null
 )
 returns table (
     kind text,
@@ -280,8 +281,8 @@ begin
     else
         select d.taken || e.taken, d.tags, least(d.more_in_ms, e.more_in_ms)
         into taken, tags, more_in_ms
-        from durable.take_due(types, application, max_workflows, suspected,
-                present_ms) as d,
+        from durable.take_due(coalesce(due_types, types), application,
+                max_workflows, suspected, present_ms) as d,
             durable.take_enqueued(types, queues, application, max_workflows,
                 suspected) as e;
     end if;
@@ -332,7 +333,7 @@ begin
 
     -- Whoever holds a workflow that we could not lock may give it back without
     -- a word (by dying): come back soon.  Else sleep to the next time.
-    foreach type_at in array types loop
+    foreach type_at in array coalesce(due_types, types) loop
         -- A wait is of a version.
         continue when type_at like '%@';
         select w.wake_at
@@ -353,9 +354,10 @@ begin
 end
 $$;
 comment on function durable.turn_begin(text[], text[], text, int, text[],
-    bigint, bigint) is
-    'Takes workflows that are due and enqueued, or of only_ids, and returns '
-    'what there is to know about them.  Rows: '
+    bigint, bigint, text[]) is
+    'Takes workflows that are due (of all types, or only of due_types) and '
+    'enqueued, or of only_ids, and returns what there is to know about them.  '
+    'Rows: '
     'remembered (of a wait with a tag of tags_from up to tags_to, which at_ms '
     'is; the worker knows the rest), '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
@@ -1036,7 +1038,8 @@ comment on function durable.register(text, text, text[]) is
 
 grant execute on function
     durable.now_ms(),
-    durable.turn_begin(text[], text[], text, int, text[], bigint, bigint),
+    durable.turn_begin(text[], text[], text, int, text[], bigint, bigint,
+        text[]),
     durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),
     durable.turn_attempted(text, boolean),

@@ -669,38 +669,78 @@ test_listening(void)
 	ok(monotonic_ms() - begin_ms < 2000, "at once");
 }
 
-/* Each worker is frozen in turn: one of them is on duty. */
 static void
-test_duty(pid_t daemon)
+list_workers(pid_t daemon, pid_t workers[3])
 {
 	FILE *file = fopen(arena_printf(arena, "/proc/%d/task/%d/children",
 			       (int)daemon, (int)daemon),
 	    "r");
-	char workers[128] = "", *at = workers, *end;
+	char line[128] = "", *at = line;
+	int i;
+
+	if (file == NULL || fgets(line, sizeof(line), file) == NULL)
+		abort();
+	fclose(file);
+	for (i = 0; i < 3; i++)
+		if ((workers[i] = (pid_t)strtol(at, &at, 10)) <= 0)
+			abort();
+}
+
+/* Each worker is frozen in turn: one of them is on duty. */
+static void
+test_duty(pid_t daemon)
+{
 	int64_t begin_ms, slowest_ms = 0;
-	int done = 0;
-	pid_t worker;
+	pid_t workers[3];
+	int done = 0, i;
 
-	if (file == NULL || fgets(workers, sizeof(workers), file) == NULL)
-		diag("no worker is found");
-	if (file != NULL)
-		fclose(file);
-	while ((worker = (pid_t)strtol(at, &end, 10)) > 0) {
-		const char *id = arena_printf(arena, "awake %d", (int)worker);
+	list_workers(daemon, workers);
+	for (i = 0; i < 3; i++) {
+		const char *id = arena_printf(arena, "awake %d", i);
 
-		kill(worker, SIGSTOP);
+		kill(workers[i], SIGSTOP);
 		begin_ms = monotonic_ms();
 		start(id, "good", "null");
 		sql("select pg_notify('durable_due', '')");
 		done += strcmp(ended(id), "SUCCESS") == 0;
 		if (monotonic_ms() - begin_ms > slowest_ms)
 			slowest_ms = monotonic_ms() - begin_ms;
-		kill(worker, SIGCONT);
-		at = end;
+		kill(workers[i], SIGCONT);
 	}
 	is_int(done, 3, "whichever worker is frozen, another one goes on");
 	ok(slowest_ms < 500, "soon");
 	diag("%d ms", (int)slowest_ms);
+}
+
+/*
+ * There is enough for all, so that each has the types of its share: those of
+ * one that is frozen are the others' soon.
+ */
+static void
+test_shares(pid_t daemon)
+{
+	pid_t workers[3];
+	size_t i;
+
+	list_workers(daemon, workers);
+	for (i = 0; i < 3; i++) {
+		sql("select durable.client_submit(array_agg(names.name || "
+		    "' of %zu ' || n), array_agg(names.name), "
+		    "array_agg('test'::text), array_agg('10'::text), 'test', "
+		    "'{}', '{}', '{}', '{}', '{}') "
+		    "from (values ('ticker'), ('good'), ('values')) "
+		    "as names (name), generate_series(1, 150) as n",
+		    i);
+		kill(workers[i], SIGSTOP);
+		ok(wait_sql("450",
+		       arena_printf(arena,
+			   "select count(*) from dbos.workflow_status "
+			   "where workflow_uuid like '%% of %zu %%' "
+			   "and status = 'SUCCESS'",
+			   i)),
+		    "in a crowd the others do what a frozen one had to do");
+		kill(workers[i], SIGCONT);
+	}
 }
 
 static void
@@ -943,6 +983,7 @@ main(void)
 	test_wake_ups();
 	test_listening();
 	test_duty(daemon);
+	test_shares(daemon);
 	test_control();
 	test_circumstances();
 	test_poison();

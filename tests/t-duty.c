@@ -4,10 +4,71 @@
  */
 #include <sys/wait.h>
 
+#include <time.h>
 #include <unistd.h>
 
 #include "duty.h"
 #include "tap.h"
+
+static bool
+has_share(struct duty *duty, int slot, int part, int parts)
+{
+	struct duty_share share = duty_share(duty, slot);
+
+	return share.part == part && share.parts == parts;
+}
+
+static void
+wait_ms(int ms)
+{
+	const struct timespec time = { .tv_nsec = ms * 1000000L };
+
+	nanosleep(&time, NULL);
+}
+
+/* How often each kind is in one of so many shares. */
+static const char *
+shares_of(int parts, int kinds)
+{
+	static char text[32];
+	struct duty_share share = { .parts = parts };
+	int kind, times;
+
+	for (kind = 0; kind < kinds; kind++) {
+		times = 0;
+		for (share.part = 0; share.part < parts; share.part++)
+			times += duty_share_has(&share, kind, kinds);
+		text[kind] = (char)('0' + times);
+	}
+	text[kinds] = '\0';
+	return text;
+}
+
+static void
+test_shares(void)
+{
+	struct duty *duty = duty_new(3);
+
+	is_str(shares_of(1, 2), "11", "one worker does all");
+	is_str(shares_of(2, 5), "11111", "of two each kind is one's");
+	is_str(shares_of(4, 2), "22", "or two have the same");
+	is_str(shares_of(3, 1), "3", "when there is but one all have it");
+	ok(has_share(duty, 0, 0, 1) && has_share(duty, 2, 0, 1),
+	    "who can do it all does");
+	duty_report(duty, true, 17);
+	ok(has_share(duty, 0, 0, 2) && has_share(duty, 2, 1, 2),
+	    "when it is crowded those who ask have a share each");
+	ok(has_share(duty, 1, 1, 3) && has_share(duty, 2, 2, 3),
+	    "one more, and the shares are smaller");
+	wait_ms(300);
+	ok(has_share(duty, 1, 0, 1), "who is frozen has none");
+	ok(has_share(duty, 0, 0, 2), "who wakes up has one again");
+	wait_ms(800);
+	duty_share(duty, 0);
+	ok(!duty_is_crowded(duty) && has_share(duty, 1, 0, 1),
+	    "after the crowd one does it all");
+	duty_free(duty);
+}
 
 int
 main(void)
@@ -46,5 +107,6 @@ main(void)
 	    "without a sign another one takes it over");
 	ok(!duty_take_over(duty, &watch, 1), "but only one");
 	duty_free(duty);
+	test_shares();
 	return done_testing();
 }

@@ -287,6 +287,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	take(&turn);
 	free(turn.runs);
 	cache_free(turn.cache);
+	strbuf_free(&turn.due_types);
+	strbuf_free(&turn.due_queues);
 	arena_free(arena);
 	return 0;
 }

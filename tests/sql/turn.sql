@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(132);
+select plan(134);
 
 -- What a turn takes from queues.
 
@@ -228,6 +228,25 @@ select is(string_agg(t.workflow_uuid, ','), 'w2',
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t
 where t.kind = 'message';
+select test.clear();
+
+-- A worker's share.
+
+select test.waiting('mine', -10), test.waiting('others', -20),
+    test.waiting('mine next', 60000), test.waiting('others next', 30000),
+    test.workflow('new');
+update durable.waits as w
+set type = 'task@1'
+where w.workflow_uuid like 'others%';
+select is(string_agg(t.workflow_uuid, ', ' order by t.workflow_uuid),
+    'mine, new', 'of what is due only its types are taken')
+from durable.turn_begin('{job@1,job@,task@1,task@}', '{main}', 'app', 64,
+    null, due_types => '{job@1}') as t
+where t.kind = 'workflow';
+select ok(t.until_ms - t.at_ms > 30000, 'and only they are waited for')
+from durable.turn_begin('{job@1,job@,task@1,task@}', '{}', 'app', 64,
+    null, due_types => '{job@1}') as t
+where t.kind = 'turn';
 select test.clear();
 
 -- Two workers.
