@@ -14,7 +14,7 @@
 #include "strbuf.h"
 
 /* How many tags are valid at a time, and how many a turn may give. */
-#define TAGS      16384
+#define TAGS      16384L
 
 /* How much memory the journals may use. */
 #define BYTES_MAX (16 << 20)
@@ -232,9 +232,9 @@ cache_keep(struct cache *cache, const struct workflow *wf)
 void
 cache_forget(struct cache *cache)
 {
-	size_t i;
+	int64_t i;
 
 	for (i = 0; cache->bytes > 0 && i < 2 * TAGS; i++)
-		drop(take(cache, (int64_t)i));
+		drop(take(cache, i));
 	cache->first_tag = cache->next_tag;
 }
