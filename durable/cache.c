@@ -5,6 +5,7 @@
  */
 #include "cache.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -234,7 +235,11 @@ cache_forget(struct cache *cache)
 {
 	int64_t i;
 
+	cache->first_tag = cache->next_tag;
+	if (cache->bytes == 0)
+		return;
 	for (i = 0; cache->bytes > 0 && i < 2 * TAGS; i++)
 		drop(take(cache, i));
-	cache->first_tag = cache->next_tag;
+	/* Many small pieces, between which others live. */
+	malloc_trim(0);
 }
