@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -29,12 +30,15 @@
 #include "routes.h"
 #include "site.h"
 
-#define STACK_LEN 262144
+#define STACK_LEN   262144
+
+/* A thread that was not called for so long is one too many. */
+#define SPARE_MAX_S 5
 
 struct thread {
 	struct worker *worker;
-	pthread_t id;
-	sem_t called; /* to lead */
+	sem_t called;   /* to lead */
+	bool following; /* not called yet */
 	SLIST_ENTRY(thread) link;
 };
 
@@ -49,9 +53,9 @@ struct worker {
 	pthread_mutex_t lock; /* of what follows */
 	bool led;             /* a thread leads, or has been called to */
 	struct followers followers;
-	struct thread *threads; /* started when there was none at hand */
-	int threads_len, threads_max;
-	bool complained; /* that there can be no more */
+	int threads_count, threads_max;
+	pthread_cond_t ended; /* the last thread has */
+	bool complained;      /* that there can be no more */
 };
 
 static void *run_thread(void *arg);
@@ -100,33 +104,88 @@ handle(const struct site *site, struct http_request *request)
 		    request->status, request->problem);
 }
 
+static struct thread *
+thread_new(struct worker *worker)
+{
+	struct thread *thread = calloc(1, sizeof(*thread));
+
+	if (thread == NULL || sem_init(&thread->called, 0, 0) != 0)
+		abort();
+	thread->worker = worker;
+	return thread;
+}
+
+static void
+thread_free(struct thread *thread)
+{
+	sem_destroy(&thread->called);
+	free(thread);
+}
+
 /* Starts one more thread, the lock being held, if there may be one. */
 static void
 start_thread(struct worker *worker)
 {
-	struct thread *thread = &worker->threads[worker->threads_len];
+	struct thread *thread;
 	pthread_attr_t attributes;
+	pthread_t id;
 	int error;
 
-	if (worker->threads_len == worker->threads_max)
+	if (worker->threads_count == worker->threads_max)
 		return;
-	thread->worker = worker;
-	if (sem_init(&thread->called, 0, 0) != 0 ||
-	    pthread_attr_init(&attributes) != 0 ||
-	    pthread_attr_setstacksize(&attributes, STACK_LEN) != 0)
+	thread = thread_new(worker);
+	if (pthread_attr_init(&attributes) != 0 ||
+	    pthread_attr_setstacksize(&attributes, STACK_LEN) != 0 ||
+	    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) !=
+		0)
 		abort();
-	error = pthread_create(&thread->id, &attributes, run_thread, thread);
+	error = pthread_create(&id, &attributes, run_thread, thread);
 	pthread_attr_destroy(&attributes);
-	if (error == 0)
-		worker->threads_len++;
-	else if (!worker->complained)
-		log_error("cannot start a thread beside %d: %s",
-		    worker->threads_len, strerror(error));
+	if (error == 0) {
+		worker->threads_count++;
+	} else {
+		thread_free(thread);
+		if (!worker->complained)
+			log_error("cannot start a thread beside %d: %s",
+			    worker->threads_count, strerror(error));
+	}
 	worker->complained = error != 0;
 }
 
-/* Waits until this thread is the leader. */
-static void
+/* Follows no more, unless the call to lead has just come. */
+static bool
+leave(struct thread *self)
+{
+	struct worker *worker = self->worker;
+	bool left;
+
+	pthread_mutex_lock(&worker->lock);
+	left = self->following;
+	if (left)
+		SLIST_REMOVE(&worker->followers, self, thread, link);
+	pthread_mutex_unlock(&worker->lock);
+	return left;
+}
+
+/* Waits until it is called to lead; false when nobody did for long. */
+static bool
+wait_for_call(struct thread *self)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SPARE_MAX_S;
+	while (sem_timedwait(&self->called, &until) != 0) {
+		if (errno == ETIMEDOUT && leave(self))
+			return false;
+		if (errno != ETIMEDOUT && errno != EINTR)
+			abort();
+	}
+	return true;
+}
+
+/* Waits until this thread is the leader; false when it is one too many. */
+static bool
 follow(struct thread *self)
 {
 	struct worker *worker = self->worker;
@@ -135,12 +194,11 @@ follow(struct thread *self)
 	pthread_mutex_lock(&worker->lock);
 	led = worker->led;
 	worker->led = true;
+	self->following = led;
 	if (led)
 		SLIST_INSERT_HEAD(&worker->followers, self, link);
 	pthread_mutex_unlock(&worker->lock);
-	while (led && sem_wait(&self->called) != 0)
-		if (errno != EINTR)
-			abort();
+	return !led || wait_for_call(self);
 }
 
 /*
@@ -156,10 +214,12 @@ give_way(struct worker *worker, bool stopping)
 	pthread_mutex_lock(&worker->lock);
 	next = SLIST_FIRST(&worker->followers);
 	worker->led = next != NULL;
-	if (next != NULL)
+	if (next != NULL) {
 		SLIST_REMOVE_HEAD(&worker->followers, link);
-	else if (!stopping)
+		next->following = false;
+	} else if (!stopping) {
 		start_thread(worker);
+	}
 	pthread_mutex_unlock(&worker->lock);
 	if (next != NULL && sem_post(&next->called) != 0)
 		abort();
@@ -186,7 +246,7 @@ lets_in(struct worker *worker)
 		duty_take_over(worker->duty, &watch, worker->slot));
 }
 
-/* Waits for somebody to connect; false when it is time to stop. */
+/* Waits for somebody to connect; false when it is time to end. */
 static bool
 wait_for_connection(struct thread *self)
 {
@@ -195,7 +255,8 @@ wait_for_connection(struct thread *self)
 		{ .fd = worker->listen_fd, .events = POLLIN } };
 	bool stopping;
 
-	follow(self);
+	if (!follow(self))
+		return false;
 	do {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			abort();
@@ -224,6 +285,12 @@ run_thread(void *arg)
 		http_finish(source);
 	}
 	http_source_free(source);
+	thread_free(self);
+	malloc_trim(0); /* which an ended thread does not do by itself */
+	pthread_mutex_lock(&worker->lock);
+	if (--worker->threads_count == 0)
+		pthread_cond_signal(&worker->ended);
+	pthread_mutex_unlock(&worker->lock);
 	return NULL;
 }
 
@@ -241,32 +308,17 @@ leave_socket(struct worker *worker)
 	close(nothing);
 }
 
-/* A thread, or NULL when there are not so many. */
-static struct thread *
-thread_at(struct worker *worker, int i)
-{
-	bool found;
-
-	pthread_mutex_lock(&worker->lock);
-	found = i < worker->threads_len;
-	pthread_mutex_unlock(&worker->lock);
-	return found ? &worker->threads[i] : NULL;
-}
-
 /* Lets every thread finish its request; one of them may still start another. */
 static void
 stop_threads(struct worker *worker)
 {
-	struct thread *thread;
-	int i;
-
 	if (eventfd_write(worker->stop_fd, 1) != 0)
 		abort();
 	leave_socket(worker);
-	for (i = 0; (thread = thread_at(worker, i)) != NULL; i++) {
-		pthread_join(thread->id, NULL);
-		sem_destroy(&thread->called);
-	}
+	pthread_mutex_lock(&worker->lock);
+	while (worker->threads_count > 0)
+		pthread_cond_wait(&worker->ended, &worker->lock);
+	pthread_mutex_unlock(&worker->lock);
 }
 
 /* Waits until it is time to stop; returns the exit status. */
@@ -304,26 +356,31 @@ serve_work(struct prefork_worker *self, void *arg)
 		.listen_fd = serve->listen_fd,
 		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.ended = PTHREAD_COND_INITIALIZER,
 		.followers = SLIST_HEAD_INITIALIZER(worker.followers),
-		.threads = calloc((size_t)serve->threads,
-		    sizeof(struct thread)),
 		.threads_max = serve->threads
 	};
 	const struct room_member member = { .program = "web", .self = self };
+	bool started;
 	int status = 1;
 
-	if (worker.stop_fd < 0 || worker.threads == NULL)
+	if (worker.stop_fd < 0)
 		abort();
+	/* Threads that mostly wait: one heap for all of them stays small. */
+	mallopt(M_ARENA_MAX, 1);
 	metrics_enter(serve->metrics, self->slot);
 	http_init();
 	worker.site.client = client_open(serve->conninfo, "widget-store web",
 	    "widget-store", serve->machine_room ? &member : NULL);
-	give_way(&worker, false);
-	if (thread_at(&worker, 0) != NULL)
+	/* The first one leads, and is never one too many. */
+	pthread_mutex_lock(&worker.lock);
+	start_thread(&worker);
+	started = worker.threads_count > 0;
+	pthread_mutex_unlock(&worker.lock);
+	if (started)
 		status = wait_for_stop(&worker, self);
 	stop_threads(&worker);
 	client_close(worker.site.client);
 	close(worker.stop_fd);
-	free(worker.threads);
 	return status;
 }
