@@ -30,8 +30,6 @@
 #include "routes.h"
 #include "site.h"
 
-#define STACK_LEN   262144
-
 /* A thread that was not called for so long is one too many. */
 #define SPARE_MAX_S 5
 
@@ -52,6 +50,7 @@ struct worker {
 	int stop_fd;          /* eventfd: take no more requests */
 	pthread_mutex_t lock; /* of what follows */
 	bool led;             /* a thread leads, or has been called to */
+	bool stopping;
 	struct followers followers;
 	int threads_count, threads_max;
 	pthread_cond_t ended; /* the last thread has */
@@ -135,7 +134,6 @@ start_thread(struct worker *worker)
 		return;
 	thread = thread_new(worker);
 	if (pthread_attr_init(&attributes) != 0 ||
-	    pthread_attr_setstacksize(&attributes, STACK_LEN) != 0 ||
 	    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) !=
 		0)
 		abort();
@@ -173,13 +171,15 @@ wait_for_call(struct thread *self)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += SPARE_MAX_S;
-	while (sem_timedwait(&self->called, &until) != 0) {
-		if (errno == ETIMEDOUT && leave(self))
-			return false;
-		if (errno != ETIMEDOUT && errno != EINTR)
+	while (sem_clockwait(&self->called, CLOCK_MONOTONIC, &until) != 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != ETIMEDOUT)
 			abort();
+		if (leave(self))
+			return false;
 	}
 	return true;
 }
@@ -214,6 +214,7 @@ give_way(struct worker *worker, bool stopping)
 	pthread_mutex_lock(&worker->lock);
 	next = SLIST_FIRST(&worker->followers);
 	worker->led = next != NULL;
+	worker->stopping = stopping;
 	if (next != NULL) {
 		SLIST_REMOVE_HEAD(&worker->followers, link);
 		next->following = false;
@@ -266,6 +267,28 @@ wait_for_connection(struct thread *self)
 	return !stopping;
 }
 
+/*
+ * The last of what a thread does.  Who gave way when there could be no more
+ * threads left nobody to lead: there may be one now.
+ */
+static void
+end_thread(struct worker *worker)
+{
+	bool spare;
+
+	pthread_mutex_lock(&worker->lock);
+	worker->threads_count--;
+	if (!worker->led && !worker->stopping)
+		start_thread(worker);
+	spare = !SLIST_EMPTY(&worker->followers);
+	if (worker->threads_count == 0)
+		pthread_cond_signal(&worker->ended);
+	pthread_mutex_unlock(&worker->lock);
+	/* What they all have freed, which nobody else gives back. */
+	if (!spare)
+		malloc_trim(0);
+}
+
 static void *
 run_thread(void *arg)
 {
@@ -286,11 +309,7 @@ run_thread(void *arg)
 	}
 	http_source_free(source);
 	thread_free(self);
-	malloc_trim(0); /* which an ended thread does not do by itself */
-	pthread_mutex_lock(&worker->lock);
-	if (--worker->threads_count == 0)
-		pthread_cond_signal(&worker->ended);
-	pthread_mutex_unlock(&worker->lock);
+	end_thread(worker);
 	return NULL;
 }
 
