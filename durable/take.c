@@ -152,9 +152,15 @@ find_run(const struct turn *turn, const char *id, size_t *at)
 	abort();
 }
 
+static bool
+is_of_kind(const struct db_rows *rows, size_t row, const char *kind)
+{
+	return strcmp(db_value(rows, row, COLUMN_KIND), kind) == 0;
+}
+
 /*
- * Makes the turn's runs from the rows of turn_begin: workflows first, then
- * their messages; the last row is about the turn.
+ * Makes the turn's runs from the rows of turn_begin, of which the last is about
+ * the turn.
  */
 static void
 load(struct turn *turn, const struct db_rows *rows)
@@ -167,16 +173,16 @@ load(struct turn *turn, const struct db_rows *rows)
 	turn->full = turn->due_ms == turn->begun_ms;
 	turn->suspects = number_at(rows, last, COLUMN_NUMBER) == 1;
 	for (row = 0; row < last; row++) {
-		const char *kind = db_value(rows, row, COLUMN_KIND);
-		const char *id = db_value(rows, row, COLUMN_ID);
-
-		if (strcmp(kind, "workflow") == 0)
+		if (is_of_kind(rows, row, "workflow"))
 			load_workflow(turn, rows, row);
-		else if (strcmp(kind, "remembered") == 0)
+		else if (is_of_kind(rows, row, "remembered"))
 			load_remembered(turn, rows, row);
-		else
-			load_message(find_run(turn, id, &at), rows, row);
 	}
+	for (row = 0; row < last; row++)
+		if (is_of_kind(rows, row, "message"))
+			load_message(find_run(turn,
+					 db_value(rows, row, COLUMN_ID), &at),
+			    rows, row);
 	turn->taken = turn->count;
 }
 

@@ -23,7 +23,6 @@ as $$
 #variable_conflict use_column
 declare
     created text[];
-    free text[];
     sent text[];
 begin
     if start_ids <> '{}' then
@@ -40,18 +39,25 @@ begin
             order by n.id
             on conflict (workflow_uuid) do nothing
             returning workflow_uuid
+        ), given as (
+            insert into dbos.workflow_input (workflow_uuid, inputs)
+            select distinct on (n.id) n.id,
+                case when n.input is null then '{"positionalArgs":[]}'
+                    else '{"positionalArgs":[' || n.input || ']}' end
+            from unnest(start_ids, start_inputs) as n (id, input)
+            where n.id in (select i.workflow_uuid from inserted as i)
+            on conflict (workflow_uuid) do update
+            set inputs = excluded.inputs
         )
         select coalesce(array_agg(i.workflow_uuid), '{}')
         into created
         from inserted as i;
-        insert into dbos.workflow_input (workflow_uuid, inputs)
-        select distinct on (n.id) n.id,
-            case when n.input is null then '{"positionalArgs":[]}'
-                else '{"positionalArgs":[' || n.input || ']}' end
-        from unnest(start_ids, start_inputs) as n (id, input)
-        where n.id = any (created)
-        on conflict (workflow_uuid) do update
-        set inputs = excluded.inputs;
+    end if;
+    if cardinality(created) = cardinality(start_ids) then
+        return query
+        select 'start'::text, place, 'created'::text
+        from generate_series(1, cardinality(created)) as place;
+    elsif start_ids <> '{}' then
         return query
         select 'start'::text, n.place::int,
             case when s.name <> n.name then 'conflict'
@@ -63,24 +69,20 @@ begin
     end if;
     if send_ids <> '{}' then
         -- A batch never waits for a turn: who is in one now gets it next time.
-        select coalesce(array_agg(f.workflow_uuid), '{}')
-        into free
-        from (
-            select s.workflow_uuid
+        with free as materialized (
+            select s.workflow_uuid as id, s.name
             from dbos.workflow_status as s
             where s.workflow_uuid = any (send_ids)
             for key share skip locked
-        ) as f;
-        with inserted as (
+        ), inserted as (
             insert into dbos.notifications (message_uuid, destination_uuid, topic,
                 message, serialization)
             select distinct on (n.id, n.key) n.key || '::' || n.id, n.id, n.topic,
                 n.message, 'portable_json'
             from unnest(send_ids, send_names, send_topics, send_messages,
                 send_keys) as n (id, name, topic, message, key)
-            join dbos.workflow_status as s on s.workflow_uuid = n.id
-            where s.name = n.name
-                and n.id = any (free)
+            join free as f on f.id = n.id
+            where f.name = n.name
             order by n.id, n.key
             on conflict (message_uuid) do nothing
             returning message_uuid
@@ -88,6 +90,12 @@ begin
         select coalesce(array_agg(i.message_uuid), '{}')
         into sent
         from inserted as i;
+    end if;
+    if cardinality(sent) = cardinality(send_ids) then
+        return query
+        select 'send'::text, place, 'sent'::text
+        from generate_series(1, cardinality(sent)) as place;
+    elsif send_ids <> '{}' then
         return query
         select 'send'::text, n.place::int,
             case when s.workflow_uuid is null then 'unknown'

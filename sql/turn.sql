@@ -40,164 +40,14 @@ return status = 'ENQUEUED' or status = 'PENDING' and exists (
 comment on function durable.is_due(text, text, bigint) is
     'Whether a workflow can go on now.';
 
--- Of before: some returned other rows, some took less, the last is not called
--- any more.
+-- Of before: some are not called any more, some returned other rows or took
+-- less.
 drop function if exists
     durable.take_due(text[], text, int, text[], bigint),
     durable.take_enqueued(text[], text[], text, int, text[]),
     durable.turn_begin(text[], text[], text, int, text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
     durable.turn_patience();
-
-create or replace function durable.take_due(
-    types text[],
-    application text,
-    max_workflows int,
-    suspected text[],
-    present_ms bigint,
-    out taken text[],
-    out tags bigint[],
-    out more_in_ms int
-)
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    locked text[];
-    due text[];
-    due_tags bigint[];
-    all_due bigint;
-    type_at text;
-begin
-    taken := '{}';
-    foreach type_at in array types loop
-        -- A wait is of a version.
-        continue when type_at like '%@';
-        -- A filter, not a condition: no planner shall take the status for a
-        -- reason to read another index than the keys'.
-        select array_agg(t.id) filter (where t.status = 'PENDING')
-        into locked
-        from (
-            select w.workflow_uuid as id, s.status
-            from durable.waits as w
-            join dbos.workflow_status as s
-                on s.workflow_uuid = w.workflow_uuid
-            where w.type = type_at
-                and w.wake_at <= present_ms
-                and w.workflow_uuid <> all (suspected)
-                and (s.application_name = application
-                    or s.application_name is null)
-            order by w.wake_at
-            limit max_workflows
-            for update of s skip locked
-        ) as t;
-        -- Under the locks: some may just have had their turn.
-        select coalesce(array_agg(t.id order by t.place), '{}'),
-            array_agg(w.tag order by t.place)
-        into due, due_tags
-        from unnest(locked) with ordinality as t (id, place)
-        join durable.waits as w on w.workflow_uuid = t.id
-        where w.wake_at <= present_ms;
-        taken := taken || due;
-        tags := tags || due_tags;
-        if cardinality(due) = max_workflows then
-            more_in_ms := 0;
-        end if;
-        continue when more_in_ms is not null;
-        -- Most often all that is due has been taken, and counting tells.
-        select count(*)
-        into all_due
-        from (
-            select
-            from durable.waits as w
-            where w.type = type_at
-                and w.wake_at <= present_ms
-            order by w.wake_at
-            limit max_workflows) as w;
-        continue when cardinality(due) = all_due;
-        select count(*)
-        into all_due
-        from (
-            select
-            from durable.waits as w
-            join dbos.workflow_status as s
-                on s.workflow_uuid = w.workflow_uuid
-            where w.type = type_at
-                and w.wake_at <= present_ms
-                and (s.application_name = application
-                    or s.application_name is null)
-            limit max_workflows) as ours;
-        if cardinality(due) < all_due then
-            more_in_ms := 100;
-        end if;
-    end loop;
-end
-$$;
-comment on function durable.take_due(text[], text, int, text[], bigint) is
-    'Locks workflows that are due, at most max_workflows of each type and no '
-    'suspects, with the tags of their waits; more_in_ms: when to come for '
-    'more, at once or, as others have locked them, soon; null: that was all.';
-
-create or replace function durable.take_enqueued(
-    types text[],
-    queues text[],
-    application text,
-    max_workflows int,
-    suspected text[],
-    out taken text[],
-    out more_in_ms int
-)
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    enqueued text[];
-    all_enqueued bigint;
-    queue text;
-begin
-    taken := '{}';
-    foreach queue in array queues loop
-        select coalesce(array_agg(t.workflow_uuid), '{}')
-        into enqueued
-        from (
-            select s.workflow_uuid
-            from dbos.workflow_status as s
-            where s.queue_name = queue
-                and s.status = 'ENQUEUED'
-                and durable.can_run(s.name, s.application_version,
-                    s.application_name, types, application)
-                and s.workflow_uuid <> all (suspected)
-            order by s.priority, s.created_at
-            limit max_workflows
-            for update of s skip locked
-        ) as t;
-        taken := taken || enqueued;
-        if cardinality(enqueued) = max_workflows then
-            more_in_ms := 0;
-        end if;
-        continue when more_in_ms is not null;
-        select count(*)
-        into all_enqueued
-        from (
-            select
-            from dbos.workflow_status as s
-            where s.queue_name = queue
-                and s.status = 'ENQUEUED'
-                and durable.can_run(s.name, s.application_version,
-                    s.application_name, types, application)
-                and s.workflow_uuid <> all (suspected)
-            limit max_workflows) as s;
-        if cardinality(enqueued) < all_enqueued then
-            more_in_ms := 100;
-        end if;
-    end loop;
-end
-$$;
-comment on function durable.take_enqueued(text[], text[], text, int, text[]) is
-    'Locks enqueued workflows, at most max_workflows of each queue in its '
-    'order, and no suspects; more_in_ms as of take_due.';
 
 create or replace function durable.take_only(
     types text[],
@@ -224,11 +74,14 @@ begin
             and durable.is_due(s.workflow_uuid, s.status, present_ms)
         for update of s skip locked
     ) as t;
+    delete from durable.suspects as x
+    where x.workflow_uuid = any (taken);
     return taken;
 end
 $$;
 comment on function durable.take_only(text[], text, text[], bigint) is
-    'Locks those of only_ids that are due or enqueued.';
+    'Locks those of only_ids that are due or enqueued.  None of them is suspect '
+    'any more, when the transaction commits.';
 
 create or replace function durable.turn_begin(
     types text[],
@@ -266,91 +119,184 @@ as $$
 declare
     present_ms bigint := durable.now_ms();
     suspected text[];
+    due text[];
+    versions tid[];
+    due_tags bigint[];
+    types_of_due text[];
+    enqueued text[];
+    queues_of_enqueued text[];
     taken text[];
-    tags bigint[];
-    more_in_ms int;
-    soonest_ms bigint;
     next_ms bigint;
-    type_at text;
 begin
-    select coalesce(array_agg(x.workflow_uuid), '{}')
-    into suspected
-    from durable.suspects as x;
+    -- Few statements: each costs as much as a workflow or two, whatever it does.
+    select array(select x.workflow_uuid from durable.suspects as x)
+    into suspected;
     if only_ids is not null then
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
-        select d.taken || e.taken, d.tags, least(d.more_in_ms, e.more_in_ms)
-        into taken, tags, more_in_ms
-        from durable.take_due(coalesce(due_types, types), application,
-                max_workflows, suspected, present_ms) as d,
-            durable.take_enqueued(types, queues, application, max_workflows,
-                suspected) as e;
+        with waits as materialized (
+            select w.version
+            from unnest(coalesce(due_types, types)) as t (type)
+            cross join lateral (
+                select w.ctid as version, s.status
+                from durable.waits as w
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
+                where w.type = t.type
+                    and w.wake_at <= present_ms
+                    and w.workflow_uuid <> all (suspected)
+                    and (s.application_name = application
+                        or s.application_name is null)
+                order by w.wake_at
+                limit max_workflows
+                for update of s skip locked) as w
+            -- Not further in: no planner shall take the status for a reason
+            -- to read another index than the keys'.
+            where w.status = 'PENDING'
+        ), queued as materialized (
+            select s.id, q.queue
+            from unnest(queues) as q (queue)
+            cross join lateral (
+                select s.workflow_uuid as id
+                from dbos.workflow_status as s
+                where s.queue_name = q.queue
+                    and s.status = 'ENQUEUED'
+                    and durable.can_run(s.name, s.application_version,
+                        s.application_name, types, application)
+                    and s.workflow_uuid <> all (suspected)
+                order by s.priority, s.created_at
+                limit max_workflows
+                for update of s skip locked) as s
+        )
+        select array(select w.version from waits as w),
+            array(select q.id from queued as q),
+            array(select q.queue from queued as q)
+        into versions, enqueued, queues_of_enqueued;
+        -- Under the locks: who has just had his turn waits by a new version of
+        -- his row (so does who was woken meanwhile, whom the next turn takes).
+        -- No other row is in the old one's place: nothing that went is vacuumed
+        -- while the statement that calls this has its snapshot.
+        select coalesce(array_agg(w.workflow_uuid), '{}'), array_agg(w.tag),
+            array_agg(w.type)
+        into due, due_tags, types_of_due
+        from (
+            select w.workflow_uuid, w.tag, w.type
+            from unnest(versions) with ordinality as t (version, place)
+            join durable.waits as w on w.ctid = t.version
+            order by t.place) as w;
+        taken := due || enqueued;
     end if;
-
-    return query
-    select 'remembered'::text, t.id, null::int, null::text, null::text,
-        null::text, null::text, t.tag, null::bigint, null::int[],
-        null::text[], null::text[], null::text[], null::text[],
-        null::text[], null::bigint[]
-    from unnest(taken, tags) as t (id, tag)
-    where t.tag >= tags_from
-        and t.tag < tags_to;
 
     -- A new snapshot from here on: what these workflows got before they were
     -- locked is seen, and nothing more can come.
     -- The journal in arrays: a row a step would cost three times as much.
-    return query
-    select 'workflow'::text, s.workflow_uuid, (s.status = 'ENQUEUED')::int,
-        s.name, coalesce(i.inputs, s.inputs), s.serialization,
-        nullif(s.application_version, ''), s.workflow_timeout_ms,
-        s.workflow_deadline_epoch_ms, j.numbers, j.names, j.outputs,
-        j.errors, j.serializations, j.children, j.started_ms
-    from unnest(taken, tags) with ordinality as t (id, tag, place)
-    join dbos.workflow_status as s on s.workflow_uuid = t.id
-    left join dbos.workflow_input as i on i.workflow_uuid = t.id
-    cross join lateral (
-        select array_agg(o.function_id) as numbers,
-            array_agg(o.function_name) as names,
-            array_agg(o.output) as outputs,
-            array_agg(o.error) as errors,
-            array_agg(o.serialization) as serializations,
-            array_agg(o.child_workflow_id) as children,
-            array_agg(o.started_at_epoch_ms) as started_ms
-        from dbos.operation_outputs as o
-        where o.workflow_uuid = t.id) as j
-    where (t.tag >= tags_from and t.tag < tags_to) is not true
-    order by t.place;
+    if taken <> '{}' then
+        return query
+        select 'remembered'::text, t.id, null::int, null::text, null::text,
+            null::text, null::text, t.tag, null::bigint, null::int[],
+            null::text[], null::text[], null::text[], null::text[],
+            null::text[], null::bigint[]
+        from unnest(taken, due_tags) as t (id, tag)
+        where t.tag >= tags_from
+            and t.tag < tags_to
+        union all
+        (select 'workflow', s.workflow_uuid, (s.status = 'ENQUEUED')::int,
+            s.name, coalesce(i.inputs, s.inputs), s.serialization,
+            nullif(s.application_version, ''), s.workflow_timeout_ms,
+            s.workflow_deadline_epoch_ms, j.numbers, j.names, j.outputs,
+            j.errors, j.serializations, j.children, j.started_ms
+        from unnest(taken, due_tags) with ordinality as t (id, tag, place)
+        join dbos.workflow_status as s on s.workflow_uuid = t.id
+        left join dbos.workflow_input as i on i.workflow_uuid = t.id
+        cross join lateral (
+            select array_agg(o.function_id) as numbers,
+                array_agg(o.function_name) as names,
+                array_agg(o.output) as outputs,
+                array_agg(o.error) as errors,
+                array_agg(o.serialization) as serializations,
+                array_agg(o.child_workflow_id) as children,
+                array_agg(o.started_at_epoch_ms) as started_ms
+            from dbos.operation_outputs as o
+            where o.workflow_uuid = t.id) as j
+        where (t.tag >= tags_from and t.tag < tags_to) is not true
+        order by t.place)
+        union all
+        (select 'message', n.destination_uuid, null, n.topic, n.message,
+            n.serialization, n.message_uuid, n.created_at_epoch_ms, null, null,
+            null, null, null, null, null, null
+        from unnest(taken) with ordinality as t (id, place)
+        join dbos.notifications as n on n.destination_uuid = t.id
+        where not n.consumed
+        order by t.place, n.created_at_epoch_ms, n.message_uuid);
+    end if;
 
-    return query
-    select 'message'::text, n.destination_uuid, null::int, n.topic, n.message,
-        n.serialization, n.message_uuid, n.created_at_epoch_ms, null::bigint,
-        null::int[], null::text[], null::text[], null::text[], null::text[],
-        null::text[], null::bigint[]
-    from unnest(taken) with ordinality as t (id, place)
-    join dbos.notifications as n on n.destination_uuid = t.id
-    where not n.consumed
-    order by t.place, n.created_at_epoch_ms, n.message_uuid;
-
-    -- Whoever holds a workflow that we could not lock may give it back without
-    -- a word (by dying): come back soon.  Else sleep to the next time.
-    foreach type_at in array coalesce(due_types, types) loop
-        -- A wait is of a version.
-        continue when type_at like '%@';
-        select w.wake_at
-        into soonest_ms
-        from durable.waits as w
-        where w.type = type_at
-            and w.wake_at > present_ms
-        order by w.wake_at
-        limit 1;
-        next_ms := least(next_ms, soonest_ms);
-    end loop;
-    next_ms := least(next_ms, present_ms + more_in_ms);
-    return query
-    select 'turn'::text, null::text, (suspected <> '{}')::int, null::text,
-        null::text, null::text, null::text, present_ms, next_ms,
-        null::int[], null::text[], null::text[], null::text[], null::text[],
-        null::text[], null::bigint[];
+    -- When to come back: the first of each type that was not taken tells, and
+    -- whether there is more in a queue.  What is due and was not taken though
+    -- there was room is held by others, who may give it back without a word (by
+    -- dying): come back soon.  Or it is another application's, and of no
+    -- concern.
+    if only_ids is null then
+        select min(n.at_ms)
+        into next_ms
+        from (
+            select case
+                when w.wake_at > present_ms then w.wake_at
+                when c.taken = max_workflows then present_ms
+                else least((
+                    select present_ms + 100
+                    from (
+                        select
+                        from durable.waits as o
+                        join dbos.workflow_status as s
+                            on s.workflow_uuid = o.workflow_uuid
+                        where o.type = t.type
+                            and o.wake_at <= present_ms
+                            and (s.application_name = application
+                                or s.application_name is null)
+                        offset c.taken
+                        limit 1) as held), (
+                    select f.wake_at
+                    from durable.waits as f
+                    where f.type = t.type
+                        and f.wake_at > present_ms
+                    order by f.wake_at
+                    limit 1)) end as at_ms
+            from unnest(coalesce(due_types, types)) as t (type)
+            cross join lateral (
+                select count(*) as taken
+                from unnest(types_of_due) as d (type)
+                where d.type = t.type) as c
+            cross join lateral (
+                select w.wake_at
+                from durable.waits as w
+                where w.type = t.type
+                order by w.wake_at
+                offset c.taken
+                limit 1) as w
+            union all
+            select case when c.taken = max_workflows then present_ms
+                else present_ms + 100 end
+            from unnest(queues) as q (queue)
+            cross join lateral (
+                select count(*) as taken
+                from unnest(queues_of_enqueued) as e (queue)
+                where e.queue = q.queue) as c
+            cross join lateral (
+                select
+                from dbos.workflow_status as s
+                where s.queue_name = q.queue
+                    and s.status = 'ENQUEUED'
+                    and durable.can_run(s.name, s.application_version,
+                        s.application_name, types, application)
+                    and s.workflow_uuid <> all (suspected)
+                offset c.taken
+                limit 1) as s) as n;
+    end if;
+    kind := 'turn';
+    number := (suspected <> '{}')::int;
+    at_ms := present_ms;
+    until_ms := next_ms;
+    return next;
 end
 $$;
 comment on function durable.turn_begin(text[], text[], text, int, text[],
@@ -379,7 +325,6 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    suspected text[];
     taken text[];
 begin
     if in_hand is not null then
@@ -388,17 +333,17 @@ begin
         into taken
         from dbos.workflow_status as s
         where s.workflow_uuid = any (in_hand)
-            and durable.is_due(s.workflow_uuid, s.status, durable.now_ms());
+            and durable.is_due(s.workflow_uuid, s.status, durable.now_ms())
+            -- Nor is one waited for that somebody runs as a suspect now.
+            and not exists (
+                select from durable.suspects as x
+                where x.workflow_uuid = s.workflow_uuid);
     else
-        select coalesce(array_agg(x.workflow_uuid), '{}')
-        into suspected
-        from durable.suspects as x;
-        select d.taken || e.taken
+        select array_agg(b.workflow_uuid)
         into taken
-        from durable.take_due(types, application, max_workflows, suspected,
-                durable.now_ms()) as d,
-            durable.take_enqueued(types, queues, application, max_workflows,
-                suspected) as e;
+        from durable.turn_begin(types, queues, application, max_workflows,
+            null) as b
+        where b.kind = 'workflow';
     end if;
     return query
     insert into durable.suspects as s (workflow_uuid, attempts)
@@ -460,8 +405,9 @@ begin
         for update of s skip locked;
         exit when workflow.ours and durable.is_due(suspect, workflow.status,
             durable.now_ms());
-        -- One that a tool has ended meanwhile is no suspect any more.
-        if workflow.status not in ('PENDING', 'ENQUEUED') then
+        -- One that has had its turn meanwhile, or that a tool has ended, is no
+        -- suspect any more.
+        if workflow.ours or workflow.status not in ('PENDING', 'ENQUEUED') then
             delete from durable.suspects as x
             where x.workflow_uuid = suspect;
         end if;
@@ -556,17 +502,18 @@ begin
         order by n.id, n.place
         on conflict (workflow_uuid) do nothing
         returning workflow_uuid
+    ), given as (
+        insert into dbos.workflow_input (workflow_uuid, inputs)
+        select distinct on (n.id) n.id, n.input
+        from unnest(ids, inputs) with ordinality as n (id, input, place)
+        where n.id in (select i.workflow_uuid from inserted as i)
+        order by n.id, n.place
+        on conflict (workflow_uuid) do update
+        set inputs = excluded.inputs
     )
     select coalesce(array_agg(i.workflow_uuid), '{}')
     into created
     from inserted as i;
-    insert into dbos.workflow_input (workflow_uuid, inputs)
-    select distinct on (n.id) n.id, n.input
-    from unnest(ids, inputs) with ordinality as n (id, input, place)
-    where n.id = any (created)
-    order by n.id, n.place
-    on conflict (workflow_uuid) do update
-    set inputs = excluded.inputs;
     return query
     select case when n.place = array_position(ids, n.id)
             and n.id = any (created) then 'created'
@@ -591,8 +538,6 @@ as $$
 begin
     delete from durable.waits as w
     where w.workflow_uuid = any (ids);
-    delete from durable.suspects as x
-    where x.workflow_uuid = any (ids);
 end
 $$;
 comment on function durable.turn_over(text[]) is
@@ -616,8 +561,6 @@ as $$
 declare
     watched record;
 begin
-    delete from durable.suspects as x
-    where x.workflow_uuid = any (ids);
     insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
         key, tag)
     select n.id, n.at, n.type, n.kind, n.target, n.key, n.tag
@@ -630,6 +573,9 @@ begin
         target = excluded.target,
         key = excluded.key,
         tag = excluded.tag;
+    if num_nonnulls(variadic targets) = 0 then
+        return;
+    end if;
 
     -- The second look of I5, with the watched workflow locked against its
     -- writers.  One that cannot be locked or does not exist yet is looked at

@@ -201,7 +201,7 @@ inline wake(w)
 	fi
 }
 
-/* take_due: "where w.type = types[type_at] and w.wake_at <= present_ms". */
+/* turn_begin, waits: "where w.type = t.type and w.wake_at <= present_ms". */
 inline find_due()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
@@ -214,8 +214,8 @@ inline find_due()
 }
 
 /*
- * "where s.workflow_uuid = due.id ... for update skip locked", and "under the
- * lock: it may just have had its turn".
+ * "for update of s skip locked", and "under the locks: some may just have had
+ * their turn".
  */
 inline take_due()
 {
@@ -237,7 +237,7 @@ inline take_due()
 	i = 0
 }
 
-/* take_enqueued: "for update of s skip locked". */
+/* turn_begin, queued: "for update of s skip locked". */
 inline take_enqueued()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
@@ -252,14 +252,14 @@ inline take_enqueued()
 	i = 0
 }
 
-/* "select 'message'::text ... where not n.consumed". */
+/* "select 'message' ... where not n.consumed". */
 inline look_for_messages()
 {
 	seen[CLIENTS] = message[CLIENTS] == UNREAD;
 	seen[SETTERS] = message[SETTERS] == UNREAD
 }
 
-/* "select 'step'::text ...". */
+/* "select 'workflow' ...", with its journal. */
 inline load_journal()
 {
 	known = journal[RECEIVER]
