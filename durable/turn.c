@@ -24,6 +24,10 @@
 #define BLOCKED_MIN_MS 1000
 #define BLOCKED_MAX_MS 16000
 
+/* By how much a wait may be longer: by so much, and a so-much-th of it. */
+#define GRAIN_MAX_MS   16
+#define LATE_RATIO     32
+
 /*
  * What the worker can run: name@version for each type, and name@ for rows
  * that do not ask for a version.
@@ -157,6 +161,20 @@ end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
 	add_status(turn, wf, status);
 }
 
+/*
+ * When a wait until then is over: with others of a few milliseconds, in one
+ * turn instead of some.
+ */
+static int64_t
+with_others_ms(const struct turn *turn, int64_t wake_ms)
+{
+	int64_t left_ms = wake_ms - turn_now_ms(turn), grain_ms = 1;
+
+	while (grain_ms < GRAIN_MAX_MS && left_ms >= grain_ms * 2 * LATE_RATIO)
+		grain_ms *= 2;
+	return run_later(wake_ms, (grain_ms - wake_ms % grain_ms) % grain_ms);
+}
+
 /* Notes what a run has come to, for the end of the turn. */
 static void
 settle(struct turn *turn, struct workflow *wf)
@@ -178,6 +196,7 @@ settle(struct turn *turn, struct workflow *wf)
 		end_workflow(turn, wf, "CANCELLED");
 		break;
 	case RUN_SUSPENDED:
+		wf->wait.wake_ms = with_others_ms(turn, wf->wait.wake_ms);
 		if (wf->wait.wake_ms - turn_now_ms(turn) <= TURN_SOON_MS)
 			wf->wait.tag = cache_new_tag(turn->cache);
 		turn_add_wait(turn, wf->id, wf->type, &wf->wait);

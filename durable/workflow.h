@@ -15,8 +15,8 @@
  *    longjmp).  What the calls return lives in the run's arena and needs no
  *    release; so does what the function allocates with wf_arena;
  *  - does not compute for long between two calls: the server ends a
- *    transaction that is idle for a second, and the workflows of a turn (64
- *    at most) share one;
+ *    transaction that is idle for a second, and the workflows of a turn (some
+ *    hundred) share one;
  *  - changes only under a new version in its struct workflow_type; runs that
  *    have begun go on with the version they began with.
  *

@@ -751,6 +751,17 @@ test_control(void)
 	       "select count(*) from durable.waits "
 	       "where workflow_uuid = 'cancelled'"),
 	    "a sleeper sleeps");
+	is_str(sql("select w.wake_at %% 16 || ' ' "
+		   "|| (w.wake_at - s.output::bigint between 0 and 15) "
+		   "from durable.waits as w "
+		   "join dbos.operation_outputs as s using (workflow_uuid) "
+		   "where w.workflow_uuid = 'cancelled'"),
+	    "0 true", "till the others of some milliseconds, not shorter");
+	start("for ever", "ticker", "9223372036854775807");
+	ok(wait_sql("9223372036854775807",
+	       "select wake_at from durable.waits "
+	       "where workflow_uuid = 'for ever'"),
+	    "or for ever");
 	sql("update dbos.workflow_status set status = 'CANCELLED', "
 	    "owner_xid = null, queue_name = null, completed_at = 1 "
 	    "where workflow_uuid = 'cancelled'");
