@@ -24,7 +24,7 @@
 #define BLOCKED_MIN_MS 1000
 #define BLOCKED_MAX_MS 16000
 
-/* By how much a wait may be longer: by so much, and a so-much-th of it. */
+/* A wait ends with others of so many milliseconds, a 32nd of it at most. */
 #define GRAIN_MAX_MS   16
 #define LATE_RATIO     32
 

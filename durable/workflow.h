@@ -197,7 +197,8 @@ wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
 /*
  * Sleeps duration_ms milliseconds by the database's clock, through crashes
- * and restarts.
+ * and restarts; or up to 15 more, at most a 32nd of them, as workflows that wake
+ * at about the same time share a turn.
  */
 void wf_sleep(struct workflow *wf, int64_t duration_ms);
 
