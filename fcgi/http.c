@@ -158,6 +158,8 @@ http_accept(struct http_source *source)
 void
 http_finish(struct http_source *source)
 {
+	/* Or it would wait until nginx has hung up. */
+	FCGX_Detach(&source->fcgx);
 	FCGX_Finish_r(&source->fcgx);
 	strbuf_reset(&source->headers);
 	arena_reset(source->request.arena);
