@@ -115,18 +115,38 @@ arena_strdup(struct arena *arena, const char *text)
 	return memcpy(arena_alloc(arena, len), text, len);
 }
 
+/* A turn writes some for each step: without printf. */
+char *
+arena_number(struct arena *arena, int64_t number)
+{
+	char digits[sizeof("-9223372036854775808")];
+	char *at = digits + sizeof(digits) - 1;
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	*at = '\0';
+	do
+		*--at = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (number < 0)
+		*--at = '-';
+	return arena_strdup(arena, at);
+}
+
 char *
 arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
+	char most[128];
 	va_list again;
 	char *text;
 	int len;
 
 	va_copy(again, args);
-	len = vsnprintf(NULL, 0, format, again);
+	len = vsnprintf(most, sizeof(most), format, again);
 	va_end(again);
 	if (len < 0)
 		abort();
+	if ((size_t)len < sizeof(most))
+		return arena_strdup(arena, most);
 	text = arena_alloc(arena, (size_t)len + 1);
 	if (vsnprintf(text, (size_t)len + 1, format, args) != len)
 		abort();

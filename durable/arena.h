@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct arena;
 
@@ -31,6 +32,9 @@ void *arena_alloc(struct arena *arena, size_t len);
 
 /* Copies text into the arena.  NULL in, NULL out. */
 char *arena_strdup(struct arena *arena, const char *text);
+
+/* The number in decimal. */
+char *arena_number(struct arena *arena, int64_t number);
 
 /* Formats as printf(3) into the arena. */
 char *arena_printf(struct arena *arena, const char *format, ...)

@@ -2,7 +2,6 @@
 /*
  * What the runs of a turn ask of it.
  */
-#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -136,11 +135,10 @@ turn_add_step(struct turn *turn, const struct workflow *wf, int number,
     const struct entry *entry)
 {
 	struct arena *arena = turn->arena;
-	const char *const values[] = { wf->id,
-		arena_printf(arena, "%d", number), entry->name, entry->output,
-		entry->error, entry->child, entry->serialization,
-		arena_printf(arena, "%" PRId64, entry->started_ms),
-		arena_printf(arena, "%" PRId64, entry->completed_ms) };
+	const char *const values[] = { wf->id, arena_number(arena, number),
+		entry->name, entry->output, entry->error, entry->child,
+		entry->serialization, arena_number(arena, entry->started_ms),
+		arena_number(arena, entry->completed_ms) };
 
 	outbox_add(turn->outbox, OUTBOX_JOURNAL, values);
 }
@@ -150,8 +148,7 @@ turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value)
 {
 	const char *const values[] = { wf->id,
-		arena_printf(turn->arena, "%d", number), key, value,
-		VALUE_PORTABLE };
+		arena_number(turn->arena, number), key, value, VALUE_PORTABLE };
 	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
 	    key) };
 
@@ -172,7 +169,7 @@ void
 turn_add_consumed(struct turn *turn, const struct message *message, int number)
 {
 	const char *const values[] = { message->id,
-		arena_printf(turn->arena, "%d", number) };
+		arena_number(turn->arena, number) };
 
 	outbox_add(turn->outbox, OUTBOX_CONSUMED, values);
 }
@@ -208,7 +205,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		child->type->version, child->input, wf->id,
 		wf->deadline_ms == 0
 		    ? NULL
-		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms),
+		    : arena_number(turn->arena, wf->deadline_ms),
 		turn->engine->application, turn->engine->executor };
 	const struct statement statement = {
 		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "

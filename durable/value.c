@@ -16,6 +16,8 @@
 #define DEPTH_MAX      64
 #define DIGITS         "0123456789"
 #define SUPERJSON_MARK "__dbos_serializer"
+#define BEFORE         "{\"positionalArgs\":["
+#define AFTER          "]}"
 #define TO_STRING_FLAGS \
 	(JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
@@ -133,6 +135,21 @@ is_short_integer(const char *text)
 	    text[digits] == '\0';
 }
 
+/* Whether the text is a string of printable ASCII without escapes. */
+static bool
+is_plain_string(const char *text, size_t len)
+{
+	size_t i;
+
+	if (len < 2 || text[0] != '"' || text[len - 1] != '"')
+		return false;
+	for (i = 1; i < len - 1; i++)
+		if (text[i] < ' ' || text[i] > '~' || text[i] == '"' ||
+		    text[i] == '\\')
+			return false;
+	return true;
+}
+
 /*
  * Parses what most steps return, and every replay reads again; a tokener would
  * set up a locale for it.  Returns NULL for everything else.
@@ -140,6 +157,10 @@ is_short_integer(const char *text)
 static json_object *
 parse_plain(const char *text)
 {
+	size_t len = strlen(text);
+
+	if (is_plain_string(text, len))
+		return json_object_new_string_len(text + 1, (int)len - 2);
 	if (is_short_integer(text))
 		return json_object_new_int64(strtoll(text, NULL, 10));
 	if (strcmp(text, "true") == 0)
@@ -191,12 +212,33 @@ value_decode(struct arena *arena, const char *text, const char *serialization,
 	    json_object_object_get_ex(*value, "json", value);
 }
 
+/* The one argument that value_encode_argument has written, if it is plain. */
+static json_object *
+parse_plain_argument(struct arena *arena, const char *text)
+{
+	char *argument, *end;
+
+	if (text == NULL || strncmp(text, BEFORE, strlen(BEFORE)) != 0)
+		return NULL;
+	argument = arena_strdup(arena, text + strlen(BEFORE));
+	end = strchr(argument, ']');
+	if (end == NULL || strcmp(end, AFTER) != 0)
+		return NULL;
+	*end = '\0';
+	return value_own(arena, parse_plain(argument));
+}
+
 bool
 value_decode_argument(struct arena *arena, const char *text,
     const char *serialization, json_object **value)
 {
 	json_object *arguments;
 
+	if (value_known(serialization) && !is_superjson(serialization)) {
+		*value = parse_plain_argument(arena, text);
+		if (*value != NULL)
+			return true;
+	}
 	*value = NULL;
 	if (!value_decode(arena, text, serialization, &arguments))
 		return false;

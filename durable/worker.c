@@ -340,7 +340,7 @@ run_wary(struct worker *worker, const char *left)
 	const struct engine *engine = worker->engine;
 	const char *const params[] = { turn_types(worker->turn),
 		turn_queues(worker->turn), engine->application,
-		arena_printf(worker->arena, "%d", engine->turn_size), left };
+		arena_number(worker->arena, engine->turn_size), left };
 	const struct db_rows *rows;
 	struct strbuf ids = { 0 };
 	struct turn_plan plan = { 0 };
@@ -383,10 +383,9 @@ end_attempt(struct worker *worker, const char *id, bool survived)
 static bool
 run_suspect(struct worker *worker, enum turn_outcome *outcome)
 {
-	const char *const params[] = {
-		turn_types(worker->turn), worker->engine->application,
-		arena_printf(worker->arena, "%d", worker->engine->max_attempts)
-	};
+	const char *const params[] = { turn_types(worker->turn),
+		worker->engine->application,
+		arena_number(worker->arena, worker->engine->max_attempts) };
 	const struct db_rows *rows;
 	const char *id;
 

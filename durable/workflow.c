@@ -6,7 +6,6 @@
  */
 #include "workflow.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +42,7 @@ wf_own(struct workflow *wf, json_object *value)
 const char *
 wf_number(struct workflow *wf, int64_t number)
 {
-	return arena_printf(wf->arena, "%" PRId64, number);
+	return arena_number(wf->arena, number);
 }
 
 void

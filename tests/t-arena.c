@@ -39,6 +39,15 @@ main(void)
 	ok(memcmp(first, "xxx", 3) == 0, "and nobody else's");
 	is_str(arena_printf(arena, "%s %d", "answer", 42), "answer 42",
 	    "a text is formatted");
+	is_int((long long)strlen(arena_printf(arena, "%127d", 1)), 127,
+	    "a long one, too");
+	is_int((long long)strlen(arena_printf(arena, "%128d", 1)), 128,
+	    "and a longer one");
+	is_str(arena_number(arena, 0), "0", "a number is written");
+	is_str(arena_number(arena, INT64_MAX), "9223372036854775807",
+	    "the greatest");
+	is_str(arena_number(arena, INT64_MIN), "-9223372036854775808",
+	    "and the least");
 	is_str(arena_strdup(arena, "copy"), "copy", "a text is copied");
 	ok(arena_strdup(arena, NULL) == NULL, "no text is none");
 

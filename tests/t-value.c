@@ -42,8 +42,9 @@ test_portable(void)
 		"999999999999999999", "-999999999999999999",
 		"1000000000000000000", "9223372036854775807",
 		"18446744073709551615", "-9223372036854775808", "1.50", "1e400",
-		"\"\"", "\"a/b\"", "[]", "{}", "[1,[2,{\"a\":null}]]",
-		"\"\xc3\xa9\"", "{\"b\":1,\"a\":2}", "\"\\u0000\"" };
+		"\"\"", "\"a/b\"", "\"~\x7f\"", "[]", "{}",
+		"[1,[2,{\"a\":null}]]", "\"\xc3\xa9\"", "{\"b\":1,\"a\":2}",
+		"\"\\u0000\"" };
 	size_t i, n = sizeof(same) / sizeof(same[0]), kept = 0;
 
 	for (i = 0; i < n; i++) {
@@ -66,8 +67,9 @@ test_refusals(void)
 {
 	static const char *const bad[] = { "", "nul", "[1", "[1] 2", "{\"a\":}",
 		"NaN", "'a'", "\"\xff\"", "{\"a\":1,}", "[-01]", "1.", "1.e5",
-		"\"\x01\"", "-\"", "-", "01", "--1", "1-", "truefalse",
-		"18446744073709551616", "-9223372036854775809" };
+		"\"\x01\"", "-\"", "\"", "\"a\"b\"", "\"\\\"", "-", "01", "--1",
+		"1-", "truefalse", "18446744073709551616",
+		"-9223372036854775809" };
 	size_t i, n = sizeof(bad) / sizeof(bad[0]), refused = 0;
 	char deep[201];
 
@@ -119,6 +121,14 @@ test_arguments(void)
 	is_str(argument("{\"positionalArgs\":[1,2],\"namedArgs\":{}}",
 		   VALUE_PORTABLE),
 	    "1", "the first argument is the input");
+	is_str(argument("{\"positionalArgs\":[\"one\"]}", VALUE_PORTABLE),
+	    "\"one\"", "alone, too");
+	is_str(argument("{\"positionalArgs\":[[1]]}", VALUE_PORTABLE), "[1]",
+	    "or as an array");
+	ok(argument("{\"positionalArgs\":[1}", VALUE_PORTABLE) == NULL,
+	    "what is no JSON is refused here, too");
+	ok(argument("{\"positionalArgs\":[1]}", "pickle") == NULL,
+	    "and so is an unknown format");
 	is_str(argument("{\"positionalArgs\":[]}", VALUE_PORTABLE), "null",
 	    "no argument is null");
 	is_str(argument("{\"namedArgs\":{\"a\":1}}", VALUE_PORTABLE), "null",
