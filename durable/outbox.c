@@ -20,8 +20,8 @@ static const struct {
 	enum tail tail;
 } kinds[OUTBOX_KINDS] = {
 	[OUTBOX_OVER] = { "select durable.turn_over($1)", 1, TAIL_NONE },
-	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7)",
-	    7, TAIL_NONE },
+	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8)",
+	    8, TAIL_NONE },
 	[OUTBOX_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
 			     "$9, $10)",
 	    9, TAIL_APPLICATION },

@@ -2,7 +2,6 @@
 /*
  * What a turn takes, and the runs that it makes of it.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +24,7 @@ enum column {
 	COLUMN_OTHER,
 	COLUMN_AT_MS,
 	COLUMN_UNTIL_MS,
+	COLUMN_PLACE,
 	COLUMN_STEPS /* the first of them */
 };
 
@@ -104,6 +104,7 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 
 	wf->type = engine_type(turn->engine, name, version);
 	wf->id = db_value(rows, row, COLUMN_ID);
+	wf->place = db_value(rows, row, COLUMN_PLACE);
 	wf->input = db_value(rows, row, COLUMN_VALUE);
 	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
 	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
@@ -120,6 +121,7 @@ load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
 	struct workflow *wf = take_add_run(turn);
 
 	wf->id = db_value(rows, row, COLUMN_ID);
+	wf->place = db_value(rows, row, COLUMN_PLACE);
 	wf->tag = number_at(rows, row, COLUMN_AT_MS);
 	cache_load(turn->cache, wf);
 }
@@ -221,17 +223,18 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	const struct tag_range tags = cache_begin(turn->cache);
 	const char *const params[] = { turn->types.text,
 		queues_in(turn, &plan->share), turn->engine->application,
-		arena_printf(turn->arena, "%d", turn->engine->turn_size),
-		plan->only, arena_printf(turn->arena, "%" PRId64, tags.from),
-		arena_printf(turn->arena, "%" PRId64, tags.to),
+		arena_number(turn->arena, turn->engine->turn_size), plan->only,
+		arena_number(turn->arena, tags.from),
+		arena_number(turn->arena, tags.to),
 		types_in(turn, &plan->share) };
 	const struct db_rows *rows;
 
 	db_queue(turn->db, "begin", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
-	    "other, at_ms, until_ms, step_numbers, step_names, step_outputs, "
-	    "step_errors, step_serializations, step_children, step_started_ms "
+	    "other, at_ms, until_ms, place, step_numbers, step_names, "
+	    "step_outputs, step_errors, step_serializations, step_children, "
+	    "step_started_ms "
 	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8)",
 	    8, params);
 	if (rows == NULL) {

@@ -4,7 +4,6 @@
  */
 #include "turn.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,12 +126,11 @@ turn_add_wait(struct turn *turn, const char *id,
     const struct workflow_type *type, const struct wait *wait)
 {
 	const char *const values[] = { id,
-		arena_printf(turn->arena, "%" PRId64, wait->wake_ms),
+		arena_number(turn->arena, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key,
-		wait->tag == 0
-		    ? NULL
-		    : arena_printf(turn->arena, "%" PRId64, wait->tag) };
+		wait->tag == 0 ? NULL : arena_number(turn->arena, wait->tag),
+		wait->place };
 
 	outbox_add(turn->outbox, OUTBOX_WAITS, values);
 	if (turn->due_ms == 0 || wait->wake_ms < turn->due_ms)
@@ -146,7 +144,7 @@ add_status(struct turn *turn, const struct workflow *wf, const char *status)
 		wf->type->version,
 		wf->deadline_ms == 0
 		    ? NULL
-		    : arena_printf(turn->arena, "%" PRId64, wf->deadline_ms),
+		    : arena_number(turn->arena, wf->deadline_ms),
 		wf->output, wf->failure };
 
 	outbox_add(turn->outbox, OUTBOX_STATUSES, values);
@@ -199,6 +197,7 @@ settle(struct turn *turn, struct workflow *wf)
 		wf->wait.wake_ms = with_others_ms(turn, wf->wait.wake_ms);
 		if (wf->wait.wake_ms - turn_now_ms(turn) <= TURN_SOON_MS)
 			wf->wait.tag = cache_new_tag(turn->cache);
+		wf->wait.place = wf->place;
 		turn_add_wait(turn, wf->id, wf->type, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");

@@ -8,10 +8,11 @@
 -- replaces the functions and leaves the tables alone.  Tables change only by
 -- a numbered script in upgrades/.
 --
--- Lock order: dbos.workflow_status (with skip locked, so that no turn waits
--- for another's), durable.suspects, what the steps lock (store.products,
--- store.orders), durable.waits, and last the status rows that a new message's
--- foreign key locks, for at most 200 ms.
+-- Lock order: dbos.workflow_status and durable.waits of the turn's workflows
+-- (with skip locked, so that no turn waits for another's), durable.suspects,
+-- what the steps lock (store.products, store.orders), the waits of those whom
+-- the turn wakes, who are not due and so in no turn, and last the status rows
+-- that a new message's foreign key locks, for at most 200 ms.
 --
 -- I5, no wake-up is lost.  A turn holds its workflows' status rows FOR
 -- UPDATE from before it looks for messages until it has committed their

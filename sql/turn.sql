@@ -46,7 +46,11 @@ drop function if exists
     durable.take_due(text[], text, int, text[], bigint),
     durable.take_enqueued(text[], text[], text, int, text[]),
     durable.turn_begin(text[], text[], text, int, text[]),
+    durable.turn_begin(text[], text[], text, int, text[], bigint, bigint,
+        text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
+    durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
+        bigint[]),
     durable.turn_patience();
 
 create or replace function durable.take_only(
@@ -103,6 +107,7 @@ returns table (
     other text,
     at_ms bigint,
     until_ms bigint,
+    place tid,
     step_numbers int[],
     step_names text[],
     step_outputs text[],
@@ -120,7 +125,7 @@ declare
     present_ms bigint := durable.now_ms();
     suspected text[];
     due text[];
-    versions tid[];
+    due_places tid[];
     due_tags bigint[];
     types_of_due text[];
     enqueued text[];
@@ -135,10 +140,10 @@ begin
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
         with waits as materialized (
-            select w.version
+            select w.workflow_uuid, w.place, w.tag, w.type
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
-                select w.ctid as version, s.status
+                select w.workflow_uuid, w.ctid as place, w.tag, w.type, s.status
                 from durable.waits as w
                 join dbos.workflow_status as s
                     on s.workflow_uuid = w.workflow_uuid
@@ -149,7 +154,9 @@ begin
                         or s.application_name is null)
                 order by w.wake_at
                 limit max_workflows
-                for update of s skip locked) as w
+                -- The wait, too: who has just had his turn is not due any more
+                -- when we have his lock, and is left out.
+                for update of s, w skip locked) as w
             -- Not further in: no planner shall take the status for a reason
             -- to read another index than the keys'.
             where w.status = 'PENDING'
@@ -168,22 +175,14 @@ begin
                 limit max_workflows
                 for update of s skip locked) as s
         )
-        select array(select w.version from waits as w),
+        select array(select w.workflow_uuid from waits as w),
+            array(select w.place from waits as w),
+            array(select w.tag from waits as w),
+            array(select w.type from waits as w),
             array(select q.id from queued as q),
             array(select q.queue from queued as q)
-        into versions, enqueued, queues_of_enqueued;
-        -- Under the locks: who has just had his turn waits by a new version of
-        -- his row (so does who was woken meanwhile, whom the next turn takes).
-        -- No other row is in the old one's place: nothing that went is vacuumed
-        -- while the statement that calls this has its snapshot.
-        select coalesce(array_agg(w.workflow_uuid), '{}'), array_agg(w.tag),
-            array_agg(w.type)
-        into due, due_tags, types_of_due
-        from (
-            select w.workflow_uuid, w.tag, w.type
-            from unnest(versions) with ordinality as t (version, place)
-            join durable.waits as w on w.ctid = t.version
-            order by t.place) as w;
+        into due, due_places, due_tags, types_of_due, enqueued,
+            queues_of_enqueued;
         taken := due || enqueued;
     end if;
 
@@ -193,19 +192,20 @@ begin
     if taken <> '{}' then
         return query
         select 'remembered'::text, t.id, null::int, null::text, null::text,
-            null::text, null::text, t.tag, null::bigint, null::int[],
+            null::text, null::text, t.tag, null::bigint, t.place, null::int[],
             null::text[], null::text[], null::text[], null::text[],
             null::text[], null::bigint[]
-        from unnest(taken, due_tags) as t (id, tag)
+        from unnest(taken, due_tags, due_places) as t (id, tag, place)
         where t.tag >= tags_from
             and t.tag < tags_to
         union all
         (select 'workflow', s.workflow_uuid, (s.status = 'ENQUEUED')::int,
             s.name, coalesce(i.inputs, s.inputs), s.serialization,
             nullif(s.application_version, ''), s.workflow_timeout_ms,
-            s.workflow_deadline_epoch_ms, j.numbers, j.names, j.outputs,
-            j.errors, j.serializations, j.children, j.started_ms
-        from unnest(taken, due_tags) with ordinality as t (id, tag, place)
+            s.workflow_deadline_epoch_ms, t.place, j.numbers, j.names,
+            j.outputs, j.errors, j.serializations, j.children, j.started_ms
+        from unnest(taken, due_tags, due_places)
+            with ordinality as t (id, tag, place, nth)
         join dbos.workflow_status as s on s.workflow_uuid = t.id
         left join dbos.workflow_input as i on i.workflow_uuid = t.id
         cross join lateral (
@@ -219,15 +219,15 @@ begin
             from dbos.operation_outputs as o
             where o.workflow_uuid = t.id) as j
         where (t.tag >= tags_from and t.tag < tags_to) is not true
-        order by t.place)
+        order by t.nth)
         union all
         (select 'message', n.destination_uuid, null, n.topic, n.message,
             n.serialization, n.message_uuid, n.created_at_epoch_ms, null, null,
-            null, null, null, null, null, null
-        from unnest(taken) with ordinality as t (id, place)
+            null, null, null, null, null, null, null
+        from unnest(taken) with ordinality as t (id, nth)
         join dbos.notifications as n on n.destination_uuid = t.id
         where not n.consumed
-        order by t.place, n.created_at_epoch_ms, n.message_uuid);
+        order by t.nth, n.created_at_epoch_ms, n.message_uuid);
     end if;
 
     -- When to come back: the first of each type that was not taken tells, and
@@ -307,7 +307,8 @@ comment on function durable.turn_begin(text[], text[], text, int, text[],
     'remembered (of a wait with a tag of tags_from up to tags_to, which at_ms '
     'is; the worker knows the rest), '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
-    'time-out; until_ms: deadline; and its journal, an element a step), '
+    'time-out; until_ms: deadline; and its journal, an element a step; of both '
+    'place: where its wait is, if it was due), '
     'message (name: topic; other: message id), turn (number: there are '
     'suspects; at_ms: now; until_ms: when to come back at latest, now if there '
     'may be more than was taken).';
@@ -545,34 +546,51 @@ comment on function durable.turn_over(text[]) is
 
 create or replace function durable.turn_waits(
     ids text[],
-    wake_at bigint[],
+    due_at bigint[],
     types text[],
     kinds text[],
     targets text[],
     keys text[],
-    tags bigint[] default null
+    tags bigint[] default null,
+    places tid[] default null
 )
 returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-#variable_conflict use_column
 declare
     watched record;
 begin
-    insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
-        key, tag)
-    select n.id, n.at, n.type, n.kind, n.target, n.key, n.tag
-    from unnest(ids, wake_at, types, kinds, targets, keys, tags)
-        as n (id, at, type, kind, target, key, tag)
-    on conflict on constraint waits_pkey do update
-    set wake_at = excluded.wake_at,
-        type = excluded.type,
-        kind = excluded.kind,
-        target = excluded.target,
-        key = excluded.key,
-        tag = excluded.tag;
+    -- Most have a wait already, locked by turn_begin, which said where it is.
+    if num_nonnulls(variadic places) > 0 then
+        update durable.waits as w
+        set wake_at = n.at,
+            type = n.type,
+            kind = n.kind,
+            target = n.target,
+            key = n.key,
+            tag = n.tag
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, places)
+            as n (id, at, type, kind, target, key, tag, place)
+        where w.ctid = n.place
+            and w.workflow_uuid = n.id;
+    end if;
+    if (num_nulls(variadic places) = 0) is not true then
+        insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
+            target, key, tag)
+        select n.id, n.at, n.type, n.kind, n.target, n.key, n.tag
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, places)
+            as n (id, at, type, kind, target, key, tag, place)
+        where n.place is null
+        on conflict on constraint waits_pkey do update
+        set wake_at = excluded.wake_at,
+            type = excluded.type,
+            kind = excluded.kind,
+            target = excluded.target,
+            key = excluded.key,
+            tag = excluded.tag;
+    end if;
     if num_nonnulls(variadic targets) = 0 then
         return;
     end if;
@@ -615,7 +633,7 @@ begin
 end
 $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
-    text[], text[], bigint[]) is
+    text[], text[], bigint[], tid[]) is
     'Writes what the workflows of a turn wait for.';
 
 create or replace function durable.turn_journal(
@@ -910,10 +928,12 @@ begin
         update durable.waits as w
         set wake_at = least(w.wake_at, present_ms)
         where w.workflow_uuid = arrival
-            and w.kind = 'message';
+            and w.kind = 'message'
+            and w.wake_at > present_ms;
         update durable.waits as w
         set wake_at = least(w.wake_at, present_ms)
-        where w.target = arrival;
+        where w.target = arrival
+            and w.wake_at > present_ms;
     end loop;
     update dbos.workflow_status as s
     set status = 'CANCELLED',
@@ -993,7 +1013,7 @@ grant execute on function
         text, text),
     durable.turn_over(text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
-        bigint[]),
+        bigint[], tid[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
     durable.turn_consumed(text[], int[]),

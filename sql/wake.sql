@@ -5,7 +5,8 @@
 --
 -- These update row by row and through an index: a plan for a set that was made
 -- while durable.waits was small is a disaster when it is large, and whose
--- session it is made in is not known.
+-- session it is made in is not known.  They leave alone who is due already: a
+-- turn may have it in hand, and nobody waits for that.
 --
 -- A transaction with an older snapshot (repeatable read) may not see who waits
 -- now: it leaves a note in durable.arrivals, and the sweep looks for it.
@@ -35,7 +36,8 @@ begin
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.workflow_uuid = message.destination_uuid
             and w.kind = 'message'
-            and w.key = message.topic;
+            and w.key = message.topic
+            and w.wake_at > durable.now_ms();
     end loop;
     return null;
 end
@@ -74,7 +76,8 @@ begin
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.target = event.workflow_uuid
             and w.kind = 'event'
-            and w.key = event.key;
+            and w.key = event.key
+            and w.wake_at > durable.now_ms();
         woken := woken or found;
     end loop;
     if woken then
@@ -110,7 +113,8 @@ begin
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.target = new.workflow_uuid
-            and w.kind = 'result';
+            and w.kind = 'result'
+            and w.wake_at > durable.now_ms();
         if found then
             perform pg_notify('durable_due', '');
         end if;

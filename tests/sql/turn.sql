@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(136);
+select plan(139);
 
 -- What a turn takes from queues.
 
@@ -172,9 +172,9 @@ create table test.told as
 select t.*
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
     as t (kind, workflow_uuid, number, name, value, serialization, other,
-    at_ms, until_ms, step_numbers, step_names, step_outputs, step_errors,
-    step_serializations, step_children, step_started_ms, place);
-select is(string_agg(kind, ',' order by place),
+    at_ms, until_ms, place, step_numbers, step_names, step_outputs,
+    step_errors, step_serializations, step_children, step_started_ms, nth);
+select is(string_agg(kind, ',' order by nth),
     'workflow,workflow,message,message,message,turn',
     'a turn is told of workflows, messages and itself')
 from test.told;
@@ -407,6 +407,30 @@ select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
 select is(tag, null, 'and none, if the next one does not')
 from durable.waits;
+update durable.waits set type = 'job@1';
+create table test.told_place as
+select t.workflow_uuid as id, t.place
+from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) as t
+where t.kind = 'workflow';
+select is((t.*)::text, (w.workflow_uuid, w.ctid)::text,
+    'a turn is told where the wait is')
+from test.told_place as t
+join durable.waits as w on w.workflow_uuid = t.id;
+select durable.turn_waits('{x}', '{7}', '{job@1}', '{timer}', '{null}',
+    '{null}', '{null}', array[t.place])
+from test.told_place as t;
+select is(string_agg(workflow_uuid || wake_at, ','), 'w6',
+    'nobody writes in another''s place')
+from durable.waits;
+select durable.turn_waits('{x,w,y}', '{8,7,9}', '{job@1,job@1,job@1}',
+    '{timer,timer,timer}', '{null,null,null}', '{null,null,null}',
+    '{null,5,null}', array[null, t.place, null])
+from test.told_place as t;
+select is(string_agg((w.*)::text, ' ' order by w.wake_at),
+    '(w,7,job@1,timer,,,5) (x,8,job@1,timer,,,) (y,9,job@1,timer,,,)',
+    'who has a place writes there, and others anew')
+from durable.waits as w;
+delete from durable.waits where workflow_uuid in ('x', 'y');
 select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
     '{job@1,job@1}', '{event,result}', '{y,y}', '{k,null}');
 select is(string_agg(wake_at::text, ','), '9000000000000,9000000000000',

@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(54);
+select plan(58);
 
 -- Messages.
 
@@ -95,6 +95,25 @@ select test.notified();
 select dbos.send_message('source', '1', 't');
 select is(test.notified(), 'dbos_notifications_channel source::t',
     'of a message the workers are told as the family does');
+select test.clear();
+
+-- Who is in a turn is due already: nobody waits to wake it.
+select test.workflow('source', 'PENDING', null),
+    test.waiting('w', -10, 'event', 'source', 'k'),
+    test.waiting('v', -10, 'result', 'source');
+select test.other('begin');
+select is(test.other($$select string_agg(t.workflow_uuid, ',')
+    from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t$$), 'w,v',
+    'a turn has them in hand');
+select throws_ok($$select from durable.waits where workflow_uuid = 'w'
+    for update nowait$$, '55P03', null, 'and their waits');
+set lock_timeout = '50ms';
+select lives_ok($$select durable.turn_events('{source}', '{1}', '{k}', '{1}',
+    '{portable_json}')$$, 'an event does not wait for it');
+select lives_ok($$update dbos.workflow_status set status = 'SUCCESS'
+    where workflow_uuid = 'source'$$, 'nor does a result');
+reset lock_timeout;
+select test.other('rollback');
 select test.clear();
 
 -- Results.
