@@ -212,20 +212,24 @@ value_decode(struct arena *arena, const char *text, const char *serialization,
 	    json_object_object_get_ex(*value, "json", value);
 }
 
-/* The one argument that value_encode_argument has written, if it is plain. */
-static json_object *
-parse_plain_argument(struct arena *arena, const char *text)
+/*
+ * Parses the input that our clients write, with a plain argument or none, which
+ * every run reads again.  Returns false for everything else.
+ */
+static bool
+parse_plain_argument(struct arena *arena, const char *text, json_object **value)
 {
 	char *argument, *end;
 
 	if (text == NULL || strncmp(text, BEFORE, strlen(BEFORE)) != 0)
-		return NULL;
+		return false;
 	argument = arena_strdup(arena, text + strlen(BEFORE));
 	end = strchr(argument, ']');
 	if (end == NULL || strcmp(end, AFTER) != 0)
-		return NULL;
+		return false;
 	*end = '\0';
-	return value_own(arena, parse_plain(argument));
+	*value = value_own(arena, parse_plain(argument));
+	return *value != NULL || *argument == '\0';
 }
 
 bool
@@ -234,12 +238,10 @@ value_decode_argument(struct arena *arena, const char *text,
 {
 	json_object *arguments;
 
-	if (value_known(serialization) && !is_superjson(serialization)) {
-		*value = parse_plain_argument(arena, text);
-		if (*value != NULL)
-			return true;
-	}
 	*value = NULL;
+	if (value_known(serialization) && !is_superjson(serialization) &&
+	    parse_plain_argument(arena, text, value))
+		return true;
 	if (!value_decode(arena, text, serialization, &arguments))
 		return false;
 	if (!is_superjson(serialization) &&
