@@ -18,7 +18,7 @@ struct outbox;
  */
 enum outbox_kind {
 	OUTBOX_OVER,     /* id */
-	OUTBOX_WAITS,    /* id, wake ms, type, kind, target, key, tag, place */
+	OUTBOX_WAITS,    /* id, wake ms, type, kind, target, key, tag, tid */
 	OUTBOX_JOURNAL,  /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
 	OUTBOX_CONSUMED, /* message id, number */

@@ -61,7 +61,7 @@ struct wait {
 	const char *target; /* of an event or a result */
 	const char *key;    /* of an event; topic of a message */
 	int64_t tag;        /* under which the journal is kept, 0: not */
-	const char *place;  /* of the row to write it to, or NULL: a new one */
+	const char *tid;    /* where its row is, or NULL: by its key */
 };
 
 struct workflow {
@@ -71,7 +71,7 @@ struct workflow {
 	const struct workflow_type *type;
 	const char *id;
 	int64_t tag;               /* under which it was kept, 0: it was not */
-	const char *place;         /* of its wait in the table, or NULL */
+	const char *tid;           /* where its wait is, or NULL: not known */
 	const char *input;         /* stored arguments */
 	const char *serialization; /* of input, output and error */
 	bool begun;                /* taken from a queue by this turn */

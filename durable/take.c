@@ -24,7 +24,7 @@ enum column {
 	COLUMN_OTHER,
 	COLUMN_AT_MS,
 	COLUMN_UNTIL_MS,
-	COLUMN_PLACE,
+	COLUMN_TID,
 	COLUMN_STEPS /* the first of them */
 };
 
@@ -104,7 +104,7 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 
 	wf->type = engine_type(turn->engine, name, version);
 	wf->id = db_value(rows, row, COLUMN_ID);
-	wf->place = db_value(rows, row, COLUMN_PLACE);
+	wf->tid = db_value(rows, row, COLUMN_TID);
 	wf->input = db_value(rows, row, COLUMN_VALUE);
 	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
 	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
@@ -121,7 +121,7 @@ load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
 	struct workflow *wf = take_add_run(turn);
 
 	wf->id = db_value(rows, row, COLUMN_ID);
-	wf->place = db_value(rows, row, COLUMN_PLACE);
+	wf->tid = db_value(rows, row, COLUMN_TID);
 	wf->tag = number_at(rows, row, COLUMN_AT_MS);
 	cache_load(turn->cache, wf);
 }
@@ -232,7 +232,7 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	db_queue(turn->db, "begin", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
-	    "other, at_ms, until_ms, place, step_numbers, step_names, "
+	    "other, at_ms, until_ms, tid, step_numbers, step_names, "
 	    "step_outputs, step_errors, step_serializations, step_children, "
 	    "step_started_ms "
 	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8)",

@@ -130,7 +130,7 @@ turn_add_wait(struct turn *turn, const char *id,
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key,
 		wait->tag == 0 ? NULL : arena_number(turn->arena, wait->tag),
-		wait->place };
+		wait->tid };
 
 	outbox_add(turn->outbox, OUTBOX_WAITS, values);
 	if (turn->due_ms == 0 || wait->wake_ms < turn->due_ms)
@@ -197,7 +197,7 @@ settle(struct turn *turn, struct workflow *wf)
 		wf->wait.wake_ms = with_others_ms(turn, wf->wait.wake_ms);
 		if (wf->wait.wake_ms - turn_now_ms(turn) <= TURN_SOON_MS)
 			wf->wait.tag = cache_new_tag(turn->cache);
-		wf->wait.place = wf->place;
+		wf->wait.tid = wf->tid;
 		turn_add_wait(turn, wf->id, wf->type, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");

@@ -13,11 +13,11 @@
 
 #include "arena.h"
 
-#define DEPTH_MAX      64
-#define DIGITS         "0123456789"
-#define SUPERJSON_MARK "__dbos_serializer"
-#define BEFORE         "{\"positionalArgs\":["
-#define AFTER          "]}"
+#define DEPTH_MAX       64
+#define DIGITS          "0123456789"
+#define SUPERJSON_MARK  "__dbos_serializer"
+#define ARGUMENTS_OPEN  "{\"positionalArgs\":["
+#define ARGUMENTS_CLOSE "]}"
 #define TO_STRING_FLAGS \
 	(JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
@@ -219,15 +219,16 @@ value_decode(struct arena *arena, const char *text, const char *serialization,
 static bool
 parse_plain_argument(struct arena *arena, const char *text, json_object **value)
 {
-	char *argument, *end;
+	const size_t open = strlen(ARGUMENTS_OPEN);
+	char *argument;
+	size_t len;
 
-	if (text == NULL || strncmp(text, BEFORE, strlen(BEFORE)) != 0)
+	if (text == NULL || strncmp(text, ARGUMENTS_OPEN, open) != 0)
 		return false;
-	argument = arena_strdup(arena, text + strlen(BEFORE));
-	end = strchr(argument, ']');
-	if (end == NULL || strcmp(end, AFTER) != 0)
+	len = strcspn(text + open, "]");
+	if (strcmp(text + open + len, ARGUMENTS_CLOSE) != 0)
 		return false;
-	*end = '\0';
+	argument = memcpy(arena_alloc(arena, len + 1), text + open, len);
 	*value = value_own(arena, parse_plain(argument));
 	return *value != NULL || *argument == '\0';
 }

@@ -158,7 +158,10 @@ http_accept(struct http_source *source)
 void
 http_finish(struct http_source *source)
 {
-	/* Or it would wait until nginx has hung up. */
+	/*
+	 * Or libfcgi would wait until nginx has hung up, for what else it may
+	 * send: a request is short, and has been read whole.
+	 */
 	FCGX_Detach(&source->fcgx);
 	FCGX_Finish_r(&source->fcgx);
 	strbuf_reset(&source->headers);

@@ -107,7 +107,7 @@ returns table (
     other text,
     at_ms bigint,
     until_ms bigint,
-    place tid,
+    tid tid,
     step_numbers int[],
     step_names text[],
     step_outputs text[],
@@ -125,7 +125,7 @@ declare
     present_ms bigint := durable.now_ms();
     suspected text[];
     due text[];
-    due_places tid[];
+    due_tids tid[];
     due_tags bigint[];
     types_of_due text[];
     enqueued text[];
@@ -140,10 +140,10 @@ begin
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
         with waits as materialized (
-            select w.workflow_uuid, w.place, w.tag, w.type
+            select w.workflow_uuid, w.tid, w.tag, w.type
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
-                select w.workflow_uuid, w.ctid as place, w.tag, w.type, s.status
+                select w.workflow_uuid, w.ctid as tid, w.tag, w.type, s.status
                 from durable.waits as w
                 join dbos.workflow_status as s
                     on s.workflow_uuid = w.workflow_uuid
@@ -176,12 +176,12 @@ begin
                 for update of s skip locked) as s
         )
         select array(select w.workflow_uuid from waits as w),
-            array(select w.place from waits as w),
+            array(select w.tid from waits as w),
             array(select w.tag from waits as w),
             array(select w.type from waits as w),
             array(select q.id from queued as q),
             array(select q.queue from queued as q)
-        into due, due_places, due_tags, types_of_due, enqueued,
+        into due, due_tids, due_tags, types_of_due, enqueued,
             queues_of_enqueued;
         taken := due || enqueued;
     end if;
@@ -192,20 +192,20 @@ begin
     if taken <> '{}' then
         return query
         select 'remembered'::text, t.id, null::int, null::text, null::text,
-            null::text, null::text, t.tag, null::bigint, t.place, null::int[],
+            null::text, null::text, t.tag, null::bigint, t.tid, null::int[],
             null::text[], null::text[], null::text[], null::text[],
             null::text[], null::bigint[]
-        from unnest(taken, due_tags, due_places) as t (id, tag, place)
+        from unnest(taken, due_tags, due_tids) as t (id, tag, tid)
         where t.tag >= tags_from
             and t.tag < tags_to
         union all
         (select 'workflow', s.workflow_uuid, (s.status = 'ENQUEUED')::int,
             s.name, coalesce(i.inputs, s.inputs), s.serialization,
             nullif(s.application_version, ''), s.workflow_timeout_ms,
-            s.workflow_deadline_epoch_ms, t.place, j.numbers, j.names,
+            s.workflow_deadline_epoch_ms, t.tid, j.numbers, j.names,
             j.outputs, j.errors, j.serializations, j.children, j.started_ms
-        from unnest(taken, due_tags, due_places)
-            with ordinality as t (id, tag, place, nth)
+        from unnest(taken, due_tags, due_tids)
+            with ordinality as t (id, tag, tid, place)
         join dbos.workflow_status as s on s.workflow_uuid = t.id
         left join dbos.workflow_input as i on i.workflow_uuid = t.id
         cross join lateral (
@@ -219,15 +219,15 @@ begin
             from dbos.operation_outputs as o
             where o.workflow_uuid = t.id) as j
         where (t.tag >= tags_from and t.tag < tags_to) is not true
-        order by t.nth)
+        order by t.place)
         union all
         (select 'message', n.destination_uuid, null, n.topic, n.message,
             n.serialization, n.message_uuid, n.created_at_epoch_ms, null, null,
             null, null, null, null, null, null, null
-        from unnest(taken) with ordinality as t (id, nth)
+        from unnest(taken) with ordinality as t (id, place)
         join dbos.notifications as n on n.destination_uuid = t.id
         where not n.consumed
-        order by t.nth, n.created_at_epoch_ms, n.message_uuid);
+        order by t.place, n.created_at_epoch_ms, n.message_uuid);
     end if;
 
     -- When to come back: the first of each type that was not taken tells, and
@@ -308,7 +308,7 @@ comment on function durable.turn_begin(text[], text[], text, int, text[],
     'is; the worker knows the rest), '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
     'time-out; until_ms: deadline; and its journal, an element a step; of both '
-    'place: where its wait is, if it was due), '
+    'tid: where its wait is, null: not known), '
     'message (name: topic; other: message id), turn (number: there are '
     'suspects; at_ms: now; until_ms: when to come back at latest, now if there '
     'may be more than was taken).';
@@ -552,7 +552,7 @@ create or replace function durable.turn_waits(
     targets text[],
     keys text[],
     tags bigint[] default null,
-    places tid[] default null
+    tids tid[] default null
 )
 returns void
 language plpgsql
@@ -562,8 +562,10 @@ as $$
 declare
     watched record;
 begin
-    -- Most have a wait already, locked by turn_begin, which said where it is.
-    if num_nonnulls(variadic places) > 0 then
+    -- Most have a wait already, and turn_begin said where.  It stays there until
+    -- the commit: it is locked, nobody wakes who is due, and no table that is in
+    -- use is rewritten.
+    if num_nonnulls(variadic tids) > 0 then
         update durable.waits as w
         set wake_at = n.at,
             type = n.type,
@@ -571,18 +573,18 @@ begin
             target = n.target,
             key = n.key,
             tag = n.tag
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, places)
-            as n (id, at, type, kind, target, key, tag, place)
-        where w.ctid = n.place
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids)
+            as n (id, at, type, kind, target, key, tag, tid)
+        where w.ctid = n.tid
             and w.workflow_uuid = n.id;
     end if;
-    if (num_nulls(variadic places) = 0) is not true then
+    if (num_nulls(variadic tids) = 0) is not true then
         insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
             target, key, tag)
         select n.id, n.at, n.type, n.kind, n.target, n.key, n.tag
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, places)
-            as n (id, at, type, kind, target, key, tag, place)
-        where n.place is null
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids)
+            as n (id, at, type, kind, target, key, tag, tid)
+        where n.tid is null
         on conflict on constraint waits_pkey do update
         set wake_at = excluded.wake_at,
             type = excluded.type,
@@ -628,6 +630,7 @@ begin
             update durable.waits as w
             set wake_at = least(w.wake_at, durable.now_ms())
             where w.workflow_uuid = watched.id;
+            perform pg_notify('durable_due', '');
         end if;
     end loop;
 end
@@ -653,12 +656,16 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    -- The column's default, which would be computed for each row.
+    present_ms bigint := extract(epoch from now()) * 1000.0;
 begin
     insert into dbos.operation_outputs (workflow_uuid, function_id,
         function_name, output, error, child_workflow_id, serialization,
-        started_at_epoch_ms, completed_at_epoch_ms, application_name)
+        started_at_epoch_ms, completed_at_epoch_ms, application_name,
+        retention_timestamp)
     select n.id, n.number, n.name, n.output, n.error, n.child,
-        n.serialization, n.started, n.completed, application
+        n.serialization, n.started, n.completed, application, present_ms
     from unnest(ids, numbers, names, outputs, errors, children,
         serializations, started_ms, completed_ms)
         as n (id, number, name, output, error, child, serialization, started,
@@ -929,11 +936,11 @@ begin
         set wake_at = least(w.wake_at, present_ms)
         where w.workflow_uuid = arrival
             and w.kind = 'message'
-            and w.wake_at > present_ms;
+            and w.wake_at > durable.now_ms();
         update durable.waits as w
         set wake_at = least(w.wake_at, present_ms)
         where w.target = arrival
-            and w.wake_at > present_ms;
+            and w.wake_at > durable.now_ms();
     end loop;
     update dbos.workflow_status as s
     set status = 'CANCELLED',

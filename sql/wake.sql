@@ -3,10 +3,11 @@
 -- What wakes a waiting workflow: triggers on the tables of schema dbos, whoever
 -- writes there.  Part of durable.sql.
 --
--- These update row by row and through an index: a plan for a set that was made
--- while durable.waits was small is a disaster when it is large, and whose
--- session it is made in is not known.  They leave alone who is due already: a
--- turn may have it in hand, and nobody waits for that.
+-- These update through an index, without a join: a plan that was made while
+-- durable.waits was small is a disaster when it is large, and whose session it
+-- is made in is not known.  They leave alone who is due already, whom a turn may
+-- have in hand: nobody waits for that one.  But they tell, as no worker may know
+-- that it is due.
 --
 -- A transaction with an older snapshot (repeatable read) may not see who waits
 -- now: it leaves a note in durable.arrivals, and the sweep looks for it.
@@ -19,7 +20,7 @@ set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
 declare
-    message record;
+    sent record;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
@@ -27,16 +28,18 @@ begin
         from arrived as m;
         return null;
     end if;
-    for message in
-        select distinct m.destination_uuid, m.topic
+    for sent in
+        select m.topic, array_agg(m.destination_uuid) as ids
         from arrived as m
-        order by m.destination_uuid, m.topic
+        group by m.topic
+        order by m.topic
     loop
+        -- By the index, and so in the order of the ids.
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
-        where w.workflow_uuid = message.destination_uuid
+        where w.workflow_uuid = any (sent.ids)
             and w.kind = 'message'
-            and w.key = message.topic
+            and w.key = sent.topic
             and w.wake_at > durable.now_ms();
     end loop;
     return null;
@@ -78,7 +81,11 @@ begin
             and w.kind = 'event'
             and w.key = event.key
             and w.wake_at > durable.now_ms();
-        woken := woken or found;
+        woken := woken or exists (
+            select from durable.waits as w
+            where w.target = event.workflow_uuid
+                and w.kind = 'event'
+                and w.key = event.key);
     end loop;
     if woken then
         perform pg_notify('durable_due', '');
@@ -115,7 +122,11 @@ begin
         where w.target = new.workflow_uuid
             and w.kind = 'result'
             and w.wake_at > durable.now_ms();
-        if found then
+        if exists (
+            select from durable.waits as w
+            where w.target = new.workflow_uuid
+                and w.kind = 'result')
+        then
             perform pg_notify('durable_due', '');
         end if;
     end if;

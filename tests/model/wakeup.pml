@@ -179,24 +179,31 @@ inline check_foreign_key(destination)
 
 /*
  * wake_by_message and wake_by_event: "update durable.waits as w set wake_at =
- * least(w.wake_at, durable.now_ms())".
+ * least(w.wake_at, durable.now_ms()) where ... w.wake_at > durable.now_ms()":
+ * nobody waits for the row of one who is due.
  */
+#ifdef WAKE_SKIPS_LOCKED
+#define left_alone(w)	(!is_mine(w) && (is_due(w) || !is_free(w)))
+#else
+#define left_alone(w)	(!is_mine(w) && is_due(w))
+#endif
+#define wakeable(w)	(is_mine(w) || is_free(w) || left_alone(w))
 inline wake(w)
 {
 	queueing[me] = true;
 	if
 	:: d_step {
-		is_mine(w) || is_free(w) ->
+		wakeable(w) ->
 		if
 		:: is_mine(w) && wake_at_written[w] != NO_ROW ->
 			wake_at_written[w] = DUE
-		:: !is_mine(w) && wake_at[w] != NO_ROW ->
+		:: !is_mine(w) && wake_at[w] != NO_ROW && !left_alone(w) ->
 			write_wait(w, DUE)
 		:: else
 		fi;
 		queueing[me] = false
 	}
-	or_time_out(is_mine(w) || is_free(w))
+	or_time_out(wakeable(w))
 	or_die
 	fi
 }
@@ -214,8 +221,8 @@ inline find_due()
 }
 
 /*
- * "for update of s skip locked", and "under the locks: some may just have had
- * their turn".
+ * "for update of s, w skip locked": who is not due any more when both are
+ * locked is left out, and stays locked.
  */
 inline take_due()
 {
@@ -226,8 +233,15 @@ inline take_due()
 			lock_status(i, UPDATE);
 #endif
 			if
-			:: status[i] == PENDING && is_due(i) ->
-				taken = taken | bit_of(i)
+			:: is_free(i) && wake_at[i] != NO_ROW ->
+#ifndef NO_CLAIM
+				write_wait(i, wake_at[i]);
+#endif
+				if
+				:: status[i] == PENDING && is_due(i) ->
+					taken = taken | bit_of(i)
+				:: else
+				fi
 			:: else
 			fi
 		:: else
@@ -318,8 +332,9 @@ inline run_setter()
 }
 
 /*
- * turn_over: "delete from durable.waits"; turn_waits: "insert into
- * durable.waits ... on conflict on constraint waits_pkey do update".
+ * turn_over: "delete from durable.waits"; turn_waits: "update durable.waits ...
+ * where w.ctid = n.tid", and of those from a queue "insert into durable.waits
+ * ... on conflict on constraint waits_pkey do update".
  */
 #define writable(w)	((taken & bit_of(w)) == 0 || is_mine(w) || is_free(w))
 #define all_writable	\

@@ -34,12 +34,12 @@ returns text
 language sql
 volatile
 return (
-    select coalesce(string_agg(t.workflow_uuid, ',' order by t.nth), '')
+    select coalesce(string_agg(t.workflow_uuid, ',' order by t.place), '')
     from durable.turn_begin(types, queues, 'app', max_workflows, only_ids)
         with ordinality as t (kind, workflow_uuid, number, name, value,
-        serialization, other, at_ms, until_ms, place, step_numbers, step_names,
+        serialization, other, at_ms, until_ms, tid, step_numbers, step_names,
         step_outputs, step_errors, step_serializations, step_children,
-        step_started_ms, nth)
+        step_started_ms, place)
     where t.kind = 'workflow');
 
 -- The same where the order is nobody's promise.

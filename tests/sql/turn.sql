@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(139);
+select plan(140);
 
 -- What a turn takes from queues.
 
@@ -172,9 +172,9 @@ create table test.told as
 select t.*
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
     as t (kind, workflow_uuid, number, name, value, serialization, other,
-    at_ms, until_ms, place, step_numbers, step_names, step_outputs,
-    step_errors, step_serializations, step_children, step_started_ms, nth);
-select is(string_agg(kind, ',' order by nth),
+    at_ms, until_ms, tid, step_numbers, step_names, step_outputs,
+    step_errors, step_serializations, step_children, step_started_ms, place);
+select is(string_agg(kind, ',' order by place),
     'workflow,workflow,message,message,message,turn',
     'a turn is told of workflows, messages and itself')
 from test.told;
@@ -408,27 +408,27 @@ select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
 select is(tag, null, 'and none, if the next one does not')
 from durable.waits;
 update durable.waits set type = 'job@1';
-create table test.told_place as
-select t.workflow_uuid as id, t.place
+create table test.told_tid as
+select t.workflow_uuid as id, t.tid
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) as t
 where t.kind = 'workflow';
 select is((t.*)::text, (w.workflow_uuid, w.ctid)::text,
     'a turn is told where the wait is')
-from test.told_place as t
+from test.told_tid as t
 join durable.waits as w on w.workflow_uuid = t.id;
 select durable.turn_waits('{x}', '{7}', '{job@1}', '{timer}', '{null}',
-    '{null}', '{null}', array[t.place])
-from test.told_place as t;
+    '{null}', '{null}', array[t.tid])
+from test.told_tid as t;
 select is(string_agg(workflow_uuid || wake_at, ','), 'w6',
     'nobody writes in another''s place')
 from durable.waits;
 select durable.turn_waits('{x,w,y}', '{8,7,9}', '{job@1,job@1,job@1}',
     '{timer,timer,timer}', '{null,null,null}', '{null,null,null}',
-    '{null,5,null}', array[null, t.place, null])
-from test.told_place as t;
+    '{null,5,null}', array[null, t.tid, null])
+from test.told_tid as t;
 select is(string_agg((w.*)::text, ' ' order by w.wake_at),
     '(w,7,job@1,timer,,,5) (x,8,job@1,timer,,,) (y,9,job@1,timer,,,)',
-    'who has a place writes there, and others anew')
+    'who has a wait writes there, and others anew')
 from durable.waits as w;
 delete from durable.waits where workflow_uuid in ('x', 'y');
 select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
@@ -443,9 +443,11 @@ select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{event}',
 select ok(not test.is_due('w'), 'another event is of no interest');
 insert into dbos.workflow_events (workflow_uuid, key, value)
 values ('y', 'k', '1');
+select test.other('listen durable_due'), test.notified();
 select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{event}',
     '{y}', '{k}');
 select ok(test.is_due('w'), 'an event that has come meanwhile is noticed');
+select is(test.notified(), 'durable_due', 'and the workers are told');
 select ok(not test.is_due('x'), 'by who waits for that');
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'y';
 select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',

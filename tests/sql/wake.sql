@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(58);
+select plan(59);
 
 -- Messages.
 
@@ -114,6 +114,8 @@ select lives_ok($$update dbos.workflow_status set status = 'SUCCESS'
     where workflow_uuid = 'source'$$, 'nor does a result');
 reset lock_timeout;
 select test.other('rollback');
+select is(test.notified(), 'durable_due, durable_due',
+    'but the workers are told, who may not know it');
 select test.clear();
 
 -- Results.
