@@ -226,7 +226,7 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 		arena_number(turn->arena, turn->engine->turn_size), plan->only,
 		arena_number(turn->arena, tags.from),
 		arena_number(turn->arena, tags.to),
-		types_in(turn, &plan->share) };
+		types_in(turn, &plan->share), plan->again ? "true" : "false" };
 	const struct db_rows *rows;
 
 	db_queue(turn->db, "begin", 0, NULL);
@@ -235,8 +235,8 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	    "other, at_ms, until_ms, tid, step_numbers, step_names, "
 	    "step_outputs, step_errors, step_serializations, step_children, "
 	    "step_started_ms "
-	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8)",
-	    8, params);
+	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+	    9, params);
 	if (rows == NULL) {
 		turn->error = *db_last_error(turn->db);
 		return false;

@@ -36,6 +36,7 @@ enum turn_outcome {
 struct turn_plan {
 	const char *only;        /* text[] of ids, or NULL: what is due */
 	struct duty_share share; /* of what is due, all when it is empty */
+	bool again;              /* with any, another turn follows at once */
 	bool alone;              /* one workflow, its steps in savepoints */
 	const char *condemned;   /* fail them with this error instead */
 };

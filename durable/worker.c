@@ -452,7 +452,8 @@ run_due(struct worker *worker)
 {
 	int64_t now_ms = monotonic_ms();
 	struct turn_plan plan = { .share = duty_share(worker->self->duty,
-				      worker->self->slot) };
+				      worker->self->slot),
+		.again = !worker->listening };
 	enum turn_outcome outcome;
 	bool helps;
 

@@ -46,6 +46,7 @@ drop function if exists
     durable.take_due(text[], text, int, text[], bigint),
     durable.take_enqueued(text[], text[], text, int, text[]),
     durable.turn_begin(text[], text[], text, int, text[]),
+    durable.turn_begin(text[], text[], text, int, text[], bigint, bigint),
     durable.turn_begin(text[], text[], text, int, text[], bigint, bigint,
         text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
@@ -95,7 +96,8 @@ create or replace function durable.turn_begin(
     only_ids text[],
     tags_from bigint default 0,
     tags_to bigint default 0,
-    due_types text[] default null
+    due_types text[] default null,
+    again boolean default false
 )
 returns table (
     kind text,
@@ -234,8 +236,11 @@ begin
     -- whether there is more in a queue.  What is due and was not taken though
     -- there was room is held by others, who may give it back without a word (by
     -- dying): come back soon.  Or it is another application's, and of no
-    -- concern.
-    if only_ids is null then
+    -- concern.  Who looks again whatever it is has no need of all that.
+    if only_ids is null and again and taken <> '{}' then
+        next_ms := present_ms + (greatest(cardinality(due),
+            cardinality(enqueued)) < max_workflows)::int;
+    elsif only_ids is null then
         select min(n.at_ms)
         into next_ms
         from (
@@ -300,10 +305,10 @@ begin
 end
 $$;
 comment on function durable.turn_begin(text[], text[], text, int, text[],
-    bigint, bigint, text[]) is
+    bigint, bigint, text[], boolean) is
     'Takes workflows that are due (of all types, or only of due_types) and '
     'enqueued, or of only_ids, and returns what there is to know about them.  '
-    'Rows: '
+    'again: if there are any, the caller looks again at once.  Rows: '
     'remembered (of a wait with a tag of tags_from up to tags_to, which at_ms '
     'is; the worker knows the rest), '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
@@ -1012,7 +1017,7 @@ comment on function durable.register(text, text, text[]) is
 grant execute on function
     durable.now_ms(),
     durable.turn_begin(text[], text[], text, int, text[], bigint, bigint,
-        text[]),
+        text[], boolean),
     durable.turn_suspect(text[], text[], text, int, text[]),
     durable.turn_attempt(text[], text, int),
     durable.turn_attempted(text, boolean),

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(140);
+select plan(143);
 
 -- What a turn takes from queues.
 
@@ -284,6 +284,21 @@ from durable.turn_begin('{job@,job@1}', '{main}', 'app', 1, null) as t
 where t.kind = 'turn';
 select is(t.until_ms, null, 'but not when that was all')
 from durable.turn_begin('{job@,job@1}', '{main}', 'app', 3, null) as t
+where t.kind = 'turn';
+select test.waiting('due', -10), test.waiting('later', 60000);
+select is(string_agg((t.until_ms - t.at_ms)::text, ','), '0',
+    'who looks again at once is told whether there may be more')
+from durable.turn_begin('{job@,job@1}', '{main}', 'app', 2, null,
+    again => true) as t
+where t.kind = 'turn';
+select is(string_agg((t.until_ms - t.at_ms)::text, ','), '1',
+    'and not when something is due')
+from durable.turn_begin('{job@,job@1}', '{main}', 'app', 3, null,
+    again => true) as t
+where t.kind = 'turn';
+delete from durable.waits where workflow_uuid = 'due';
+select ok(t.until_ms - t.at_ms > 30000, 'but when he has taken none')
+from durable.turn_begin('{job@1}', '{}', 'app', 3, null, again => true) as t
 where t.kind = 'turn';
 select test.clear();
 
