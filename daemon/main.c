@@ -31,7 +31,7 @@ main(int argc, char *argv[])
 		.executor = host,
 		.types = types,
 		.queues = queues,
-		.turn_size = 128,
+		.turn_size = 256,
 		.turn_limit_s = 30,
 		.max_attempts = 10,
 		.memory_limit_mb = 1024 };
