@@ -44,6 +44,7 @@ struct outbox {
 	const char *application;
 	const char *executor;
 	struct strbuf columns[OUTBOX_KINDS][COLUMNS_MAX];
+	size_t rows[OUTBOX_KINDS];
 };
 
 struct outbox *
@@ -76,9 +77,26 @@ outbox_reset(struct outbox *outbox)
 {
 	int kind, column;
 
-	for (kind = 0; kind < OUTBOX_KINDS; kind++)
+	for (kind = 0; kind < OUTBOX_KINDS; kind++) {
 		for (column = 0; column < COLUMNS_MAX; column++)
 			strbuf_reset(&outbox->columns[kind][column]);
+		outbox->rows[kind] = 0;
+	}
+}
+
+/* Of a column without any value nothing is written: it is NULL as a whole. */
+static void
+add_value(struct strbuf *column, size_t rows, const char *value)
+{
+	size_t row;
+
+	if (column->len == 0) {
+		if (value == NULL)
+			return;
+		for (row = 0; row < rows; row++)
+			strbuf_add_element(column, NULL);
+	}
+	strbuf_add_element(column, value);
 }
 
 void
@@ -88,8 +106,9 @@ outbox_add(struct outbox *outbox, enum outbox_kind kind,
 	size_t column;
 
 	for (column = 0; column < kinds[kind].columns; column++)
-		strbuf_add_element(&outbox->columns[kind][column],
+		add_value(&outbox->columns[kind][column], outbox->rows[kind],
 		    values[column]);
+	outbox->rows[kind]++;
 }
 
 static void
@@ -98,11 +117,14 @@ queue_kind(struct outbox *outbox, struct db *db, enum outbox_kind kind)
 	const char *params[COLUMNS_MAX + 2];
 	size_t nparams = 0, column;
 
-	if (outbox->columns[kind][0].len == 0)
+	if (outbox->rows[kind] == 0)
 		return;
-	for (column = 0; column < kinds[kind].columns; column++)
-		params[nparams++] = strbuf_end_array(
-		    &outbox->columns[kind][column]);
+	for (column = 0; column < kinds[kind].columns; column++) {
+		struct strbuf *values = &outbox->columns[kind][column];
+
+		params[nparams++] = values->len == 0 ? NULL
+						     : strbuf_end_array(values);
+	}
 	if (kinds[kind].tail != TAIL_NONE)
 		params[nparams++] = outbox->application;
 	if (kinds[kind].tail == TAIL_APPLICATION_EXECUTOR)

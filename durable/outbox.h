@@ -36,7 +36,10 @@ void outbox_free(struct outbox *outbox);
 
 void outbox_reset(struct outbox *outbox);
 
-/* Adds a row: as many values as the kind has, copied; NULL is SQL's null. */
+/*
+ * Adds a row: as many values as the kind has, copied; NULL is SQL's null.  A
+ * column of nothing else is null as a whole.
+ */
 void outbox_add(struct outbox *outbox, enum outbox_kind kind,
     const char *const values[]);
 

@@ -598,7 +598,7 @@ begin
             key = excluded.key,
             tag = excluded.tag;
     end if;
-    if num_nonnulls(variadic targets) = 0 then
+    if num_nonnulls(variadic targets) > 0 is not true then
         return;
     end if;
 
