@@ -86,6 +86,12 @@ arena_strdup(struct arena *arena, const char *text)
 }
 
 char *
+arena_number(struct arena *arena, int64_t number)
+{
+	return arena_printf(arena, "%lld", (long long)number);
+}
+
+char *
 arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
 	char *text;

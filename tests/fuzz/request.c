@@ -54,6 +54,13 @@ FCGX_Accept_r(FCGX_Request *request)
 	return 0;
 }
 
+int
+FCGX_Detach(FCGX_Request *request)
+{
+	(void)request;
+	return 0;
+}
+
 void
 FCGX_Finish_r(FCGX_Request *request)
 {

@@ -24,8 +24,8 @@
 #include "turn_state.h"
 
 #define FIELDS   10 /* of a line */
-#define COLUMNS  16
-#define STEPS    9 /* the first column of them */
+#define COLUMNS  17
+#define STEPS    10 /* the first column of them */
 #define ROWS_MAX 64
 #define FAR      1024 /* beyond, a step makes the journal long */
 #define TOO_FAR  (1 << 20)
@@ -181,8 +181,10 @@ add_row(struct arena *arena, const char *const *line)
 	memset(values, 0, COLUMNS * sizeof(*values));
 	memcpy(values, line, 5 * sizeof(*line));
 	values[2] = number(arena, line[2], INT32_MIN, INT32_MAX);
-	if (first)
+	if (first) {
 		values[3] = not_null(line[3]);
+		values[9] = "(0,1)";
+	}
 	values[5] = line[6];
 	values[6] = line[7];
 	values[7] = number(arena, line[8], INT64_MIN, INT64_MAX);
@@ -246,6 +248,7 @@ expect_run(const struct workflow *wf, const char *const *row)
 
 	require(strcmp(wf->id, row[1]) == 0, "runs come in the rows' order");
 	require(wf->input == row[4], "each with its input");
+	require(wf->tid == row[9], "and the place of its wait");
 	require(row[7] == NULL || *row[7] == '-' || row[8] != NULL ||
 		wf->deadline_ms == 0 || wf->deadline_ms > NOW_MS,
 	    "a time-out ends after it has begun");
