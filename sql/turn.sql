@@ -583,7 +583,7 @@ begin
         where w.ctid = n.tid
             and w.workflow_uuid = n.id;
     end if;
-    if (num_nulls(variadic tids) = 0) is not true then
+    if coalesce(num_nonnulls(variadic tids), 0) < cardinality(ids) then
         insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
             target, key, tag)
         select n.id, n.at, n.type, n.kind, n.target, n.key, n.tag
@@ -598,7 +598,7 @@ begin
             key = excluded.key,
             tag = excluded.tag;
     end if;
-    if num_nonnulls(variadic targets) > 0 is not true then
+    if coalesce(num_nonnulls(variadic targets), 0) = 0 then
         return;
     end if;
 
