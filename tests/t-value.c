@@ -127,6 +127,9 @@ test_arguments(void)
 	    "or as an array");
 	ok(argument("{\"positionalArgs\":[1}", VALUE_PORTABLE) == NULL,
 	    "what is no JSON is refused here, too");
+	ok(argument("{\"positionalArgs\":[1]", VALUE_PORTABLE) == NULL &&
+		argument("{\"positionalArgs\":[1]}]", VALUE_PORTABLE) == NULL,
+	    "so is what does not end, or goes on");
 	ok(argument("{\"positionalArgs\":[1]}", "pickle") == NULL,
 	    "and so is an unknown format");
 	is_str(argument("{\"positionalArgs\":[]}", VALUE_PORTABLE), "null",

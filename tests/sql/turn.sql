@@ -216,8 +216,11 @@ from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, tag)
 where t.id = w.workflow_uuid;
 select test.workflow('new');
 select is(string_agg(t.kind || ' ' || t.workflow_uuid || ' '
-        || coalesce(t.at_ms::text, ''), ', ' order by t.kind, t.workflow_uuid),
-    'remembered w2 10, workflow new , workflow w1 , workflow w3 , workflow w4 ',
+        || coalesce(t.at_ms::text, '')
+        || case when t.tid is null then '' else ' placed' end,
+        ', ' order by t.kind, t.workflow_uuid),
+    'remembered w2 10 placed, workflow new , workflow w1  placed, '
+        'workflow w3  placed, workflow w4  placed',
     'of whom a worker remembers it is told that, and of no other')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t

@@ -18,10 +18,16 @@ select ok(not test.is_due('other'), 'and nobody else');
 select dbos.send_message('timer', '1', 't');
 select ok(not test.is_due('timer'), 'nor who waits for the time only');
 update durable.waits set wake_at = 5 where workflow_uuid = 'w';
+create table test.place as
+select w.workflow_uuid, w.ctid as tid
+from durable.waits as w;
 select dbos.send_message('w', '1', 't');
-select is(wake_at, 5::bigint, 'who is due already does not lose its place')
-from durable.waits
-where workflow_uuid = 'w';
+select is((w.wake_at, w.ctid), (5::bigint, p.tid),
+    'who is due already does not lose its place, nor is written again')
+from durable.waits as w
+join test.place as p on p.workflow_uuid = w.workflow_uuid
+where w.workflow_uuid = 'w';
+drop table test.place;
 select test.clear();
 
 select test.waiting(id, 60000, 'message', key => 't')
