@@ -160,34 +160,68 @@ comment on view takeover.messages is
     'Payments: who had left the workflow to wait, when it was paid for and '
     'after how long that was received.';
 
+-- How slow the machine was: a session that commits a row, rests for 20 ms and so
+-- on waits as long as everybody for the disk and a core.  What others had left
+-- asleep is no measure: in the moment of a strike there may be none of them.
+
+create table takeover.beats (
+    at timestamptz not null default clock_timestamp()
+);
+comment on table takeover.beats is 'Each row says when the last one was safe.';
+
+create procedure takeover.beat()
+language plpgsql
+as $$
+begin
+    loop
+        insert into takeover.beats default values;
+        commit;
+        perform pg_sleep(0.02);
+    end loop;
+end
+$$;
+comment on procedure takeover.beat() is 'Does not return.';
+
+create materialized view takeover.stops as
+select b.since, b.until, b.ms
+from (
+    select lag(b.at) over (order by b.at) as since, b.at as until,
+        1000 * extract(epoch from b.at - lag(b.at) over (order by b.at)) - 20
+            as ms
+    from takeover.beats as b) as b
+where b.ms > 5
+with no data;
+comment on materialized view takeover.stops is
+    'When the next beat was late, and by how much.';
+
 create view takeover.waits as
-select h.what || ': in its hands' as what, h.ms
-from takeover.held_waits as h
-union all
-select k.what || ': asleep', t.late_ms
-from takeover.strikes as k
-join takeover.ticks as t
-    on t.worker = any (k.workers)
-    and t.due between k.at and k.over
-union all
-select k.what || ': to be paid', m.late_ms
-from takeover.strikes as k
-join takeover.messages as m
-    on m.worker = any (k.workers)
-    and m.sent between k.at and k.over
-union all
-select k.what || ': of others', t.late_ms
-from takeover.strikes as k
-join takeover.ticks as t
-    on t.worker <> all (k.workers)
-    and t.due between k.at and k.over
-union all
-select k.what || ': next purchase', (
-    select 1000 * extract(epoch from min(s.at) - k.at)
-    from takeover.steps as s
-    where s.function_name = 'reserve_inventory'
-        and s.at > k.caught_at)
-from takeover.strikes as k;
+select w.what, w.ms, coalesce((
+    select max(s.ms)
+    from takeover.stops as s
+    where s.until > w.since
+        and s.since < w.since + w.ms * interval '1 ms'), 0) as slow_ms
+from (
+    select h.what || ': in its hands' as what, k.at as since, h.ms
+    from takeover.held_waits as h
+    join takeover.strikes as k on k.strike = h.strike
+    union all
+    select k.what || ': asleep', t.due, t.late_ms
+    from takeover.strikes as k
+    join takeover.ticks as t
+        on t.worker = any (k.workers)
+        and t.due between k.at and k.over
+    union all
+    select k.what || ': to be paid', m.sent, m.late_ms
+    from takeover.strikes as k
+    join takeover.messages as m
+        on m.worker = any (k.workers)
+        and m.sent between k.at and k.over
+    union all
+    select k.what || ': next purchase', k.at, (
+        select 1000 * extract(epoch from min(s.at) - k.at)
+        from takeover.steps as s
+        where s.function_name = 'reserve_inventory'
+            and s.at > k.caught_at)
+    from takeover.strikes as k) as w;
 comment on view takeover.waits is
-    'How long who waited.  What others had left asleep is late by what the '
-    'machine is slow.';
+    'How long who waited, and for how much of it the machine stood still.';
