@@ -11,10 +11,10 @@
 -- Lock order: dbos.workflow_status and durable.waits of the turn's workflows
 -- (with skip locked, so that no turn waits for another's), durable.suspects,
 -- what the steps lock (store.products, store.orders), the status rows that a
--- new message's foreign key locks, for at most 200 ms, and the waits of those
--- whom the turn wakes.  These are not due, and so in no turn, unless one saw
--- them a moment ago and keeps them locked: two such turns may have to be told
--- from a deadlock, and one is repeated.
+-- new message's foreign key locks, and the waits of those whom the turn wakes.
+-- These are not due, and so in no turn, unless one saw them a moment ago and
+-- keeps them locked.  For both a turn waits for 200 ms at most, and is
+-- repeated: two may wait for each other.
 --
 -- I5, no wake-up is lost.  A turn holds its workflows' status rows FOR
 -- UPDATE from before it looks for messages until it has committed their

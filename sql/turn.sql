@@ -408,7 +408,8 @@ begin
         from durable.suspects as x
         join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
         where x.workflow_uuid = suspect
-        for update of s skip locked;
+        -- The suspect, too: whose last attempt is being taken back is left.
+        for update of s, x skip locked;
         exit when workflow.ours and durable.is_due(suspect, workflow.status,
             durable.now_ms());
         -- One that has had its turn meanwhile, or that a tool has ended, is no
@@ -604,7 +605,7 @@ begin
 
     -- The second look of I5, with the watched workflow locked against its
     -- writers.  One that cannot be locked or does not exist yet is looked at
-    -- again soon.
+    -- again soon.  The caller knows only what it asked for: workers are told.
     for watched in
         select n.id, n.kind, n.target, n.key
         from unnest(ids, kinds, targets, keys) as n (id, kind, target, key)
@@ -623,6 +624,7 @@ begin
                     where s.workflow_uuid = watched.target)
                 then 10 else 1000 end)
             where w.workflow_uuid = watched.id;
+            perform pg_notify('durable_due', '');
         elsif watched.kind = 'event' and exists (
                 select from dbos.workflow_events as e
                 where e.workflow_uuid = watched.target
@@ -720,13 +722,13 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- Two turns that send to each other's workflows would wait for ever; the one
+-- that gives up first is repeated.
+set lock_timeout = '200ms'
 as $$
 declare
     present_us bigint := extract(epoch from clock_timestamp()) * 1000000;
 begin
-    -- Two turns that send to each other's workflows would wait for ever; the
-    -- one that gives up first is repeated.
-    perform set_config('lock_timeout', '200ms', true);
     insert into dbos.notifications (message_uuid, destination_uuid, topic,
         message, serialization, created_at_epoch_ms)
     select durable.message_id(present_us + n.place), n.destination, n.topic,
@@ -750,6 +752,8 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- Whom it wakes another turn may have locked (durable.sql, lock order).
+set lock_timeout = '200ms'
 as $$
 begin
     insert into dbos.workflow_events_history (workflow_uuid, function_id, key,
@@ -787,6 +791,8 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+-- As turn_events.
+set lock_timeout = '200ms'
 as $$
 declare
     present_ms bigint := durable.now_ms();

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(143);
+select plan(145);
 
 -- What a turn takes from queues.
 
@@ -346,7 +346,14 @@ select test.other('rollback');
 select is(test.other($$select count(*)::text
     from durable.turn_attempt('{job@,job@1}', 'app', 3)$$), '0',
     'nobody counts an attempt while another one is to be made');
+select test.other($$set lock_timeout = '100ms'$$);
+begin;
 select durable.turn_attempted('w', true), durable.turn_attempted('e', true);
+select is(test.other($$select count(*)::text
+    from durable.turn_attempt('{job@,job@1}', 'app', 3)$$), '0',
+    'nor before it has been taken back');
+commit;
+select test.other('reset lock_timeout');
 select is(string_agg(attempts::text, ','), '2,1',
     'an attempt that did not kill its process does not count')
 from durable.suspects;
@@ -471,6 +478,7 @@ update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'y';
 select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
     '{y}', '{null}');
 select ok(test.is_due('x'), 'and so is a result');
+select test.notified();
 select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
     '{nobody}', '{null}');
 select ok(wake_at - durable.now_ms() between 1 and 1000,
@@ -487,6 +495,8 @@ select ok(wake_at - durable.now_ms() <= 10,
 from durable.waits
 where workflow_uuid = 'x';
 select test.other('rollback');
+select is(test.notified(), 'durable_due, durable_due',
+    'of both the workers are told, who know of another time');
 select durable.turn_over('{w}');
 select is(string_agg(w.workflow_uuid, ','), 'x', 'who has ended waits no more')
 from durable.waits as w;

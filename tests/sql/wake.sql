@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(59);
+select plan(61);
 
 -- Messages.
 
@@ -122,6 +122,23 @@ reset lock_timeout;
 select test.other('rollback');
 select is(test.notified(), 'durable_due, durable_due',
     'but the workers are told, who may not know it');
+select test.clear();
+
+-- Who is not due may be in a turn that was late: nobody waits for it for long.
+select test.workflow('source', 'PENDING', null),
+    test.waiting('w', 60000, 'event', 'source', 'k'),
+    test.waiting('v', 60000, 'result', 'source');
+select test.other('begin');
+select test.other($$select count(*)::text
+    from (select from durable.waits as w for update) as l$$);
+set statement_timeout = '1s';
+select throws_ok($$select durable.turn_events('{source}', '{1}', '{k}', '{1}',
+    '{portable_json}')$$, '55P03', null, 'an event waits a little');
+select throws_ok($$select durable.turn_statuses('{source}', '{SUCCESS}', '{0}',
+    '{1}', '{null}', '{null}', '{null}', 'app', 'host')$$, '55P03', null,
+    'and so does a result');
+reset statement_timeout;
+select test.other('rollback');
 select test.clear();
 
 -- Results.
