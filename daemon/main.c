@@ -43,7 +43,7 @@ main(int argc, char *argv[])
 		{ "workers", OPTION_NUMBER, &workers, 1, 64,
 		    "worker processes, a connection each" },
 		{ "turn-size", OPTION_NUMBER, &engine.turn_size, 1, 1000,
-		    "workflows that share a commit" },
+		    "workflows of a type, or of a queue, in a turn" },
 		{ "turn-limit-s", OPTION_NUMBER, &engine.turn_limit_s, 1, 3600,
 		    "a turn that lasts longer is ended with its worker" },
 		{ "memory-limit-mb", OPTION_NUMBER, &engine.memory_limit_mb, 0,

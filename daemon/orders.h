@@ -11,7 +11,7 @@
 
 #include "workflow.h"
 
-/* The numbers of the seed's schema. */
+/* The numbers of the example's schema. */
 enum order_status {
 	ORDER_CANCELLED = -1,
 	ORDER_PENDING = 0,

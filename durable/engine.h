@@ -21,7 +21,7 @@ struct engine {
 	const char *executor;    /* shown with them, e.g. the host's name */
 	const struct workflow_type *const *types; /* ended by NULL */
 	const char *const *queues; /* ended by NULL; the internal one too */
-	int turn_size;             /* workflows per turn and source */
+	int turn_size;             /* of each type and queue, in a turn */
 	int turn_limit_s;          /* a turn that lasts longer is killed */
 	int max_attempts;          /* of a workflow that kills its worker */
 	int memory_limit_mb;       /* of a worker's data; 0 for none */

@@ -10,7 +10,7 @@
 #include "turn.h"
 #include "value.h"
 
-/* A journal is read whole by every turn of its workflow. */
+/* A journal is read whole by a turn of its workflow, if not remembered. */
 #define STEPS_MAX (1 << 20)
 
 void

@@ -78,7 +78,10 @@ const struct db_error *turn_error(const struct turn *turn);
 /* Whether the turn saw suspects, which run alone. */
 bool turn_saw_suspects(const struct turn *turn);
 
-/* Whether the turn found workflows to run, and more of a kind than it takes. */
+/*
+ * Whether the turn found workflows to run, and more of a kind than it takes; for
+ * who looks again at once: as many as it takes of one kind, or of all together.
+ */
 bool turn_took_any(const struct turn *turn);
 bool turn_was_full(const struct turn *turn);
 

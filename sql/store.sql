@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- The store: the seed's products and orders, and its operations, each a
+-- The store: the example's products and orders, and its operations, each a
 -- function of the step's name.  Run by psql as widget_store_owner inside a
 -- transaction, any number of times.
 

@@ -3,7 +3,7 @@
 -- The limit: what purchases leave behind, written as fast as SQL can and
 -- nothing else.  No engine, no HTTP, nobody who waits: the rows of the
 -- system database and the store, by set-based statements on prepared plans.
--- For the benchmark only; bench/measure asserts that a purchase of the store
+-- For the benchmark only; bench/report.mjs asserts that a purchase of the store
 -- leaves the same number of rows in every table.
 
 -- Its triggers belong to the engine.

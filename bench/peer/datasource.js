@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Transactions on node-postgres, as DBOS Transact's documentation of data
-// source plug-ins has them.  The packages that the registry has are for
+// source plug-ins has them.  The packages that npm has are for
 // version 4 of the SDK and do not start with 5.3; this one does what they do
 // with one statement less: it does not ask first whether the step has been
 // recorded, the insert of the record tells.

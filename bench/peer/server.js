@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The Widget Store on DBOS Transact for TypeScript, as its documentation
-// teaches: the seed's workflows, steps as data source transactions, behind
+// teaches: the example's workflows, steps as data source transactions, behind
 // Node's own HTTP server.  What can be tuned comes from the environment; the
 // defaults were the best of those tried.
 //
