@@ -35,7 +35,8 @@ enum {
  * in the middle of a transaction).  The planner settings keep every plan an
  * index nested loop in the index's order, whatever the statistics say at the
  * moment: what we ask is small and keyed, and a plan that was made while a
- * table was empty is a disaster when it is large.
+ * table was empty, and so could be read or kept whole, is a disaster when it is
+ * large.
  */
 static const char session[] =
     "set default_transaction_isolation = 'read committed';"
@@ -46,6 +47,7 @@ static const char session[] =
     "set enable_bitmapscan = off;"
     "set enable_sort = off;"
     "set enable_memoize = off;"
+    "set enable_material = off;"
     "set jit = off;"
     "set tcp_keepalives_idle = 10;"
     "set tcp_keepalives_interval = 5;"

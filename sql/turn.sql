@@ -258,6 +258,7 @@ begin
                             and o.wake_at <= present_ms
                             and (s.application_name = application
                                 or s.application_name is null)
+                        order by o.wake_at
                         offset c.taken
                         limit 1) as held), (
                     select f.wake_at
