@@ -258,6 +258,7 @@ begin
                             and o.wake_at <= present_ms
                             and (s.application_name = application
                                 or s.application_name is null)
+                        -- Of no matter but for the plan: only by their index.
                         order by o.wake_at
                         offset c.taken
                         limit 1) as held), (
