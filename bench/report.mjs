@@ -203,6 +203,23 @@ byClients('Cost of a purchase, dispatch and idle polling included',
 			(run.after.database.orders - run.middle.database.orders)],
 	]));
 
+const seconds = values('sustained', 'seconds');
+const sustained = ['A', 'B', 'C'].flatMap((s) => seconds.map((n) => [s, n]));
+
+out += table('Full purchases per second, 64 clients, without a pause',
+	['', ...sustained.map(([s, n]) => `${s === 'C' ? NAMES.D : NAMES[s]}, ${n} s`)],
+	[
+		['as the customers see it', (run) => run.batch_per_second === undefined ?
+			paid(run) : run.batch_per_second * 64],
+		['to the end of the last dispatch', (run) =>
+			run.batch_per_second === undefined ? whole(run) : undefined],
+		['CPU ms of a purchase, all processes', (run) =>
+			Object.keys(run.after.cpu).reduce((sum, group) =>
+				sum + cpuMs(group)(run), 0)],
+		['WAL bytes of a purchase', perPurchase('wal_bytes')],
+	].map(([name, value]) => [name, ...sustained.map(([s, n]) =>
+		of('sustained', s, { seconds: n }, value))]));
+
 out += table('Statements of a purchase, 64 clients',
 	['', 'A', 'B'], [
 		['statements', ...A_AND_B.map((s) =>
