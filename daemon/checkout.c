@@ -43,7 +43,9 @@ checkout(struct workflow *wf, json_object *input)
 	if (payment_status != NULL && strcmp(payment_status, "paid") == 0) {
 		wf_log(wf, "payment for order %" PRId64, order_id);
 		update_order_status(wf, order_id, ORDER_PAID);
-		wf_start(wf, &dispatch_type, NULL,
+		/* No key has a colon: nobody else's checkout has this id. */
+		wf_start(wf, &dispatch_type,
+		    arena_printf(wf_arena(wf), "%s:dispatch", wf_id(wf)),
 		    json_object_new_int64(order_id));
 	} else {
 		wf_log(wf, "no payment for order %" PRId64, order_id);

@@ -204,7 +204,8 @@ void wf_sleep(struct workflow *wf, int64_t duration_ms);
 
 /*
  * Starts a child workflow of this type with an input (NULL is null), whose
- * reference it takes, and goes on.  id NULL means <parent>-<step number>.
+ * reference it takes, and goes on.  id NULL means <parent>-<step number>: give
+ * one where somebody else can choose ids and may have chosen that.
  * An id that is known is not started again; one that another kind of
  * workflow has fails the call.  Returns the child's id.
  */

@@ -10,11 +10,14 @@
 #include "arena.h"
 
 #define KEY_MAX 128
+#define ID_MAX  256
 
 static const char key_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
+static const char id_characters[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-:";
 
-/* How much of a path is the same resource's in any case: up to the first {}. */
+/* How much of a path is the same resource's in any case: up to the first {. */
 static size_t
 stem_length(const char *pattern)
 {
@@ -36,12 +39,13 @@ is_like(const char *path, const char *pattern)
 	    (path[stem_len - 1] == '/' || path[stem_len - 1] == '\0');
 }
 
-/* Takes the segments out of a path; false when one is no key. */
+/* Takes the segments out of a path; false when one is no key, or no id. */
 static bool
 take_segments(struct arena *arena, const char *path, const char *pattern,
     const char *segments[])
 {
 	size_t taken = 0, len;
+	bool is_id;
 
 	while (*pattern != '\0') {
 		if (*pattern != '{') {
@@ -49,12 +53,14 @@ take_segments(struct arena *arena, const char *path, const char *pattern,
 				return false;
 			continue;
 		}
-		len = strspn(path, key_characters);
-		if (len == 0 || len > KEY_MAX || taken == ROUTE_SEGMENTS_MAX)
+		is_id = strncmp(pattern, "{id}", 4) == 0;
+		len = strspn(path, is_id ? id_characters : key_characters);
+		if (len == 0 || len > (is_id ? ID_MAX : KEY_MAX) ||
+		    taken == ROUTE_SEGMENTS_MAX)
 			return false;
 		segments[taken++] = arena_printf(arena, "%.*s", (int)len, path);
 		path += len;
-		pattern += 2;
+		pattern = strchr(pattern, '}') + 1;
 	}
 	return *path == '\0';
 }

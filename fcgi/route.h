@@ -2,8 +2,9 @@
 /*
  * Routes: which function answers which method and path.
  *
- * In a pattern {} stands for one segment that is a key or an id: 1 to 128
- * characters of A-Z a-z 0-9 . _ ~ and -.
+ * In a pattern {} stands for one segment that is a key, a payment or a number:
+ * 1 to 128 characters of A-Z a-z 0-9 . _ ~ and -; and {id} for a workflow's id:
+ * 1 to 256 of these and of :.
  */
 #ifndef FCGI_ROUTE_H
 #define FCGI_ROUTE_H

@@ -25,6 +25,7 @@ static const struct route table[] = { { HTTP_POST, "/buy/{}", "buy", nothing },
 	{ HTTP_POST, "/pay/{}/{}", "pay", nothing },
 	{ HTTP_GET, "/list", "list", nothing },
 	{ HTTP_GET, "/item/{}", "item", nothing },
+	{ HTTP_GET, "/run/{id}/of", "run", nothing },
 	{ HTTP_POST, "/list/clear", "clear", nothing }, { .pattern = NULL } };
 
 /* Names what a request meets. */
@@ -60,6 +61,7 @@ test_found(void)
 	    "a longer path is another's");
 	is_str(find(HTTP_POST, "/buy/a-Z_0.~"), "buy a-Z_0.~ -", "a key");
 	is_str(find(HTTP_POST, "/pay/one/two"), "pay one two", "two keys");
+	is_str(find(HTTP_GET, "/run/a:b/of"), "run a:b -", "an id");
 }
 
 static void
@@ -75,6 +77,8 @@ test_keys(void)
 	is_str(find(HTTP_POST, "/buy/"), "malformed", "an empty key");
 	is_str(find(HTTP_POST, "/buy"), "malformed", "no key");
 	is_str(find(HTTP_POST, "/buy/a/b"), "malformed", "a key with a slash");
+	is_str(find(HTTP_POST, "/buy/a:b"), "malformed",
+	    "a key with a colon, which an id may have");
 	is_str(find(HTTP_POST, "/buy/a%41"), "malformed",
 	    "nothing is decoded: % is no key's");
 	is_str(find(HTTP_POST, "/buy/\xc3\xa4"), "malformed",
