@@ -20,8 +20,8 @@ export const DISPATCH_STEPS = 10;
 export const isOver = (status) =>
   status === "cancelled" || status === "dispatched";
 
-/** What a key and a payment id look like. */
-export const KEY_PATTERN = /^[A-Za-z0-9._~-]{1,128}$/;
+/** What a key and a payment id look like.  A path cannot end in dots alone. */
+export const KEY_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}$/;
 
 /** What an order id looks like. */
 export const ORDER_PATTERN = /^[1-9][0-9]{0,9}$/;
@@ -34,9 +34,6 @@ const ACT_TIMEOUT_MS = 35000;
 const FIRST_PAUSE_MS = 300;
 const LONGEST_PAUSE_MS = 2400;
 const LONGEST_RETRY_AFTER_MS = 10000;
-
-/** Answers that ask for another attempt. */
-const LATER = [429, 502, 503, 504];
 
 /** @type {Map<number, OrderStatus>} */
 const STATUSES = new Map([
@@ -239,7 +236,8 @@ async function send(method, path, timeoutMs, signal) {
     throw new Unavailable(`no answer: ${error}`, "silent");
   }
 
-  if (LATER.includes(response.status))
+  // Whatever is wrong with a server says nothing of what was asked for.
+  if (response.status === 429 || response.status >= 500)
     throw new Unavailable(`status ${response.status}`, "busy",
       1000 * Number(response.headers.get("Retry-After")));
   if (!response.ok)

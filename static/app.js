@@ -360,17 +360,42 @@ async function act(name, place, doing, waiting, action, refused) {
 function buy() {
   act("buy", "store", "Reserving your widget…", STILL_BUYING,
     async (patience) => {
+      await forgetSettled(patience.signal);
       const payment = await api.checkout(state.purchaseKey(), patience);
 
       state.enterPayment(payment);
       open();
     },
     (refusal) => {
-      // A key that was refused stays refused.
-      state.endPurchase();
+      // A key that is refused for its own sake stays refused.
+      if (refusal.status === 404 || refusal.status === 409)
+        state.endPurchase();
       views.showNote("store", refusal.status === 404 ? SOLD_OUT :
         `The store refused: ${refusal.message}.`, "bad");
     });
+}
+
+/**
+ * Ends a purchase that was begun in the store before and settled elsewhere, in
+ * another tab or by the clock: who buys now wants another widget.
+ *
+ * @param {AbortSignal} signal
+ */
+async function forgetSettled(signal) {
+  const key = state.purchaseUnderWay();
+
+  if (key === null)
+    return;
+  try {
+    const { payment } = await api.fetchView(`payment/${key}`, undefined,
+      false);
+
+    if ((payment?.status ?? "pending") !== "pending")
+      state.endPurchase();
+  } catch {
+    // Then the checkout tells.
+  }
+  signal.throwIfAborted();
 }
 
 function restock() {

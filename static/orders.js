@@ -43,6 +43,10 @@ export function listen(changed) {
     own = whose;
     pages = to;
     empty.textContent = "Looking up the orders…";
+    // A page that has not come is no place to turn from.
+    turnOff(newer, true);
+    turnOff(older, true);
+    showWhose();
     if (own)
       showOwn();
     changed();
@@ -153,6 +157,10 @@ function show(orders, none) {
   set(page, `Page ${pages.length}`);
   turnOff(newer, pages.length === 1);
   turnOff(older, orders.length <= PAGE);
+  showWhose();
+}
+
+function showWhose() {
   set(mine, String(own), "aria-pressed");
   set(all, String(!own), "aria-pressed");
 }

@@ -105,13 +105,17 @@ export function keepRoomOpen(open) {
  * @returns {string}
  */
 export function purchaseKey() {
-  const stored = readKey();
+  const key = purchaseUnderWay() ?? newKey();
 
-  if (stored !== null && KEY_PATTERN.test(stored))
-    return stored;
-  const key = newKey();
   writeKey(key);
   return key;
+}
+
+/** @returns {string?} the key of the purchase under way */
+export function purchaseUnderWay() {
+  const key = readKey();
+
+  return key !== null && KEY_PATTERN.test(key) ? key : null;
 }
 
 /** Ends the purchase: the next one gets another key. */

@@ -259,7 +259,8 @@ await promise("what is not answered is repeated with the same key",
       switch (addresses.length % 3) {
       case 1: return route.abort("connectionreset");
       case 2: return route.fulfill({
-        status: 503, headers: { "Retry-After": "1" }, body: "{}",
+        status: addresses.length === 2 ? 500 : 503,
+        headers: { "Retry-After": "1" }, body: "{}",
       });
       default: return route.continue();
       }
@@ -273,6 +274,20 @@ await promise("what is not answered is repeated with the same key",
     equal(new Set(addresses).size, 2, "different addresses");
     await bob.close();
   });
+
+
+await promise("paid in another tab, Buy Now buys another one", async () => {
+  const bob = await customer();
+  const tab = await visit(bob);
+  const payment = await buy(tab);
+
+  await tab.goBack();
+  await heading(tab, "Premium Quality Widget");
+  await ask("POST", `payment_webhook/${payment}/paid`);
+  check(await buy(tab) !== payment, "the old payment");
+  await settle(tab, "Cancel Payment");
+  await bob.close();
+});
 
 
 // The server goes away.
@@ -358,7 +373,7 @@ await promise("an unknown order has a sentence and a way back", async () => {
 await promise("an address that is none has a sentence and a way back",
   async () => {
     for (const query of ["?order=x", "?order=0", "?order=2147483648",
-      "?payment=a%20b"]) {
+      "?payment=a%20b", "?payment=.."]) {
       await page.goto(new URL(query, store).href);
       await heading(page, "Not found");
     }
@@ -421,6 +436,22 @@ await promise("a list of many has pages, older and newer", async () => {
   await button(page, "Newer").click();
   await row(page, order_id).waitFor();
 });
+
+await promise("a click on Older before its page has come turns no other",
+  async () => {
+    const held = [];
+
+    await page.route(VIEW, (route) => held.push(route));
+    await page.evaluate(() => {
+      document.querySelector("#orders-older").click();
+      document.querySelector("#orders-older").click();
+    });
+    await page.unroute(VIEW);
+    await Promise.all(held.map((route) => route.continue()));
+    await page.getByText("Page 2").waitFor();
+    await button(page, "All").click();
+    await page.getByText("Page 1").waitFor();
+  });
 
 await promise("unpaid for too long: the page says that the time was over",
   async () => {
