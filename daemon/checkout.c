@@ -43,9 +43,10 @@ checkout(struct workflow *wf, json_object *input)
 	if (payment_status != NULL && strcmp(payment_status, "paid") == 0) {
 		wf_log(wf, "payment for order %" PRId64, order_id);
 		update_order_status(wf, order_id, ORDER_PAID);
-		/* No key has a colon: nobody else's checkout has this id. */
+		/* No key has a colon, and no order the number of another. */
 		wf_start(wf, &dispatch_type,
-		    arena_printf(wf_arena(wf), "%s:dispatch", wf_id(wf)),
+		    arena_printf(wf_arena(wf), "%s:%" PRId64, wf_id(wf),
+			order_id),
 		    json_object_new_int64(order_id));
 	} else {
 		wf_log(wf, "no payment for order %" PRId64, order_id);

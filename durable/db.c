@@ -98,28 +98,45 @@ struct db_rows {
 	PGresult *result;
 };
 
+static bool
+begins_with_one_of(const char *sqlstate, const char *const prefixes[])
+{
+	for (; *prefixes != NULL; prefixes++)
+		if (strncmp(sqlstate, *prefixes, strlen(*prefixes)) == 0)
+			return true;
+	return false;
+}
+
 /*
  * The one place that tells circumstances from bugs and outcomes.  Without a
- * SQLSTATE it is libpq that failed: the connection is gone.
+ * SQLSTATE it is libpq that failed: the connection is gone, as after what ends
+ * the session (fatal).  A statement may pass on what ended another one.
  */
 static enum db_outcome
-classify(const char *sqlstate)
+classify(const char *sqlstate, bool fatal)
 {
-	static const char *const lost[] = { "08", "57P01", "57P02", "57P03",
-		"57P05", "25P03", "25P04", "25006", "53300", NULL };
-	static const char *const retry[] = { "40", "53", "55P03", "57014", "58",
-		NULL };
-	const char *const *prefix;
+	/* A server that has become a standby. */
+	static const char *const lost[] = { "25006", NULL };
+	static const char *const refused[] = { "08P01", NULL };
+	static const char *const retry[] = { "08", "40", "53", "55P03", "57",
+		"58", NULL };
 
-	if (sqlstate == NULL || *sqlstate == '\0')
+	if (sqlstate == NULL || *sqlstate == '\0' || fatal ||
+	    begins_with_one_of(sqlstate, lost))
 		return DB_LOST;
-	for (prefix = lost; *prefix != NULL; prefix++)
-		if (strncmp(sqlstate, *prefix, strlen(*prefix)) == 0)
-			return DB_LOST;
-	for (prefix = retry; *prefix != NULL; prefix++)
-		if (strncmp(sqlstate, *prefix, strlen(*prefix)) == 0)
-			return DB_RETRY;
-	return DB_REFUSED;
+	return begins_with_one_of(sqlstate, retry) &&
+		!begins_with_one_of(sqlstate, refused)
+	    ? DB_RETRY
+	    : DB_REFUSED;
+}
+
+bool
+db_error_is_general(const struct db_error *error)
+{
+	static const char *const general[] = { "0A", "23502", "42", "XX001",
+		"XX002", NULL };
+
+	return begins_with_one_of(error->sqlstate, general);
 }
 
 static void
@@ -139,13 +156,13 @@ begin_trip(struct db *db)
 
 /* Keeps the first error of a round trip: the later ones follow from it. */
 static void
-note_error(struct db *db, const char *sqlstate, const char *message)
+note_error(struct db *db, const char *sqlstate, bool fatal, const char *message)
 {
 	struct db_error *error = &db->error;
 
 	if (error->outcome != DB_DONE)
 		return;
-	error->outcome = classify(sqlstate);
+	error->outcome = classify(sqlstate, fatal);
 	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s",
 	    sqlstate == NULL ? "" : sqlstate);
 	snprintf(error->message, sizeof(error->message), "%s", message);
@@ -158,7 +175,8 @@ note_lost(struct db *db)
 	const char *message = db->conn == NULL ? "no connection"
 					       : PQerrorMessage(db->conn);
 
-	note_error(db, NULL, *message == '\0' ? "connection lost" : message);
+	note_error(db, NULL, true,
+	    *message == '\0' ? "connection lost" : message);
 }
 
 static void
@@ -167,10 +185,13 @@ note_result_error(struct db *db, const PGresult *result,
 {
 	const char *primary = PQresultErrorField(result,
 	    PG_DIAG_MESSAGE_PRIMARY);
+	const char *severity = PQresultErrorField(result,
+	    PG_DIAG_SEVERITY_NONLOCALIZED);
 
 	if (db->error.outcome == DB_DONE)
 		db->error.sql = statement == NULL ? NULL : statement->sql;
 	note_error(db, PQresultErrorField(result, PG_DIAG_SQLSTATE),
+	    severity != NULL && strcmp(severity, "ERROR") != 0,
 	    primary == NULL ? PQresultErrorMessage(result) : primary);
 }
 
@@ -244,7 +265,7 @@ wait_for_server(struct db *db, short events, int64_t since_ms)
 	if (poll(&fd, 1, LATE_MS) != 0 ||
 	    (monotonic_ms() - since_ms < GIVE_UP_MS && connect_alive(db->conn)))
 		return true;
-	note_error(db, NULL, "the server does not answer");
+	note_error(db, NULL, true, "the server does not answer");
 	db_disconnect(db);
 	return false;
 }

@@ -109,6 +109,12 @@ enum db_outcome db_finish(struct db *db);
 /* What went wrong first in the last round trip or connection attempt. */
 const struct db_error *db_last_error(const struct db *db);
 
+/*
+ * Whether an error is of the table, the function or its privileges, whatever
+ * the values were.
+ */
+bool db_error_is_general(const struct db_error *error);
+
 size_t db_row_count(const struct db_rows *rows);
 
 /* The value at a row and column as text, NULL for SQL's null. */

@@ -20,13 +20,13 @@ static const struct {
 	enum tail tail;
 } kinds[OUTBOX_KINDS] = {
 	[OUTBOX_OVER] = { "select durable.turn_over($1)", 1, TAIL_NONE },
+	[OUTBOX_CONSUMED] = { "select durable.turn_consumed($1, $2)", 2,
+	    TAIL_NONE },
 	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8)",
 	    8, TAIL_NONE },
 	[OUTBOX_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
 			     "$9, $10)",
 	    9, TAIL_APPLICATION },
-	[OUTBOX_CONSUMED] = { "select durable.turn_consumed($1, $2)", 2,
-	    TAIL_NONE },
 	[OUTBOX_MESSAGES] = { "select durable.turn_messages($1, $2, $3)", 3,
 	    TAIL_NONE },
 	[OUTBOX_EVENTS] = { "select durable.turn_events($1, $2, $3, $4, $5)", 5,

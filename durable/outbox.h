@@ -18,10 +18,10 @@ struct outbox;
  */
 enum outbox_kind {
 	OUTBOX_OVER,     /* id */
+	OUTBOX_CONSUMED, /* message id, number */
 	OUTBOX_WAITS,    /* id, wake ms, type, kind, target, key, tag, tid */
 	OUTBOX_JOURNAL,  /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
-	OUTBOX_CONSUMED, /* message id, number */
 	OUTBOX_MESSAGES, /* destination, topic, message */
 	OUTBOX_EVENTS,   /* id, number, key, value, serialization */
 	OUTBOX_STATUSES, /* id, status, begun, version, deadline,

@@ -23,6 +23,9 @@
 #define BLOCKED_MIN_MS 1000
 #define BLOCKED_MAX_MS 16000
 
+/* A turn makes no more rounds after this share of its time limit. */
+#define ROUNDS_SHARE   3
+
 /* A wait ends with others of so many milliseconds, a 32nd of it at most. */
 #define GRAIN_MAX_MS   16
 #define LATE_RATIO     32
@@ -239,16 +242,43 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 	return asked;
 }
 
+/* Leaves those that could go on at once for the next turn. */
+static void
+put_off(struct turn *turn)
+{
+	size_t i;
+
+	for (i = 0; i < turn->count; i++) {
+		struct workflow *wf = turn->runs[i];
+
+		if (wf->end != RUN_READY)
+			continue;
+		wf->end = RUN_SUSPENDED;
+		wf->wait = (struct wait){ .kind = WAIT_TIMER,
+			.wake_ms = turn_now_ms(turn) };
+		settle(turn, wf);
+	}
+}
+
 /*
  * Runs all workflows.  What they ask of the database is sent for all together,
- * and who got an answer is run again from its top, which finds it recorded.
+ * and who got an answer is run again from its top, which finds it recorded; in
+ * another turn, when this one has taken long.
  */
 static bool
 run_all(struct turn *turn, const struct turn_plan *plan)
 {
-	while (run_ready(turn, plan))
+	int64_t until_ms = turn->begun_mono_ms +
+	    (int64_t)turn->engine->turn_limit_s * 1000 / ROUNDS_SHARE;
+
+	while (run_ready(turn, plan)) {
 		if (!turn_make_round(turn))
 			return false;
+		if (monotonic_ms() >= until_ms) {
+			put_off(turn);
+			return true;
+		}
+	}
 	return turn->running == NULL;
 }
 
@@ -388,7 +418,8 @@ add_culprit(struct turn *turn, const struct workflow *wf)
 
 /*
  * Whose fault it may be: those whose statement it was, or who was executing.
- * Else it was what the turn writes, and that is everybody's.
+ * Else it was what the turn writes, and that is everybody's; but nobody's when
+ * no row would be taken: a table that somebody has changed is to be mended.
  */
 static void
 find_culprits(struct turn *turn)
@@ -405,7 +436,7 @@ find_culprits(struct turn *turn)
 		add_culprit(turn, wf);
 	if (at == 0 && turn->running != NULL)
 		add_culprit(turn, turn->running);
-	else if (at == 0)
+	else if (at == 0 && !db_error_is_general(&turn->error))
 		for (i = 0; i < turn->count; i++)
 			add_culprit(turn, turn->runs[i]);
 }
@@ -428,7 +459,7 @@ abandon(struct turn *turn)
 	if (turn->error.outcome == DB_RETRY || turn->count == 0)
 		return TURN_RETRY;
 	find_culprits(turn);
-	return TURN_REFUSED;
+	return turn->culprits_count == 0 ? TURN_RETRY : TURN_REFUSED;
 }
 
 static void

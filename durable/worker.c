@@ -62,15 +62,18 @@ static const char setup[] = "set lock_timeout = '1500ms';"
 /*
  * A worker that is frozen while the server writes to it is not idle, and no
  * time-out ends what cannot be written.  A statement older than the time-out
- * can only be such a one.
+ * can only be such a one.  Nor is one idle that is frozen while it sends its
+ * statements, which otherwise takes no time.
  */
 static const char end_unread[] =
     "select pg_terminate_backend(a.pid) "
     "from pg_stat_activity as a "
     "where a.usename = current_user "
     "and a.application_name = current_setting('application_name') "
-    "and a.wait_event = 'ClientWrite' "
-    "and a.query_start < clock_timestamp() - interval '20 s'";
+    "and (a.wait_event = 'ClientWrite' "
+    "and a.query_start < clock_timestamp() - interval '20 s' "
+    "or a.state = 'active' and a.wait_event = 'ClientRead' "
+    "and a.query_start < clock_timestamp() - interval '2 s')";
 
 struct worker {
 	const struct engine *engine;
@@ -200,15 +203,12 @@ connect_to_database(struct worker *worker)
 	case SCHEMA_WRONG:
 		return WRONG_SCHEMA;
 	case SCHEMA_UNKNOWN:
-		complain(worker);
+		lose_connection(worker);
 		return NOT_CONNECTED;
 	}
-	if (worker->self->slot == 0 && !register_engine(worker)) {
-		complain(worker);
-		return NOT_CONNECTED;
-	}
-	if (worker->engine->machine_room &&
-	    !room_enter(worker->db, &worker->member)) {
+	if ((worker->self->slot == 0 && !register_engine(worker)) ||
+	    (worker->engine->machine_room &&
+		!room_enter(worker->db, &worker->member))) {
 		lose_connection(worker);
 		return NOT_CONNECTED;
 	}

@@ -4,9 +4,9 @@
 --
 -- In a turn a worker calls these in one transaction, in this order:
 -- turn_begin; the steps and turn_start; then, for what it has to write,
--- turn_over, turn_waits, turn_journal, turn_consumed, turn_messages,
--- turn_events, turn_statuses: waits first, so that what the turn itself
--- sends, sets or ends wakes them.
+-- turn_over, turn_consumed, turn_waits, turn_journal, turn_messages,
+-- turn_events, turn_statuses: waits before what the turn itself sends, sets
+-- or ends, so that this wakes them.
 
 create or replace function durable.can_run(
     name text,
@@ -600,6 +600,19 @@ begin
             target = excluded.target,
             key = excluded.key,
             tag = excluded.tag;
+    end if;
+    -- A message that a step of this turn has sent came before the wait.
+    if 'message' = any (kinds) then
+        update durable.waits as w
+        set wake_at = durable.now_ms()
+        where w.workflow_uuid = any (ids)
+            and w.kind = 'message'
+            and w.wake_at > durable.now_ms()
+            and exists (
+                select from dbos.notifications as m
+                where m.destination_uuid = w.workflow_uuid
+                    and m.topic = w.key
+                    and not m.consumed);
     end if;
     if coalesce(num_nonnulls(variadic targets), 0) = 0 then
         return;

@@ -212,7 +212,7 @@ await promise("and so do the steps", async () => {
 
   equal(script(steps), scripts.paid, "paid");
   equal(steps.map((step) => step.childWorkflowID).filter((id) => id),
-    ["one:dispatch"], "child");
+    ["one:1"], "child");
   equal([steps[0].output, steps[1].output, steps[3].output],
     [1, true, "paid"], "outputs");
   equal(steps.filter((step) => step.error), [], "errors");
@@ -227,7 +227,7 @@ await promise("a child knows whose it is", async () => {
   const [child] = await client.listWorkflows({ parentWorkflowID: "one" });
 
   equal([child.workflowID, child.workflowName, child.status, child.input],
-    ["one:dispatch", "dispatch_order_workflow", "PENDING", [1]], "child");
+    ["one:1", "dispatch_order_workflow", "PENDING", [1]], "child");
 });
 
 await promise("two clicks are one checkout", async () => {
@@ -424,7 +424,7 @@ await promise("list shows the oldest ten", async () => {
 
   equal(list.length, 10, "how many");
   equal(list.slice(0, 3).map((w) => `${w.workflowID} ${w.workflowName}`),
-    ["one checkout_workflow", "one:dispatch dispatch_order_workflow",
+    ["one checkout_workflow", "one:1 dispatch_order_workflow",
       "two checkout_workflow"], "the oldest");
   equal(list[2].status, "SUCCESS", "status");
 });

@@ -452,6 +452,49 @@ batcher(struct workflow *wf, json_object *input)
 	return json_object_new_int64(quotient);
 }
 
+static json_object *
+listener(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	return json_object_get(wf_recv(wf, "topic", 60000));
+}
+
+static const struct workflow_type listener_type = { "listener", "1", listener };
+
+/* Sends to its child by a step in SQL, and not by wf_send. */
+static json_object *
+teller(struct workflow *wf, json_object *input)
+{
+	const char *const params[] = { wf_start(wf, &listener_type, NULL,
+	    NULL) };
+
+	(void)input;
+	wf_sql(wf, "send", "select dbos.send_message($1, '\"hello\"', 'topic')",
+	    1, params);
+	return NULL;
+}
+
+/* Steps that are each shorter than a turn may be, and together longer. */
+static json_object *
+plodder(struct workflow *wf, json_object *input)
+{
+	int i;
+
+	(void)input;
+	for (i = 0; i < 4; i++)
+		wf_sql(wf, "plod", "select pg_sleep(0.7)", 0, NULL);
+	return NULL;
+}
+
+/* Meets, some times, what another server's session ended with. */
+static json_object *
+far_reader(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sql(wf, "read", "select test.read_from_afar()", 0, NULL);
+	return NULL;
+}
+
 #define TYPE(function) \
 	{ \
 #function, "1", function \
@@ -461,8 +504,8 @@ static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
 	TYPE(sleeper), TYPE(ticker), TYPE(player), TYPE(segfaulter),
 	TYPE(looper), TYPE(blocked), TYPE(session_killer),
-	TYPE(parent_of_failing), TYPE(watcher), TYPE(batcher),
-	{ "versioned", "1", first_version },
+	TYPE(parent_of_failing), TYPE(watcher), TYPE(batcher), TYPE(teller),
+	TYPE(plodder), TYPE(far_reader), { "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
 static pid_t
@@ -623,6 +666,10 @@ test_events_and_messages(void)
 static void
 test_wake_ups(void)
 {
+	start("teller", "teller", "null");
+	is_str(output("teller-0"), "\"hello\"",
+	    "a message by SQL wakes who began to wait in the same turn");
+
 	sql("select durable.client_submit(array_agg('player' || n), "
 	    "array_agg('player'::text), array_agg('test'::text), "
 	    "array_agg(json_build_object('other', "
@@ -832,6 +879,20 @@ test_poison(void)
 	    "nobody is suspect any more");
 }
 
+/* What somebody does to a table of the engine is no workflow's fault. */
+static void
+test_mended_tables(void)
+{
+	sql("alter table dbos.operation_outputs add column other int");
+	sql("alter table dbos.operation_outputs "
+	    "alter column other set default test.refuse()");
+	start("in vain", "good", "null");
+	ok(wait_sql("true", "select last_value > 6 from test.refusals"),
+	    "a journal that cannot be written is tried again and again");
+	sql("alter table dbos.operation_outputs drop column other");
+	is_str(ended("in vain"), "SUCCESS", "and nobody fails for it");
+}
+
 /* Starts many healthy workflows, and waits until they are done. */
 static bool
 healthy_go_on(const char *prefix)
@@ -946,7 +1007,7 @@ main(void)
 	static const char *const queues[] = { "test", ENGINE_INTERNAL_QUEUE,
 		NULL };
 	const struct workflow_type
-	    *types[sizeof(all_types) / sizeof(all_types[0]) + 4];
+	    *types[sizeof(all_types) / sizeof(all_types[0]) + 5];
 	struct engine engine = { .conninfo = "",
 		.application = "test",
 		.executor = "tests",
@@ -962,6 +1023,7 @@ main(void)
 	types[n++] = &child_type;
 	types[n++] = &failing_child_type;
 	types[n++] = &good_type;
+	types[n++] = &listener_type;
 	types[n] = NULL;
 	engine.types = types;
 
@@ -972,6 +1034,16 @@ main(void)
 		"create extension pg_stat_statements schema test;"
 		"create table test.notes (id text not null);"
 		"create table test.locked as select 0 as n;"
+		"create sequence test.refusals;"
+		"create sequence test.readings;"
+		"create function test.refuse() returns int security definer "
+		"language plpgsql as $$ begin "
+		"perform nextval('test.refusals'); "
+		"raise 'nobody may' using errcode = '42501'; end $$;"
+		"create function test.read_from_afar() returns void "
+		"language plpgsql as $$ begin "
+		"if nextval('test.readings') <= 4 then "
+		"raise 'it is away' using errcode = '08001'; end if; end $$;"
 		"create table test.told (at serial, id text, what text, "
 		"size int);"
 		"create function test.tell(ids text[], whats text[]) "
@@ -986,6 +1058,8 @@ main(void)
 		"return got; end $$;"))
 		return !ok(false, db_last_error(db)->message);
 	daemon = start_daemon(&engine, 3);
+	start("far reader", "far_reader", "null");
+	start("plodder", "plodder", "null");
 	test_steps();
 	test_isolation();
 	test_batches();
@@ -997,7 +1071,14 @@ main(void)
 	test_shares(daemon);
 	test_control();
 	test_circumstances();
+	test_mended_tables();
 	test_poison();
+	is_str(ended("plodder"), "SUCCESS",
+	    "who takes longer than a turn may in short steps is no poison");
+	is_str(steps("plodder"), "0 plod, 1 plod, 2 plod, 3 plod",
+	    "and has each of them on record once");
+	is_str(ended("far reader"), "SUCCESS",
+	    "nor is who meets the end of a session that is not the worker's");
 	stop_daemon(daemon);
 	daemon = start_daemon(&engine, 1);
 	test_memory();

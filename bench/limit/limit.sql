@@ -92,20 +92,21 @@ begin
         serialization, executor_id, application_version, application_id,
         application_name, recovery_attempts, parent_workflow_id, owner_xid,
         creator_xid, authenticated_user, assumed_role, started_at_epoch_ms)
-    select id || ':dispatch', 'PENDING', 'dispatch_order_workflow',
-        'portable_json', 'bench', '1', '', 'widget-store', 1, id, gen_random_uuid()::text,
-        gen_random_uuid()::text, '', '', present_ms
-    from unnest(ids) as id;
+    select n.id || ':' || n.order_id, 'PENDING', 'dispatch_order_workflow',
+        'portable_json', 'bench', '1', '', 'widget-store', 1, n.id,
+        gen_random_uuid()::text, gen_random_uuid()::text, '', '', present_ms
+    from unnest(ids, orders) as n (id, order_id);
     insert into dbos.workflow_input (workflow_uuid, inputs)
-    select n.id || ':dispatch', '{"positionalArgs":[' || n.order_id || ']}'
+    select n.id || ':' || n.order_id,
+        '{"positionalArgs":[' || n.order_id || ']}'
     from unnest(ids, orders) as n (id, order_id);
     insert into dbos.operation_outputs (workflow_uuid, function_id,
         function_name, output, child_workflow_id, serialization,
         started_at_epoch_ms, completed_at_epoch_ms, application_name)
-    select id, s.number, s.name, s.output,
-        case s.number when 6 then id || ':dispatch' end, 'portable_json',
-        present_ms, present_ms, 'widget-store'
-    from unnest(ids) as id
+    select n.id, s.number, s.name, s.output,
+        case s.number when 6 then n.id || ':' || n.order_id end,
+        'portable_json', present_ms, present_ms, 'widget-store'
+    from unnest(ids, orders) as n (id, order_id)
     cross join (values
         (3, 'DBOS.recv', '"paid"'),
         (5, 'update_order_status', null),
@@ -136,9 +137,9 @@ begin
     insert into dbos.operation_outputs (workflow_uuid, function_id,
         function_name, output, serialization, started_at_epoch_ms,
         completed_at_epoch_ms, application_name)
-    select id || ':dispatch', 2 * second + s.number, s.name, s.output,
+    select n.id || ':' || n.order_id, 2 * second + s.number, s.name, s.output,
         'portable_json', present_ms, present_ms, 'widget-store'
-    from unnest(ids) as id
+    from unnest(ids, orders) as n (id, order_id)
     cross join (values
         (0, 'DBOS.sleep', (present_ms + 1000)::text),
         (1, 'update_order_progress', null))
@@ -188,7 +189,9 @@ begin
     for i in 0..9 loop
         perform bench.tick(ids, orders, i);
     end loop;
-    select array_agg(id || ':dispatch') into ids from unnest(ids) as id;
+    select array_agg(n.id || ':' || n.order_id)
+    into ids
+    from unnest(ids, orders) as n (id, order_id);
     perform bench.ended(ids);
 end
 $$;

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(145);
+select plan(148);
 
 -- What a turn takes from queues.
 
@@ -455,6 +455,20 @@ select is(string_agg((w.*)::text, ' ' order by w.wake_at),
     '(w,7,job@1,timer,,,5) (x,8,job@1,timer,,,) (y,9,job@1,timer,,,)',
     'who has a wait writes there, and others anew')
 from durable.waits as w;
+insert into dbos.notifications (message_uuid, destination_uuid, topic, message)
+values ('m', 'w', 't', '1');
+select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
+    '{job@1,job@1}', '{message,message}', '{null,null}', '{other,t}');
+select ok(not test.is_due('w') and not test.is_due('x'),
+    'a message of another topic, or to another, is of no interest');
+select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{message}',
+    '{null}', '{t}');
+select ok(test.is_due('w'), 'one that a step of the turn has sent is noticed');
+update dbos.notifications set consumed = true;
+select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{message}',
+    '{null}', '{t}');
+select ok(not test.is_due('w'), 'and one that the turn received is not');
+delete from dbos.notifications;
 delete from durable.waits where workflow_uuid in ('x', 'y');
 select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
     '{job@1,job@1}', '{event,result}', '{y,y}', '{k,null}');
