@@ -879,6 +879,33 @@ test_poison(void)
 	    "nobody is suspect any more");
 }
 
+/*
+ * Somebody like a worker is frozen while it sends: the server waits for the
+ * rest of a statement, and the transaction holds its locks.
+ */
+static void
+test_half_sent(void)
+{
+	static const char holders[] =
+	    "select count(*) from pg_stat_activity where state = 'active' "
+	    "and wait_event = 'ClientRead' and query = 'select length($1)'";
+	struct db *frozen = db_new("", "durable worker");
+	char much[64 * 1024];
+	const char *const params[] = { much };
+
+	memset(much, 'x', sizeof(much) - 1);
+	much[sizeof(much) - 1] = '\0';
+	if (!db_connect(frozen, NULL))
+		abort();
+	db_queue(frozen, "begin", 0, NULL);
+	db_queue(frozen, "update test.locked set n = 0 + n", 0, NULL);
+	/* More than libpq holds back, and so the statements before are sent. */
+	db_queue(frozen, "select length($1)", 1, params);
+	ok(wait_sql("1", holders), "a frozen worker has sent half of its turn");
+	ok(wait_sql("0", holders), "its session is ended");
+	db_free(frozen);
+}
+
 /* What somebody does to a table of the engine is no workflow's fault. */
 static void
 test_mended_tables(void)
@@ -1072,6 +1099,7 @@ main(void)
 	test_control();
 	test_circumstances();
 	test_mended_tables();
+	test_half_sent();
 	test_poison();
 	is_str(ended("plodder"), "SUCCESS",
 	    "who takes longer than a turn may in short steps is no poison");
