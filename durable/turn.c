@@ -242,9 +242,9 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 	return asked;
 }
 
-/* Leaves those that could go on at once for the next turn. */
+/* Leaves those that could go on at once for another turn. */
 static void
-put_off(struct turn *turn)
+put_off(struct turn *turn, int wait_ms)
 {
 	size_t i;
 
@@ -255,7 +255,7 @@ put_off(struct turn *turn)
 			continue;
 		wf->end = RUN_SUSPENDED;
 		wf->wait = (struct wait){ .kind = WAIT_TIMER,
-			.wake_ms = turn_now_ms(turn) };
+			.wake_ms = turn_now_ms(turn) + wait_ms };
 		settle(turn, wf);
 	}
 }
@@ -271,13 +271,13 @@ run_all(struct turn *turn, const struct turn_plan *plan)
 	int64_t until_ms = turn->begun_mono_ms +
 	    (int64_t)turn->engine->turn_limit_s * 1000 / ROUNDS_SHARE;
 
+	if (plan->put_off)
+		put_off(turn, BLOCKED_MIN_MS);
 	while (run_ready(turn, plan)) {
 		if (!turn_make_round(turn))
 			return false;
-		if (monotonic_ms() >= until_ms) {
-			put_off(turn);
-			return true;
-		}
+		if (monotonic_ms() >= until_ms)
+			put_off(turn, 0);
 	}
 	return turn->running == NULL;
 }
@@ -407,6 +407,17 @@ note_blocked(struct turn *turn)
 	turn->blocked_until_ms = monotonic_ms() + turn->blocked_for_ms;
 }
 
+/* Whether it was a statement of the engine's, at the end, that met a lock. */
+static bool
+end_was_blocked(const struct turn *turn)
+{
+	size_t at = 0;
+
+	return strcmp(turn->error.sqlstate, "55P03") == 0 && turn->count > 0 &&
+	    turn->running == NULL &&
+	    round_next_of(turn->round, turn->error.sql, &at) == NULL;
+}
+
 /* Adds the taken workflow that a run comes from: a child's is its creator. */
 static void
 add_culprit(struct turn *turn, const struct workflow *wf)
@@ -445,8 +456,11 @@ find_culprits(struct turn *turn)
 static enum turn_outcome
 abandon(struct turn *turn)
 {
+	bool blocked = end_was_blocked(turn);
+
 	turn->culprits_count = 0;
-	note_blocked(turn);
+	if (!blocked)
+		note_blocked(turn);
 	if (turn->error.outcome != DB_LOST) {
 		db_queue(turn->db, "rollback", 0, NULL);
 		if (db_finish(turn->db) != DB_DONE)
@@ -456,7 +470,7 @@ abandon(struct turn *turn)
 		db_disconnect(turn->db);
 		return TURN_LOST;
 	}
-	if (turn->error.outcome == DB_RETRY || turn->count == 0)
+	if ((turn->error.outcome == DB_RETRY && !blocked) || turn->count == 0)
 		return TURN_RETRY;
 	find_culprits(turn);
 	return turn->culprits_count == 0 ? TURN_RETRY : TURN_REFUSED;

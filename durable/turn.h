@@ -27,7 +27,7 @@ struct turn;
 
 enum turn_outcome {
 	TURN_COMMITTED,
-	TURN_REFUSED, /* rolled back: a workflow's fault, see turn_culprits */
+	TURN_REFUSED, /* rolled back: what one of turn_culprits meets */
 	TURN_RETRY,   /* rolled back: a circumstance */
 	TURN_LOST     /* the connection is gone */
 };
@@ -39,6 +39,7 @@ struct turn_plan {
 	bool again;              /* with any, another turn follows at once */
 	bool alone;              /* one workflow, its steps in savepoints */
 	const char *condemned;   /* fail them with this error instead */
+	bool put_off;            /* let them wait for a second instead */
 };
 
 /*
@@ -63,8 +64,9 @@ void turn_forget(struct turn *turn);
 enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
 
 /*
- * After TURN_REFUSED: the ids of the workflows one of which is at fault, count
- * of them, valid until the next turn.
+ * After TURN_REFUSED: the ids of the workflows one of which is at fault, or met
+ * what somebody keeps locked (DB_RETRY), count of them, valid until the next
+ * turn.
  */
 const char *const *turn_culprits(const struct turn *turn, size_t *count);
 

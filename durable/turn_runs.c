@@ -215,6 +215,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		.params = params
 	};
 
+	turn_hold_off(turn, wf, statement.sql);
 	turn_ask(turn, wf, &statement, asked);
 }
 

@@ -35,6 +35,9 @@
 #define SAFETY_INTERVAL_MS 1000
 #define OTHERS_INTERVAL_MS 5000
 
+/* For how long a worker runs workflows one by one at a time. */
+#define ONE_BY_ONE_MS      5000
+
 /* One sweep in so many looks for sessions that nobody reads. */
 #define UNREAD_SWEEPS      5
 
@@ -277,7 +280,8 @@ only(struct strbuf *buf, const char *id)
 
 /*
  * Runs one workflow in a turn of one, where an error that it makes is its
- * own; when even then its turn cannot be committed, it is failed.
+ * own; when even then its turn cannot be committed, it is failed, or waits
+ * where somebody keeps locked what it wants.
  */
 static enum turn_outcome
 run_alone(struct worker *worker, const char *id)
@@ -287,18 +291,27 @@ run_alone(struct worker *worker, const char *id)
 	enum turn_outcome outcome = turn_run(worker->turn, &plan);
 
 	if (outcome == TURN_REFUSED) {
-		plan.condemned = arena_strdup(worker->arena,
-		    turn_error(worker->turn)->message);
+		const struct db_error *error = turn_error(worker->turn);
+
+		if (error->outcome == DB_RETRY)
+			plan.put_off = true;
+		else
+			plan.condemned = arena_strdup(worker->arena,
+			    error->message);
 		outcome = turn_run(worker->turn, &plan);
 	}
 	strbuf_free(&ids);
 	return outcome;
 }
 
-/* Runs those of a refused turn one by one, so that only one meets its error. */
+/*
+ * Runs those of a refused turn one by one, so that only one meets its error.
+ * Who is left when that has taken long is due again.
+ */
 static enum turn_outcome
 run_culprits(struct worker *worker)
 {
+	int64_t until_ms = monotonic_ms() + ONE_BY_ONE_MS;
 	enum turn_outcome outcome = TURN_COMMITTED;
 	const char *const *culprits;
 	const char **ids;
@@ -308,7 +321,9 @@ run_culprits(struct worker *worker)
 	ids = arena_alloc(worker->arena, count * sizeof(*ids));
 	for (i = 0; i < count; i++)
 		ids[i] = arena_strdup(worker->arena, culprits[i]);
-	for (i = 0; i < count && outcome == TURN_COMMITTED; i++)
+	for (i = 0; i < count && outcome == TURN_COMMITTED &&
+	     monotonic_ms() < until_ms;
+	     i++)
 		outcome = run_alone(worker, ids[i]);
 	return outcome;
 }

@@ -936,6 +936,50 @@ healthy_go_on(const char *prefix)
 		prefix));
 }
 
+static struct db *
+transaction_of_another(const char *statement)
+{
+	struct db *other = db_new("", "another");
+
+	if (!db_connect(other, NULL))
+		abort();
+	db_queue(other, "begin", 0, NULL);
+	db_queue(other, statement, 0, NULL);
+	if (db_finish(other) != DB_DONE)
+		abort();
+	return other;
+}
+
+/*
+ * Somebody keeps locked what no step wants, but the engine at the end of the
+ * turn: a message that the workflow receives.
+ */
+static void
+test_locked_message(void)
+{
+	struct db *holder, *locker;
+
+	start("addressee", "listener", "null");
+	ok(wait_sql("message",
+	       "select kind from durable.waits where workflow_uuid = 'addressee'"),
+	    "somebody waits for a message");
+	/* Until its message is locked, no turn takes it. */
+	holder = transaction_of_another("select from dbos.workflow_status "
+					"where workflow_uuid = 'addressee' "
+					"for no key update");
+	sql("select dbos.send_message('addressee', '1', 'topic')");
+	locker = transaction_of_another("update dbos.notifications "
+					"set message = message "
+					"where destination_uuid = 'addressee'");
+	db_free(holder);
+	ok(wait_sql("timer",
+	       "select kind from durable.waits where workflow_uuid = 'addressee'"),
+	    "whose message somebody keeps locked is put off");
+	ok(healthy_go_on("besides"), "and stops nobody else");
+	db_free(locker);
+	is_str(output("addressee"), "1", "it goes on when that is free");
+}
+
 /* What one workflow meets is not what the others meet. */
 static void
 test_circumstances(void)
@@ -961,6 +1005,7 @@ test_circumstances(void)
 	is_str(notes("blocked"), "1", "having done everything once");
 	is_str(sql("select n from test.locked"), "1", "this, too");
 
+	test_locked_message();
 	start("session_killer", "session_killer", "null");
 	ok(healthy_go_on("apart"), "a lost session stops nobody else");
 	is_str(ended("session_killer"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
