@@ -56,6 +56,8 @@ struct call {
 	TAILQ_ENTRY(call) link;
 	LIST_ENTRY(call) chain;
 	bool due; /* to be fetched */
+	int64_t
+	    retry_ms; /* it met a lock: when to try it again; 0: it did not */
 };
 
 TAILQ_HEAD(call_list, call);

@@ -9,7 +9,14 @@
 #include "arena.h"
 #include "courier.h"
 #include "log.h"
+#include "monotonic.h"
 #include "value.h"
+
+/* A call that has met a lock is tried alone, after so long. */
+#define LOCKED_MS     4000
+
+/* For how long calls are carried one by one at a time. */
+#define ONE_BY_ONE_MS 3000
 
 static const char submit_sql[] =
     "select kind, position, outcome from durable.client_submit("
@@ -82,7 +89,8 @@ add_pending(struct batch *batch, const struct courier *courier)
 
 	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
 	     call = TAILQ_NEXT(call, link))
-		add_call(batch, call);
+		if (call->retry_ms == 0)
+			add_call(batch, call);
 }
 
 static void
@@ -327,32 +335,73 @@ refuse_call(struct courier *courier, struct call *call)
 	courier_answer(call, CLIENT_REFUSED, NULL);
 }
 
+/* Whether the trip ended at what somebody keeps locked. */
+static bool
+met_lock(const struct courier *courier)
+{
+	return strcmp(db_last_error(courier->db)->sqlstate, "55P03") == 0;
+}
+
+/* Carries one call, which is refused then, or waits for what is locked. */
+static enum db_outcome
+carry_alone(struct courier *courier, struct call *call)
+{
+	struct batch batch = new_batch(courier, 1, 0);
+	enum db_outcome outcome;
+
+	call->retry_ms = 0;
+	add_call(&batch, call);
+	outcome = carry(courier, &batch);
+	if (outcome == DB_REFUSED) {
+		refuse_call(courier, call);
+		return DB_DONE;
+	}
+	if (outcome == DB_RETRY && met_lock(courier)) {
+		call->retry_ms = monotonic_ms() + LOCKED_MS;
+		return DB_DONE;
+	}
+	return outcome;
+}
+
 /*
  * Carries those that are due, and then one call at a time, so that what is
- * refused is this call.
+ * refused, or waits, is this call.
  */
 static enum db_outcome
 carry_one_by_one(struct courier *courier)
 {
 	struct batch batch = new_batch(courier, 0, count_calls(&courier->due));
+	int64_t until_ms = monotonic_ms() + ONE_BY_ONE_MS;
 	enum db_outcome outcome;
 	struct call *call, *next;
 
 	add_due(&batch, courier);
 	outcome = batch.looks_len == 0 ? DB_DONE : carry(courier, &batch);
-	if (outcome == DB_REFUSED)
+	if (outcome == DB_REFUSED) {
 		refuse_due(courier);
+		outcome = DB_DONE;
+	}
 	for (call = TAILQ_FIRST(&courier->pending);
-	     call != NULL && (outcome == DB_DONE || outcome == DB_REFUSED);
+	     call != NULL && outcome == DB_DONE && monotonic_ms() < until_ms;
 	     call = next) {
 		next = TAILQ_NEXT(call, link);
-		batch = new_batch(courier, 1, 0);
-		add_call(&batch, call);
-		outcome = carry(courier, &batch);
-		if (outcome == DB_REFUSED)
-			refuse_call(courier, call);
+		if (call->retry_ms == 0)
+			outcome = carry_alone(courier, call);
 	}
 	return outcome;
+}
+
+/* Tries again the first of those that have met a lock, if it is time. */
+static enum db_outcome
+carry_locked(struct courier *courier)
+{
+	struct call *call;
+
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
+	     call = TAILQ_NEXT(call, link))
+		if (call->retry_ms != 0 && call->retry_ms <= monotonic_ms())
+			return carry_alone(courier, call);
+	return DB_DONE;
 }
 
 /* Submits all that is pending and fetches what may be decided. */
@@ -361,18 +410,19 @@ carry_all(struct courier *courier)
 {
 	size_t submits = count_calls(&courier->pending);
 	size_t looks = count_calls(&courier->due);
-	enum db_outcome outcome;
+	enum db_outcome outcome = DB_DONE;
 	struct batch batch;
 
-	if (submits + looks == 0)
-		return DB_DONE;
 	batch = new_batch(courier, submits, looks);
 	add_due(&batch, courier);
 	add_pending(&batch, courier);
-	outcome = carry(courier, &batch);
-	if (outcome == DB_REFUSED)
+	if (batch.starts_len + batch.looks_len > 0)
+		outcome = carry(courier, &batch);
+	if (outcome == DB_REFUSED || (outcome == DB_RETRY && met_lock(courier)))
 		outcome = carry_one_by_one(courier);
-	if (outcome == DB_RETRY || outcome == DB_LOST)
+	if (outcome == DB_DONE)
+		outcome = carry_locked(courier);
+	if (outcome != DB_DONE)
 		return outcome;
 	/* Left is who is busy, or vanished under its call, for another trip. */
 	return TAILQ_EMPTY(&courier->pending) ? DB_DONE : DB_RETRY;

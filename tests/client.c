@@ -369,6 +369,43 @@ test_culprit(void)
 	is_int(wrong, 0, "of many calls only the wrong one is refused");
 }
 
+/* Somebody else has begun to make a workflow, and does not commit. */
+static void
+test_locked(void)
+{
+	struct caller locked, callers[3];
+	char ids[3][16];
+	int i, made = 0;
+
+	sql("begin", NULL, NULL);
+	sql("insert into dbos.workflow_status (workflow_uuid, status, name) "
+	    "values ('locked', 'SUCCESS', 'another')",
+	    NULL, NULL);
+	call(&locked, "locked");
+	while (strcmp(sql("select count(*) from pg_locks where not granted",
+			  NULL, NULL),
+		   "1") != 0)
+		continue;
+	for (i = 0; i < 3; i++) {
+		snprintf(ids[i], sizeof(ids[i]), "free-%d", i);
+		call(&callers[i], ids[i]);
+	}
+	for (i = 0; i < 3; i++)
+		made += wait_start(ids[i]);
+	is_int(made, 3, "a call that meets a lock keeps no other one");
+	sql("rollback", NULL, NULL);
+	ok(wait_start("locked"), "it is made when that is free");
+	for (i = 0; i < 3; i++) {
+		set_event(ids[i], "1");
+		notify(ids[i]);
+		made -= hear(&callers[i]).outcome == CLIENT_ANSWERED;
+	}
+	is_int(made, 0, "the others have their answers");
+	set_event("locked", "1");
+	notify("locked");
+	is_int(hear(&locked).outcome, CLIENT_ANSWERED, "and so has this one");
+}
+
 static void
 lose_connection(void)
 {
@@ -434,6 +471,7 @@ main(void)
 	test_idle();
 	test_queries();
 	test_culprit();
+	test_locked();
 	test_lost();
 	test_away();
 	/* Calls whose callers have left do not keep it open. */
