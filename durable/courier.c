@@ -41,7 +41,7 @@
 /* A connection that was lost after this time was a good one. */
 #define GOOD_CONNECTION_MS 1000
 
-/* The time-outs keep one blocked statement from blocking all callers. */
+/* The time-outs keep a blocked statement from blocking all callers (trip.c). */
 static const char setup[] = "set lock_timeout = '1s';"
 			    "set statement_timeout = '5s';";
 

@@ -36,7 +36,8 @@ enum {
  * index nested loop in the index's order, whatever the statistics say at the
  * moment: what we ask is small and keyed, and a plan that was made while a
  * table was empty, and so could be read or kept whole, is a disaster when it is
- * large.
+ * large.  From PostgreSQL 16 on, an aggregate with an order would have its plan
+ * read a whole index for that order.
  */
 static const char session[] =
     "set default_transaction_isolation = 'read committed';"
@@ -48,6 +49,8 @@ static const char session[] =
     "set enable_sort = off;"
     "set enable_memoize = off;"
     "set enable_material = off;"
+    "select set_config(s.name, 'off', false) from pg_settings as s "
+    "where s.name = 'enable_presorted_aggregate';"
     "set jit = off;"
     "set tcp_keepalives_idle = 10;"
     "set tcp_keepalives_interval = 5;"
