@@ -55,9 +55,8 @@ struct call {
 	/* The courier's, but for the client's queue. */
 	TAILQ_ENTRY(call) link;
 	LIST_ENTRY(call) chain;
-	bool due; /* to be fetched */
-	int64_t
-	    retry_ms; /* it met a lock: when to try it again; 0: it did not */
+	bool due;         /* to be fetched */
+	int64_t retry_ms; /* after a lock: when to try again; else 0 */
 };
 
 TAILQ_HEAD(call_list, call);

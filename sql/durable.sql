@@ -23,7 +23,8 @@
 -- committed first and the turn sees it, or the turn did and the trigger sees
 -- the wait.  For an event or a result of another workflow the turn that wants
 -- to wait takes that workflow's status row FOR UPDATE, which the foreign key
--- of a new event conflicts with, and looks once more.
+-- of a new event conflicts with, and looks once more.  So it does for what a
+-- step of the turn itself has sent to who begins to wait in it.
 
 -- Whoever may execute a function of ours is named at the end of its file.
 alter default privileges revoke execute on functions from public;
