@@ -374,7 +374,7 @@ static void
 test_locked(void)
 {
 	struct caller locked, callers[3];
-	char ids[3][16];
+	char ids[3][20];
 	int i, made = 0;
 
 	sql("begin", NULL, NULL);

@@ -108,6 +108,16 @@ expect_key(const char *text)
 }
 
 static void
+expect_id(const char *text)
+{
+	size_t len = strspn(text,
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789._~-:");
+
+	require(len > 0 && len <= 256 && text[len] == '\0', "an id is an id");
+}
+
+static void
 expect_number(const char *text)
 {
 	require(text == NULL ||
@@ -180,9 +190,10 @@ client_query(struct client *client, struct arena *arena, const char *sql,
 {
 	(void)client;
 	(void)arena;
-	if (strstr(sql, "payment_json") != NULL ||
-	    strstr(sql, "workflow_json") != NULL)
+	if (strstr(sql, "payment_json") != NULL)
 		expect_key(param1);
+	else if (strstr(sql, "workflow_json") != NULL)
+		expect_id(param1);
 	else
 		expect_number(param1);
 	if (strstr(sql, "view_json") != NULL)
@@ -270,7 +281,7 @@ expect_path(struct arena *arena, const struct route_match *match,
 	const char *at = match->route->pattern, *brace;
 	char *made = arena_strdup(arena, "");
 
-	for (; (brace = strchr(at, '{')) != NULL; at = brace + 2)
+	for (; (brace = strchr(at, '{')) != NULL; at = strchr(brace, '}') + 1)
 		made = arena_printf(arena, "%s%.*s%s", made, (int)(brace - at),
 		    at, *segment++);
 	made = arena_printf(arena, "%s%s", made, at);
