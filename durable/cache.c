@@ -15,10 +15,13 @@
 #include "strbuf.h"
 
 /* How many tags are valid at a time, and how many a turn may give. */
-#define TAGS      16384L
+#define TAGS       65536L
 
-/* How much memory the journals may use. */
-#define BYTES_MAX (16 << 20)
+/* With so much memory in journals no tag is given. */
+#define FULL_BYTES (48 << 20)
+
+/* When one turn has brought them to this, all is forgotten. */
+#define BYTES_MAX  (64 << 20)
 
 struct remembered {
 	const struct workflow_type *type;
@@ -74,17 +77,44 @@ cache_begin(struct cache *cache)
 	return range;
 }
 
-int64_t
-cache_new_tag(struct cache *cache)
-{
-	return cache->next_tag - cache->begun_tag == TAGS ? 0
-							  : cache->next_tag++;
-}
-
 static struct remembered **
 place_of(struct cache *cache, int64_t tag)
 {
 	return &cache->ring[tag % (2 * TAGS)];
+}
+
+/* Takes a journal, if there is one, from its place. */
+static struct remembered *
+take(struct cache *cache, int64_t tag)
+{
+	struct remembered **place = place_of(cache, tag), *of = *place;
+
+	if (of != NULL)
+		cache->bytes -= of->texts.size;
+	*place = NULL;
+	return of;
+}
+
+static void
+drop(struct remembered *of)
+{
+	if (of == NULL)
+		return;
+	strbuf_free(&of->texts);
+	free(of);
+}
+
+int64_t
+cache_new_tag(struct cache *cache)
+{
+	int64_t tag = cache->next_tag;
+
+	if (tag - cache->begun_tag == TAGS)
+		return 0;
+	/* Also one that is not given, so that what nobody loads grows old. */
+	cache->next_tag++;
+	drop(take(cache, tag));
+	return cache->bytes >= FULL_BYTES ? 0 : tag;
 }
 
 static void
@@ -172,27 +202,6 @@ cache_load(struct cache *cache, struct workflow *wf)
 		take_entry(wf, &at);
 }
 
-/* Takes a journal, if there is one, from its place. */
-static struct remembered *
-take(struct cache *cache, int64_t tag)
-{
-	struct remembered **place = place_of(cache, tag), *of = *place;
-
-	if (of != NULL)
-		cache->bytes -= of->texts.size;
-	*place = NULL;
-	return of;
-}
-
-static void
-drop(struct remembered *of)
-{
-	if (of == NULL)
-		return;
-	strbuf_free(&of->texts);
-	free(of);
-}
-
 static struct remembered *
 remember(const struct workflow *wf)
 {
@@ -223,7 +232,6 @@ cache_keep(struct cache *cache, const struct workflow *wf)
 	for (i = 0; i < wf->journal_len && of->texts.len < BYTES_MAX; i++)
 		if (wf->journal[i].known && !wf->journal[i].remembered)
 			put_entry(&of->texts, i, &wf->journal[i]);
-	drop(take(cache, wf->wait.tag));
 	*place_of(cache, wf->wait.tag) = of;
 	cache->bytes += of->texts.size;
 	if (cache->bytes >= BYTES_MAX)

@@ -33,7 +33,7 @@ struct tag_range {
  */
 struct tag_range cache_begin(struct cache *cache);
 
-/* A new tag; 0 when a turn wants too many. */
+/* A new tag; 0 when memory is full, or a turn wants too many. */
 int64_t cache_new_tag(struct cache *cache);
 
 /*

@@ -126,37 +126,80 @@ test_tags(struct cache *cache)
 }
 
 static void
-test_limits(struct cache *cache)
+test_tags_limit(struct cache *cache)
 {
-	static char long_text[1 << 20];
 	struct workflow wf = empty("old", 0);
-	int64_t old = keep(cache, &wf), tag;
+	int64_t old = keep(cache, &wf);
 	int n;
 
 	for (n = 0; is_valid(cache, old) && n < 1 << 20; n++) {
 		loaded(cache, "old", old);
 		keep(cache, &(struct workflow){ .id = "new" });
 	}
-	is_int(n, 16384, "a tag is valid until so many have been given");
+	is_int(n, 65536, "a tag is valid until so many have been given");
 	cache_begin(cache);
 	for (n = 0; cache_new_tag(cache) != 0 && n < 1 << 20; n++)
 		continue;
-	is_int(n, 16384, "and one turn gives no more");
+	is_int(n, 65536, "and one turn gives no more");
+	cache_forget(cache);
+}
+
+/* Keeps it until it gets no tag.  Returns how often it got one. */
+static int
+fill(struct cache *cache, struct workflow *wf)
+{
+	int n = 0;
+
+	while (keep(cache, wf) != 0 && n < 1000)
+		n++;
+	return n;
+}
+
+static void
+test_memory_limit(struct cache *cache)
+{
+	static char long_text[1 << 20];
+	struct workflow wf = empty("long", 0), again, many[64];
+	int64_t first, tag;
+	int n;
 
 	memset(long_text, 'x', sizeof(long_text) - 1);
-	wf = empty("long", 0);
 	add(&wf, 0, "step", long_text);
-	tag = keep(cache, &wf);
-	for (n = 1; is_valid(cache, tag) && n < 100; n++)
+	first = tag = keep(cache, &wf);
+	n = fill(cache, &wf);
+	ok(n > 16 && n < 48, "forty-eight megabytes are enough");
+	ok(is_valid(cache, first), "and what is remembered stays");
+
+	again = loaded(cache, "long", first);
+	is_int(keep(cache, &again), 0, "who is kept again gets no tag then");
+	is_int(fill(cache, &wf), 1, "but leaves his place to another one");
+
+	tag = first + 1;
+	for (n = 0; is_valid(cache, tag) && n < 1 << 20; n++)
 		keep(cache, &wf);
-	ok(n > 4 && n <= 16, "sixteen megabytes are enough");
-	tag = keep(cache, &wf);
-	ok(is_valid(cache, tag), "and then it begins again");
-	for (n = 0; is_valid(cache, tag) && n < 20; n++) {
-		wf = loaded(cache, "long", tag);
-		tag = keep(cache, &wf);
+	ok(n > 60000 && n < 65536, "what nobody loads grows old");
+	while (keep(cache, &wf) == 0 && n < 3 * 65536)
+		n++;
+	ok(n < 2 * 65536, "and makes room");
+
+	cache_forget(cache);
+	cache_begin(cache);
+	for (n = 0; n < 64; n++) {
+		many[n] = wf;
+		many[n].wait.tag = cache_new_tag(cache);
 	}
-	is_int(n, 20, "who is kept again needs no more memory");
+	for (n = 0; n < 64; n++)
+		cache_keep(cache, &many[n]);
+	ok(!is_valid(cache, many[0].wait.tag),
+	    "when one turn wants too much all is forgotten");
+	cache_forget(cache);
+
+	tag = keep(cache, &wf);
+	for (n = 0; is_valid(cache, tag) && n < 100; n++) {
+		again = loaded(cache, "long", tag);
+		tag = keep(cache, &again);
+	}
+	is_int(n, 100, "who is kept again needs no more memory");
 }
 
 int
@@ -171,7 +214,8 @@ main(void)
 	cache_free(other);
 	test_journal(cache);
 	test_tags(cache);
-	test_limits(cache);
+	test_tags_limit(cache);
+	test_memory_limit(cache);
 	cache_free(cache);
 	arena_free(turn.arena);
 	return done_testing();
