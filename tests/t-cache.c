@@ -159,13 +159,13 @@ static void
 test_memory_limit(struct cache *cache)
 {
 	static char long_text[1 << 20];
-	struct workflow wf = empty("long", 0), again, many[64];
-	int64_t first, tag;
+	struct workflow wf = empty("long", 0), again;
+	int64_t first, tag, tags[64];
 	int n;
 
 	memset(long_text, 'x', sizeof(long_text) - 1);
 	add(&wf, 0, "step", long_text);
-	first = tag = keep(cache, &wf);
+	first = keep(cache, &wf);
 	n = fill(cache, &wf);
 	ok(n > 16 && n < 48, "forty-eight megabytes are enough");
 	ok(is_valid(cache, first), "and what is remembered stays");
@@ -184,13 +184,13 @@ test_memory_limit(struct cache *cache)
 
 	cache_forget(cache);
 	cache_begin(cache);
-	for (n = 0; n < 64; n++) {
-		many[n] = wf;
-		many[n].wait.tag = cache_new_tag(cache);
-	}
 	for (n = 0; n < 64; n++)
-		cache_keep(cache, &many[n]);
-	ok(!is_valid(cache, many[0].wait.tag),
+		tags[n] = cache_new_tag(cache);
+	for (n = 0; n < 64; n++) {
+		wf.wait.tag = tags[n];
+		cache_keep(cache, &wf);
+	}
+	ok(!is_valid(cache, tags[0]),
 	    "when one turn wants too much all is forgotten");
 	cache_forget(cache);
 
