@@ -439,15 +439,19 @@ await promise("a list of many has pages, older and newer", async () => {
 
 await promise("a click on Older before its page has come turns no other",
   async () => {
-    const held = [];
+    let release;
+    const released = new Promise((resolve) => release = resolve);
 
-    await page.route(VIEW, (route) => held.push(route));
+    await page.route(VIEW, async (route) => {
+      await released;
+      await route.continue();
+    });
     await page.evaluate(() => {
       document.querySelector("#orders-older").click();
       document.querySelector("#orders-older").click();
     });
-    await page.unroute(VIEW);
-    await Promise.all(held.map((route) => route.continue()));
+    release();
+    await page.unrouteAll({ behavior: "wait" });
     await page.getByText("Page 2").waitFor();
     await button(page, "All").click();
     await page.getByText("Page 1").waitFor();
