@@ -8,44 +8,60 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/random.h>
 
 #include "log.h"
 #include "run.h"
 #include "strbuf.h"
 
-/* How many tags are valid at a time, and how many a turn may give. */
-#define TAGS       65536L
+/* How many tags are valid at a time. */
+#define TAGS       2048L
 
-/* With so much memory in journals no tag is given. */
+/* With so much memory in journals a turn gets no tag. */
 #define FULL_BYTES (48 << 20)
 
 /* When one turn has brought them to this, all is forgotten. */
 #define BYTES_MAX  (64 << 20)
 
 struct remembered {
+	TAILQ_ENTRY(remembered) others;
 	const struct workflow_type *type;
 	int64_t deadline_ms;
 	struct strbuf texts; /* id, input, its format; then the journal */
 };
 
+/* What a turn left, in the order in which it ran. */
+struct kept {
+	TAILQ_HEAD(journals, remembered) journals;
+	struct remembered *next; /* that is likely to be asked for */
+};
+
 /*
- * A ring: a new tag takes the place of the one that was given 2 * TAGS before,
- * and that has been void since the turn before this one.
+ * A ring: a new tag takes the place of the one that was given TAGS + 1 before,
+ * and that is void in this turn.
  */
 struct cache {
 	int64_t first_tag; /* since all was forgotten */
 	int64_t next_tag;
-	int64_t begun_tag; /* the first of this turn */
+	int64_t begun_tag; /* this turn's, if it asks for one */
+	int64_t tag;       /* what it got */
 	size_t bytes;
-	struct remembered *ring[2 * TAGS];
+	struct kept ring[TAGS + 1];
 };
+
+static struct kept *
+kept_under(struct cache *cache, int64_t tag)
+{
+	return &cache->ring[tag % (TAGS + 1)];
+}
 
 struct cache *
 cache_new(void)
 {
 	struct cache *cache = calloc(1, sizeof(*cache));
 	uint32_t start;
+	int64_t i;
 
 	/* No two workers give the same tag, but for a chance. */
 	if (cache == NULL ||
@@ -53,6 +69,8 @@ cache_new(void)
 		abort();
 	cache->next_tag = ((int64_t)start << 30) + 1;
 	cache->first_tag = cache->begun_tag = cache->next_tag;
+	for (i = 0; i <= TAGS; i++)
+		TAILQ_INIT(&cache->ring[i].journals);
 	return cache;
 }
 
@@ -77,44 +95,46 @@ cache_begin(struct cache *cache)
 	return range;
 }
 
-static struct remembered **
-place_of(struct cache *cache, int64_t tag)
+/* Takes a journal out of what is kept under its tag. */
+static void
+take(struct cache *cache, int64_t tag, struct remembered *of)
 {
-	return &cache->ring[tag % (2 * TAGS)];
-}
+	struct kept *kept = kept_under(cache, tag);
 
-/* Takes a journal, if there is one, from its place. */
-static struct remembered *
-take(struct cache *cache, int64_t tag)
-{
-	struct remembered **place = place_of(cache, tag), *of = *place;
-
-	if (of != NULL)
-		cache->bytes -= of->texts.size;
-	*place = NULL;
-	return of;
+	if (kept->next == of)
+		kept->next = NULL;
+	TAILQ_REMOVE(&kept->journals, of, others);
+	cache->bytes -= of->texts.size;
 }
 
 static void
 drop(struct remembered *of)
 {
-	if (of == NULL)
-		return;
 	strbuf_free(&of->texts);
 	free(of);
 }
 
-int64_t
-cache_new_tag(struct cache *cache)
+static void
+drop_all(struct cache *cache, int64_t tag)
 {
-	int64_t tag = cache->next_tag;
+	struct kept *kept = kept_under(cache, tag);
+	struct remembered *of;
 
-	if (tag - cache->begun_tag == TAGS)
-		return 0;
-	/* Also one that is not given, so that what nobody loads grows old. */
-	cache->next_tag++;
-	drop(take(cache, tag));
-	return cache->bytes >= FULL_BYTES ? 0 : tag;
+	while ((of = TAILQ_FIRST(&kept->journals)) != NULL) {
+		take(cache, tag, of);
+		drop(of);
+	}
+}
+
+int64_t
+cache_tag(struct cache *cache)
+{
+	if (cache->next_tag == cache->begun_tag) {
+		/* Though it may not be given: what nobody loads grows old. */
+		drop_all(cache, cache->next_tag++);
+		cache->tag = cache->bytes >= FULL_BYTES ? 0 : cache->begun_tag;
+	}
+	return cache->tag;
 }
 
 static void
@@ -182,18 +202,42 @@ take_entry(struct workflow *wf, const char **at)
 	run_add_entry(wf, number, &entry);
 }
 
+/* Where a turn has left this journal: they are asked for in its order. */
+static struct remembered *
+find(struct cache *cache, int64_t tag, const char *id)
+{
+	struct kept *kept = kept_under(cache, tag);
+	struct remembered *first = TAILQ_FIRST(&kept->journals), *of;
+
+	if (kept->next == NULL)
+		kept->next = first;
+	of = kept->next;
+	while (of != NULL && strcmp(of->texts.text + 1, id) != 0) {
+		of = TAILQ_NEXT(of, others);
+		if (of == NULL)
+			of = first;
+		if (of == kept->next)
+			return NULL;
+	}
+	if (of != NULL)
+		kept->next = TAILQ_NEXT(of, others);
+	return of;
+}
+
 void
 cache_load(struct cache *cache, struct workflow *wf)
 {
-	const struct remembered *of = *place_of(cache, wf->tag);
+	struct remembered *of = find(cache, wf->tag, wf->id);
 	const char *at, *end;
 
-	at = of == NULL ? NULL : of->texts.text;
-	if (at == NULL || strcmp(take_text(&at), wf->id) != 0) {
+	if (of == NULL) {
 		log_error("wf=%s is not what its tag stands for", wf->id);
 		abort();
 	}
-	end = of->texts.text + of->texts.len;
+	at = of->texts.text;
+	end = at + of->texts.len;
+	take_text(&at);
+	wf->kept = of;
 	wf->type = of->type;
 	wf->deadline_ms = of->deadline_ms;
 	wf->input = take_text(&at);
@@ -220,11 +264,15 @@ remember(const struct workflow *wf)
 void
 cache_keep(struct cache *cache, const struct workflow *wf)
 {
-	struct remembered *of = wf->tag == 0 ? NULL : take(cache, wf->tag);
+	/* Else all has been forgotten since it was loaded. */
+	struct remembered *of = wf->tag < cache->first_tag ? NULL : wf->kept;
 	int i;
 
+	if (of != NULL)
+		take(cache, wf->tag, of);
 	if (wf->wait.tag < cache->first_tag) {
-		drop(of);
+		if (of != NULL)
+			drop(of);
 		return;
 	}
 	if (of == NULL)
@@ -232,7 +280,8 @@ cache_keep(struct cache *cache, const struct workflow *wf)
 	for (i = 0; i < wf->journal_len && of->texts.len < BYTES_MAX; i++)
 		if (wf->journal[i].known && !wf->journal[i].remembered)
 			put_entry(&of->texts, i, &wf->journal[i]);
-	*place_of(cache, wf->wait.tag) = of;
+	TAILQ_INSERT_TAIL(&kept_under(cache, wf->wait.tag)->journals, of,
+	    others);
 	cache->bytes += of->texts.size;
 	if (cache->bytes >= BYTES_MAX)
 		cache_forget(cache);
@@ -246,8 +295,8 @@ cache_forget(struct cache *cache)
 	cache->first_tag = cache->next_tag;
 	if (cache->bytes == 0)
 		return;
-	for (i = 0; cache->bytes > 0 && i < 2 * TAGS; i++)
-		drop(take(cache, i));
+	for (i = 0; i <= TAGS; i++)
+		drop_all(cache, i);
 	/* Many small pieces, between which others live. */
 	malloc_trim(0);
 }

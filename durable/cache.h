@@ -3,10 +3,11 @@
  * The journals that a worker remembers, of workflows that it ran last and that
  * go on soon: their next turn need not read them.  Private to the engine.
  *
- * A journal is remembered under a tag, which is written with the workflow's
- * wait.  Every turn that leaves a wait writes a new tag or none, and no tag is
- * given twice: so the tag of a wait says which commit the journal is of, and
- * that nobody has run the workflow since.  That holds as long as every commit is
+ * A turn has a tag, under which the journals that it leaves are remembered and
+ * which it writes with the workflows' waits.  Every turn that leaves a wait
+ * writes its own tag or none, and no tag is given twice: so the tag of a wait
+ * says which commit the journal is of, and that nobody has run the workflow
+ * since.  That holds as long as every commit is
  * known to have happened or not: with a new session all is to be forgotten.
  */
 #ifndef DURABLE_CACHE_H
@@ -33,8 +34,8 @@ struct tag_range {
  */
 struct tag_range cache_begin(struct cache *cache);
 
-/* A new tag; 0 when memory is full, or a turn wants too many. */
-int64_t cache_new_tag(struct cache *cache);
+/* The turn's tag; 0 when memory is full. */
+int64_t cache_tag(struct cache *cache);
 
 /*
  * Loads the journal that is kept under wf->tag, and what else a run begins

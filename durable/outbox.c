@@ -22,6 +22,8 @@ static const struct {
 	[OUTBOX_OVER] = { "select durable.turn_over($1)", 1, TAIL_NONE },
 	[OUTBOX_CONSUMED] = { "select durable.turn_consumed($1, $2)", 2,
 	    TAIL_NONE },
+	[OUTBOX_ALARMS] = { "select durable.turn_alarms($1, $2, $3, $4)", 4,
+	    TAIL_NONE },
 	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8)",
 	    8, TAIL_NONE },
 	[OUTBOX_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "

@@ -13,6 +13,7 @@
 #include "workflow.h"
 
 struct db_error;
+struct remembered;
 struct turn;
 
 /* How a run ended. */
@@ -71,7 +72,11 @@ struct workflow {
 	const struct workflow_type *type;
 	const char *id;
 	int64_t tag;               /* under which it was kept, 0: it was not */
+	struct remembered *kept;   /* and where, or NULL (cache.h) */
 	const char *tid;           /* where its wait is, or NULL: not known */
+	const char *alarm;         /* that has woken it, or NULL */
+	int alarm_size;            /* and how many it wakes at most */
+	bool deaf;                 /* its messages have not been looked for */
 	const char *input;         /* stored arguments */
 	const char *serialization; /* of input, output and error */
 	bool begun;                /* taken from a queue by this turn */

@@ -25,6 +25,8 @@ enum column {
 	COLUMN_AT_MS,
 	COLUMN_UNTIL_MS,
 	COLUMN_TID,
+	COLUMN_ALARM,
+	COLUMN_ALARM_SIZE,
 	COLUMN_STEPS /* the first of them */
 };
 
@@ -105,6 +107,8 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	wf->type = engine_type(turn->engine, name, version);
 	wf->id = db_value(rows, row, COLUMN_ID);
 	wf->tid = db_value(rows, row, COLUMN_TID);
+	wf->alarm = db_value(rows, row, COLUMN_ALARM);
+	wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
 	wf->input = db_value(rows, row, COLUMN_VALUE);
 	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
 	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
@@ -114,16 +118,27 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	load_steps(wf, rows, row);
 }
 
-/* One that nobody has run since this worker did. */
+/* Some that nobody has run since this worker did. */
 static void
 load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
 {
-	struct workflow *wf = take_add_run(turn);
+	struct elements ids = elements_of(turn->arena,
+	    db_value(rows, row, COLUMN_VALUE));
+	struct elements tids = elements_of(turn->arena,
+	    db_value(rows, row, COLUMN_OTHER));
+	const char *id, *tid;
 
-	wf->id = db_value(rows, row, COLUMN_ID);
-	wf->tid = db_value(rows, row, COLUMN_TID);
-	wf->tag = number_at(rows, row, COLUMN_AT_MS);
-	cache_load(turn->cache, wf);
+	while (elements_next(&ids, &id) && elements_next(&tids, &tid)) {
+		struct workflow *wf = take_add_run(turn);
+
+		wf->id = id;
+		wf->tid = tid;
+		wf->tag = number_at(rows, row, COLUMN_AT_MS);
+		wf->alarm = db_value(rows, row, COLUMN_ALARM);
+		wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
+		wf->deaf = wf->alarm != NULL;
+		cache_load(turn->cache, wf);
+	}
 }
 
 static void
@@ -232,9 +247,9 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	db_queue(turn->db, "begin", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
-	    "other, at_ms, until_ms, tid, step_numbers, step_names, "
-	    "step_outputs, step_errors, step_serializations, step_children, "
-	    "step_started_ms "
+	    "other, at_ms, until_ms, tid, alarm, alarm_size, "
+	    "step_numbers, step_names, step_outputs, step_errors, "
+	    "step_serializations, step_children, step_started_ms "
 	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8, $9)",
 	    9, params);
 	if (rows == NULL) {

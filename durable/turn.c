@@ -124,6 +124,13 @@ wait_name(enum wait_kind kind)
 	return "timer";
 }
 
+static void
+come_back_by(struct turn *turn, int64_t wake_ms)
+{
+	if (turn->due_ms == 0 || wake_ms < turn->due_ms)
+		turn->due_ms = wake_ms;
+}
+
 void
 turn_add_wait(struct turn *turn, const char *id,
     const struct workflow_type *type, const struct wait *wait)
@@ -136,8 +143,7 @@ turn_add_wait(struct turn *turn, const char *id,
 		wait->tid };
 
 	outbox_add(turn->outbox, OUTBOX_WAITS, values);
-	if (turn->due_ms == 0 || wait->wake_ms < turn->due_ms)
-		turn->due_ms = wait->wake_ms;
+	come_back_by(turn, wait->wake_ms);
 }
 
 static void
@@ -199,9 +205,8 @@ settle(struct turn *turn, struct workflow *wf)
 	case RUN_SUSPENDED:
 		wf->wait.wake_ms = with_others_ms(turn, wf->wait.wake_ms);
 		if (wf->wait.wake_ms - turn_now_ms(turn) <= TURN_SOON_MS)
-			wf->wait.tag = cache_new_tag(turn->cache);
+			wf->wait.tag = cache_tag(turn->cache);
 		wf->wait.tid = wf->tid;
-		turn_add_wait(turn, wf->id, wf->type, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;
@@ -209,6 +214,89 @@ settle(struct turn *turn, struct workflow *wf)
 	case RUN_AGAIN:
 	case RUN_BROKEN:
 		break;
+	}
+}
+
+/* How many of the runs from this one on the same alarm has woken: one, if none. */
+static size_t
+woken_together(const struct turn *turn, size_t from)
+{
+	const char *alarm = turn->runs[from]->alarm;
+	size_t i = from + 1;
+
+	while (alarm != NULL && i < turn->count &&
+	    turn->runs[i]->alarm != NULL &&
+	    strcmp(turn->runs[i]->alarm, alarm) == 0)
+		i++;
+	return i - from;
+}
+
+/*
+ * What those of the runs wait for that have not ended: all for the same time,
+ * and nothing else.  NULL if it is not so, or if all have ended.
+ */
+static const struct wait *
+wait_of_all(struct workflow *const runs[], size_t count, int *waiting)
+{
+	const struct wait *of_all = NULL;
+	size_t i;
+
+	*waiting = 0;
+	for (i = 0; i < count; i++) {
+		const struct wait *wait = &runs[i]->wait;
+
+		if (runs[i]->end != RUN_SUSPENDED)
+			continue;
+		if (of_all == NULL)
+			of_all = wait;
+		if (wait->kind != WAIT_TIMER ||
+		    wait->wake_ms != of_all->wake_ms)
+			return NULL;
+		(*waiting)++;
+	}
+	return of_all;
+}
+
+static void
+add_alarm(struct turn *turn, const char *alarm, const struct wait *wait,
+    int size)
+{
+	const char *const values[] = { alarm,
+		wait == NULL ? NULL : arena_number(turn->arena, wait->wake_ms),
+		arena_number(turn->arena, size),
+		wait == NULL || wait->tag == 0
+		    ? NULL
+		    : arena_number(turn->arena, wait->tag) };
+
+	outbox_add(turn->outbox, OUTBOX_ALARMS, values);
+	if (wait != NULL)
+		come_back_by(turn, wait->wake_ms);
+}
+
+/*
+ * Notes what they wait for that have come to wait.  All whom an alarm wakes
+ * leave it to that if they can; else they leave it.
+ */
+static void
+add_waits(struct turn *turn)
+{
+	size_t from, count, i;
+
+	for (from = 0; from < turn->count; from += count) {
+		struct workflow *const *runs = &turn->runs[from];
+		const struct wait *of_all = NULL;
+		int size = 0;
+
+		count = woken_together(turn, from);
+		if (runs[0]->alarm != NULL) {
+			if (count == (size_t)runs[0]->alarm_size)
+				of_all = wait_of_all(runs, count, &size);
+			add_alarm(turn, runs[0]->alarm, of_all, size);
+		}
+		for (i = 0; i < count && of_all == NULL; i++)
+			if (runs[i]->end == RUN_SUSPENDED)
+				turn_add_wait(turn, runs[i]->id, runs[i]->type,
+				    &runs[i]->wait);
 	}
 }
 
@@ -361,6 +449,7 @@ commit(struct turn *turn)
 {
 	const struct db_rows *committed = NULL;
 
+	add_waits(turn);
 	round_queue(turn->round, turn->arena, turn->db);
 	outbox_queue(turn->outbox, turn->db);
 	if (turn->engine->machine_room && turn->count > 0)

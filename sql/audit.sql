@@ -349,7 +349,9 @@ select 'nothing will wake it', u.id, u.name
 from unfinished as u
 where u.status = 'PENDING'
     and not exists (
-        select from durable.waits as x where x.workflow_uuid = u.id)
+        select from durable.waiting as x
+        where x.workflow_uuid = u.id
+            and x.wake_at is not null)
 union all
 select 'nothing it waits for can come', x.workflow_uuid,
     x.kind || ' of ' || x.target
@@ -374,7 +376,7 @@ where x.wake_at > (extract(epoch from now()) + 60) * 1000
         where a.workflow_uuid = coalesce(x.target, x.workflow_uuid))
 union all
 select 'due and not run for a minute', x.workflow_uuid, x.type
-from durable.waits as x
+from durable.waiting as x
 where x.wake_at < (extract(epoch from now()) - 60) * 1000
 union all
 select 'enqueued and not run for a minute', u.id, u.name || u.owner

@@ -206,12 +206,17 @@ begin
         from types as t
         where t.type is not null
     )
-    select 'due_lag_seconds', greatest(0, durable.now_ms() - min((
+    select 'due_lag_seconds', greatest(0, durable.now_ms() - min(least((
         select w.wake_at
         from durable.waits as w
         where w.type = t.type
         order by w.wake_at
-        limit 1))) / 1000::double precision
+        limit 1), (
+        select a.wake_at
+        from durable.alarms as a
+        where a.type = t.type
+        order by a.wake_at
+        limit 1)))) / 1000::double precision
     from types as t;
     return query
     select 'waiting_workflows', greatest(c.reltuples, 0)::double precision

@@ -8,8 +8,9 @@
 -- replaces the functions and leaves the tables alone.  Tables change only by
 -- a numbered script in upgrades/.
 --
--- Lock order: dbos.workflow_status and durable.waits of the turn's workflows
--- (with skip locked, so that no turn waits for another's), durable.suspects,
+-- Lock order: dbos.workflow_status, durable.waits and durable.alarms of the
+-- turn's workflows (with skip locked, so that no turn waits for another's),
+-- durable.suspects,
 -- what the steps lock (store.products, store.orders), the status rows that a
 -- new message's foreign key locks, and the waits of those whom the turn wakes.
 -- These are not due, and so in no turn, unless one saw them a moment ago and
@@ -47,13 +48,15 @@ where not exists (select from durable.version);
 
 create table if not exists durable.waits (
     workflow_uuid text not null constraint waits_pkey primary key,
-    wake_at bigint not null,
+    wake_at bigint,
     type text not null,
     kind text not null constraint waits_kind check
         (kind in ('start', 'message', 'event', 'result', 'timer')),
     target text,
     key text,
-    tag bigint
+    tag bigint,
+    alarm bigint constraint waits_alarm check
+        (num_nonnulls(alarm, wake_at) = 1)
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.05,
@@ -66,7 +69,7 @@ comment on column durable.waits.workflow_uuid is
     'The workflow that waits; its status is PENDING.';
 comment on column durable.waits.wake_at is
     'When it is due, in milliseconds since the epoch; a message, an event or '
-    'a result moves it to now.';
+    'a result moves it to now.  Null: its alarm has that.';
 comment on column durable.waits.type is
     'Which code can run it: name@version.';
 comment on column durable.waits.kind is
@@ -77,11 +80,56 @@ comment on column durable.waits.key is
     'Topic of the message, or key of the event.';
 comment on column durable.waits.tag is
     'Under which the worker that ran it last remembers its journal; null: it '
-    'does not.';
+    'does not, or its alarm has that.';
+comment on column durable.waits.alarm is
+    'Which alarm wakes it, with others.';
 
 create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)
 where target is not null;
+create index if not exists waits_of_alarm on durable.waits (alarm)
+where alarm is not null;
+
+create table if not exists durable.alarms (
+    alarm bigint not null generated always as identity
+        constraint alarms_pkey primary key,
+    wake_at bigint not null,
+    type text not null,
+    size int not null,
+    tag bigint
+);
+comment on table durable.alarms is
+    'Wakes the workflows of a type that wait for one time, and for nothing '
+    'else: those that went to sleep in one turn.  When all of them do so again '
+    'it is moved, and their waits stay as they are.  Nobody comes to it later.';
+comment on column durable.alarms.alarm is
+    'Its number, in the waits of those whom it wakes.';
+comment on column durable.alarms.wake_at is
+    'When they are due, in milliseconds since the epoch.';
+comment on column durable.alarms.type is
+    'Which code can run them: name@version.';
+comment on column durable.alarms.size is
+    'How many it wakes at most.';
+comment on column durable.alarms.tag is
+    'Under which the worker that ran them last remembers their journals.';
+
+create index if not exists alarms_due on durable.alarms (type, wake_at);
+
+create or replace view durable.waiting as
+select w.workflow_uuid, coalesce(w.wake_at, a.wake_at) as wake_at, w.type,
+    w.kind, w.target, w.key, coalesce(w.tag, a.tag) as tag
+from durable.waits as w
+left join durable.alarms as a on a.alarm = w.alarm;
+comment on view durable.waiting is
+    'The waits, with what their alarms have for them.';
+comment on column durable.waiting.workflow_uuid is 'As in durable.waits.';
+comment on column durable.waiting.wake_at is 'When it is due.';
+comment on column durable.waiting.type is 'As in durable.waits.';
+comment on column durable.waiting.kind is 'As in durable.waits.';
+comment on column durable.waiting.target is 'As in durable.waits.';
+comment on column durable.waiting.key is 'As in durable.waits.';
+comment on column durable.waiting.tag is
+    'Under which the worker that ran it last remembers its journal.';
 
 create table if not exists durable.suspects (
     workflow_uuid text not null constraint suspects_pkey primary key,

@@ -483,7 +483,7 @@ begin
                     -- Who waits for a result waits for as long as it takes.
                     'until_ms', case when w.kind <> 'result'
                         then w.wake_at end)
-                from durable.waits as w
+                from durable.waiting as w
                 where w.workflow_uuid = s.workflow_uuid),
             'steps', (
                 select coalesce(json_agg(json_build_object(

@@ -4,9 +4,9 @@
 --
 -- In a turn a worker calls these in one transaction, in this order:
 -- turn_begin; the steps and turn_start; then, for what it has to write,
--- turn_over, turn_consumed, turn_waits, turn_journal, turn_messages,
--- turn_events, turn_statuses: waits before what the turn itself sends, sets
--- or ends, so that this wakes them.
+-- turn_over, turn_consumed, turn_waits, turn_alarms, turn_journal,
+-- turn_messages, turn_events, turn_statuses: waits before what the turn itself
+-- sends, sets or ends, so that this wakes them.
 
 create or replace function durable.can_run(
     name text,
@@ -34,7 +34,7 @@ returns boolean
 language sql
 stable
 return status = 'ENQUEUED' or status = 'PENDING' and exists (
-    select from durable.waits as w
+    select from durable.waiting as w
     where w.workflow_uuid = id
         and w.wake_at <= present_ms);
 comment on function durable.is_due(text, text, bigint) is
@@ -110,6 +110,8 @@ returns table (
     at_ms bigint,
     until_ms bigint,
     tid tid,
+    alarm bigint,
+    alarm_size int,
     step_numbers int[],
     step_names text[],
     step_outputs text[],
@@ -129,6 +131,9 @@ declare
     due text[];
     due_tids tid[];
     due_tags bigint[];
+    due_alarms bigint[];
+    alarm_sizes int[];
+    all_known boolean;
     types_of_due text[];
     enqueued text[];
     queues_of_enqueued text[];
@@ -162,6 +167,33 @@ begin
             -- Not further in: no planner shall take the status for a reason
             -- to read another index than the keys'.
             where w.status = 'PENDING'
+        ), sleeping as materialized (
+            select w.workflow_uuid, w.tid, w.tag, w.type, w.alarm, w.size
+            from unnest(coalesce(due_types, types)) as t (type)
+            cross join lateral (
+                select w.workflow_uuid, w.ctid as tid, a.tag, a.type, a.alarm,
+                    a.size, s.status
+                from durable.alarms as a
+                join durable.waits as w on w.alarm = a.alarm
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
+                where a.type = t.type
+                    and a.wake_at <= present_ms
+                    and w.workflow_uuid <> all (suspected)
+                    and (s.application_name = application
+                        or s.application_name is null)
+                order by a.wake_at
+                limit max_workflows - (
+                    select count(*) from waits as o where o.type = t.type)
+                for update of s, w, a skip locked) as w
+            where w.status = 'PENDING'
+        ), either as materialized (
+            select w.workflow_uuid, w.tid, w.tag, w.type, null::bigint as alarm,
+                null::int as size
+            from waits as w
+            union all
+            select w.workflow_uuid, w.tid, w.tag, w.type, w.alarm, w.size
+            from sleeping as w
         ), queued as materialized (
             select s.id, q.queue
             from unnest(queues) as q (queue)
@@ -177,37 +209,49 @@ begin
                 limit max_workflows
                 for update of s skip locked) as s
         )
-        select array(select w.workflow_uuid from waits as w),
-            array(select w.tid from waits as w),
-            array(select w.tag from waits as w),
-            array(select w.type from waits as w),
+        select array(select w.workflow_uuid from either as w),
+            array(select w.tid from either as w),
+            array(select w.tag from either as w),
+            array(select w.alarm from either as w),
+            array(select w.size from either as w),
+            array(select w.type from either as w),
             array(select q.id from queued as q),
-            array(select q.queue from queued as q)
-        into due, due_tids, due_tags, types_of_due, enqueued,
-            queues_of_enqueued;
+            array(select q.queue from queued as q),
+            not exists (select from queued) and not exists (
+                select from either as w
+                where (w.alarm is not null and w.tag >= tags_from
+                    and w.tag < tags_to) is not true)
+        into due, due_tids, due_tags, due_alarms, alarm_sizes, types_of_due,
+            enqueued, queues_of_enqueued, all_known;
         taken := due || enqueued;
     end if;
 
-    -- A new snapshot from here on: what these workflows got before they were
-    -- locked is seen, and nothing more can come.
-    -- The journal in arrays: a row a step would cost three times as much.
-    if taken <> '{}' then
+    if num_nonnulls(variadic due_tags) > 0 then
         return query
-        select 'remembered'::text, t.id, null::int, null::text, null::text,
-            null::text, null::text, t.tag, null::bigint, t.tid, null::int[],
+        select 'remembered'::text, null::text, null::int, null::text,
+            array_agg(t.id)::text, null::text, array_agg(t.tid)::text, t.tag,
+            null::bigint, null::tid, t.alarm, t.size, null::int[],
             null::text[], null::text[], null::text[], null::text[],
             null::text[], null::bigint[]
-        from unnest(taken, due_tags, due_tids) as t (id, tag, tid)
+        from unnest(taken, due_tags, due_tids, due_alarms, alarm_sizes)
+            as t (id, tag, tid, alarm, size)
         where t.tag >= tags_from
             and t.tag < tags_to
-        union all
+        group by t.tag, t.alarm, t.size;
+    end if;
+    -- A new snapshot: what these workflows got before they were locked is seen,
+    -- and nothing more can come.
+    -- The journal in arrays: a row a step would cost three times as much.
+    if taken <> '{}' and all_known is not true then
+        return query
         (select 'workflow', s.workflow_uuid, (s.status = 'ENQUEUED')::int,
             s.name, coalesce(i.inputs, s.inputs), s.serialization,
             nullif(s.application_version, ''), s.workflow_timeout_ms,
-            s.workflow_deadline_epoch_ms, t.tid, j.numbers, j.names,
-            j.outputs, j.errors, j.serializations, j.children, j.started_ms
-        from unnest(taken, due_tags, due_tids)
-            with ordinality as t (id, tag, tid, place)
+            s.workflow_deadline_epoch_ms, t.tid, t.alarm, t.size, j.numbers,
+            j.names, j.outputs, j.errors, j.serializations, j.children,
+            j.started_ms
+        from unnest(taken, due_tags, due_tids, due_alarms, alarm_sizes)
+            with ordinality as t (id, tag, tid, alarm, size, place)
         join dbos.workflow_status as s on s.workflow_uuid = t.id
         left join dbos.workflow_input as i on i.workflow_uuid = t.id
         cross join lateral (
@@ -225,10 +269,15 @@ begin
         union all
         (select 'message', n.destination_uuid, null, n.topic, n.message,
             n.serialization, n.message_uuid, n.created_at_epoch_ms, null, null,
-            null, null, null, null, null, null, null
-        from unnest(taken) with ordinality as t (id, place)
+            null, null, null, null, null, null, null, null, null
+        from unnest(taken, due_tags, due_alarms)
+            with ordinality as t (id, tag, alarm, place)
         join dbos.notifications as n on n.destination_uuid = t.id
         where not n.consumed
+            -- Who is remembered and only slept has hardly come for one: if it
+            -- asks it waits for the next turn.
+            and (t.tag >= tags_from and t.tag < tags_to
+                and t.alarm is not null) is not true
         order by t.place, n.created_at_epoch_ms, n.message_uuid);
     end if;
 
@@ -260,7 +309,7 @@ begin
                                 or s.application_name is null)
                         -- Of no matter but for the plan: only by their index.
                         order by o.wake_at
-                        offset c.taken
+                        offset c.woken
                         limit 1) as held), (
                     select f.wake_at
                     from durable.waits as f
@@ -270,16 +319,46 @@ begin
                     limit 1)) end as at_ms
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
-                select count(*) as taken
-                from unnest(types_of_due) as d (type)
+                select count(*) as taken,
+                    count(*) filter (where d.alarm is null) as woken
+                from unnest(types_of_due, due_alarms) as d (type, alarm)
                 where d.type = t.type) as c
             cross join lateral (
                 select w.wake_at
                 from durable.waits as w
                 where w.type = t.type
                 order by w.wake_at
-                offset c.taken
+                offset c.woken
                 limit 1) as w
+            union all
+            select case
+                when a.wake_at > present_ms then a.wake_at
+                when c.taken = max_workflows then present_ms
+                else present_ms + 100 end
+            from unnest(coalesce(due_types, types)) as t (type)
+            cross join lateral (
+                select count(*) as taken
+                from unnest(types_of_due) as d (type)
+                where d.type = t.type) as c
+            cross join lateral (
+                select a.wake_at
+                from durable.alarms as a
+                where a.type = t.type
+                    -- Of a taken one only if it wakes more.
+                    and a.size > (
+                        select count(*)
+                        from unnest(due_alarms) as d (alarm)
+                        where d.alarm = a.alarm)
+                    and (a.wake_at > present_ms or exists (
+                        select from durable.waits as w
+                        join dbos.workflow_status as s
+                            on s.workflow_uuid = w.workflow_uuid
+                        where w.alarm = a.alarm
+                            and w.workflow_uuid <> all (due)
+                            and (s.application_name = application
+                                or s.application_name is null)))
+                order by a.wake_at
+                limit 1) as a
             union all
             select case when c.taken = max_workflows then present_ms
                 else present_ms + 100 end
@@ -311,12 +390,14 @@ comment on function durable.turn_begin(text[], text[], text, int, text[],
     'Takes workflows that are due (of all types, or only of due_types) and '
     'enqueued, or of only_ids, and returns what there is to know about them.  '
     'again: if there are any, the caller looks again at once.  Rows: '
-    'remembered (of a wait with a tag of tags_from up to tags_to, which at_ms '
-    'is; the worker knows the rest), '
+    'remembered (at_ms: the tag of their waits, of tags_from up to tags_to; '
+    'value: their ids; other: where their waits are; the worker knows the rest), '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
-    'time-out; until_ms: deadline; and its journal, an element a step; of both '
-    'tid: where its wait is, null: not known), '
-    'message (name: topic; other: message id), turn (number: there are '
+    'time-out; until_ms: deadline; tid: where its wait is, null: not known; and '
+    'its journal, an element a step), of both alarm: that has woken them, one '
+    'after the other, and alarm_size: how many it wakes at most; '
+    'message (name: topic; other: message id; of those who are not remembered or '
+    'have no alarm), turn (number: there are '
     'suspects; at_ms: now; until_ms: when to come back at latest, now if there '
     'may be more than was taken).';
 
@@ -568,30 +649,55 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    alarms bigint[];
     watched record;
 begin
+    -- Who just waits for the same time as others gets an alarm with them.
+    if cardinality(ids) > 1 and 'timer' = any (kinds) then
+        with made as (
+            insert into durable.alarms as a (type, wake_at, size, tag)
+            select n.type, n.at, count(*), min(n.tag)
+            from unnest(due_at, types, kinds, tags) as n (at, type, kind, tag)
+            where n.kind = 'timer'
+            group by n.type, n.at
+            having count(*) > 1
+            returning a.alarm, a.type, a.wake_at
+        )
+        select array(
+            select a.alarm
+            from unnest(due_at, types, kinds) with ordinality
+                as n (at, type, kind, place)
+            left join made as a
+                on a.type = n.type
+                and a.wake_at = n.at
+                and n.kind = 'timer'
+            order by n.place)
+        into alarms;
+    end if;
     -- Most have a wait already, and turn_begin said where.  It stays there until
     -- the commit: it is locked, nobody wakes who is due, and no table that is in
     -- use is rewritten.
     if num_nonnulls(variadic tids) > 0 then
         update durable.waits as w
-        set wake_at = n.at,
+        set wake_at = case when n.alarm is null then n.at end,
             type = n.type,
             kind = n.kind,
             target = n.target,
             key = n.key,
-            tag = n.tag
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids)
-            as n (id, at, type, kind, target, key, tag, tid)
+            tag = case when n.alarm is null then n.tag end,
+            alarm = n.alarm
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms)
+            as n (id, at, type, kind, target, key, tag, tid, alarm)
         where w.ctid = n.tid
             and w.workflow_uuid = n.id;
     end if;
     if coalesce(num_nonnulls(variadic tids), 0) < cardinality(ids) then
         insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
-            target, key, tag)
-        select n.id, n.at, n.type, n.kind, n.target, n.key, n.tag
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids)
-            as n (id, at, type, kind, target, key, tag, tid)
+            target, key, tag, alarm)
+        select n.id, case when n.alarm is null then n.at end, n.type, n.kind,
+            n.target, n.key, case when n.alarm is null then n.tag end, n.alarm
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms)
+            as n (id, at, type, kind, target, key, tag, tid, alarm)
         where n.tid is null
         on conflict on constraint waits_pkey do update
         set wake_at = excluded.wake_at,
@@ -599,9 +705,11 @@ begin
             kind = excluded.kind,
             target = excluded.target,
             key = excluded.key,
-            tag = excluded.tag;
+            tag = excluded.tag,
+            alarm = excluded.alarm;
     end if;
-    -- A message that a step of this turn has sent came before the wait.
+    -- A message that a step of this turn has sent, or that turn_begin has not
+    -- looked for, came before the wait.
     if 'message' = any (kinds) then
         update durable.waits as w
         set wake_at = durable.now_ms()
@@ -613,6 +721,9 @@ begin
                 where m.destination_uuid = w.workflow_uuid
                     and m.topic = w.key
                     and not m.consumed);
+        if found then
+            perform pg_notify('durable_due', '');
+        end if;
     end if;
     if coalesce(num_nonnulls(variadic targets), 0) = 0 then
         return;
@@ -660,6 +771,38 @@ $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
     text[], text[], bigint[], tid[]) is
     'Writes what the workflows of a turn wait for.';
+
+create or replace function durable.turn_alarms(
+    alarms bigint[],
+    due_at bigint[],
+    sizes int[],
+    tags bigint[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update durable.alarms as a
+    set wake_at = n.at,
+        size = n.size,
+        tag = n.tag
+    from unnest(alarms, due_at, sizes, tags) as n (alarm, at, size, tag)
+    where a.alarm = n.alarm
+        and n.at is not null;
+    delete from durable.alarms as a
+    using unnest(alarms, due_at) as n (alarm, at)
+    where a.alarm = n.alarm
+        and n.at is null
+        -- Whom a turn could not take is left.
+        and not exists (
+            select from durable.waits as w where w.alarm = a.alarm);
+end
+$$;
+comment on function durable.turn_alarms(bigint[], bigint[], int[], bigint[]) is
+    'Moves the alarms of a turn whose workflows all sleep again, or, where '
+    'there is no time, forgets them unless they wake others.';
 
 create or replace function durable.turn_journal(
     ids text[],
@@ -913,6 +1056,10 @@ begin
         set wake_at = present_ms
         where w.wake_at > present_ms
             and w.wake_at <= former_ms + 60000 + 16000;
+        update durable.alarms as a
+        set wake_at = present_ms
+        where a.wake_at > present_ms
+            and a.wake_at <= former_ms + 60000 + 16000;
     end if;
 end
 $$;
@@ -939,21 +1086,39 @@ begin
         select due.workflow_uuid
         from unnest(types) as t (type)
         cross join lateral (
-            select w.workflow_uuid
+            (select w.workflow_uuid
             from durable.waits as w
             where w.type = t.type
                 and w.wake_at < present_ms - 1000
             order by w.wake_at
-            limit 1000) as due
+            limit 1000)
+            union all
+            (select w.workflow_uuid
+            from durable.alarms as a
+            join durable.waits as w on w.alarm = a.alarm
+            where a.type = t.type
+                and a.wake_at < present_ms - 1000
+            order by a.wake_at
+            limit 1000)) as due
     loop
         delete from durable.waits as w
         where w.workflow_uuid = stale
-            and w.wake_at < present_ms - 1000
+            and durable.is_due(stale, 'PENDING', present_ms - 1000)
             and not exists (
                 select from dbos.workflow_status as s
                 where s.workflow_uuid = stale
                     and s.status = 'PENDING');
     end loop;
+    -- Those whom it woke have left it one by one.
+    delete from durable.alarms as a
+    where a.alarm in (
+            select d.alarm
+            from durable.alarms as d
+            where d.type = any (types)
+                and d.wake_at < present_ms - 1000
+            for update skip locked)
+        and not exists (
+            select from durable.waits as w where w.alarm = a.alarm);
     for arrival in
         delete from durable.arrivals as a
         returning a.workflow_uuid
@@ -1047,6 +1212,7 @@ grant execute on function
     durable.turn_over(text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
         bigint[], tid[]),
+    durable.turn_alarms(bigint[], bigint[], int[], bigint[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
     durable.turn_consumed(text[], int[]),

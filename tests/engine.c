@@ -295,11 +295,12 @@ receiver(struct workflow *wf, json_object *input)
 	return json_object_get(all);
 }
 
+/* Sleeps for long, or for a second and so many milliseconds. */
 static json_object *
 sleeper(struct workflow *wf, json_object *input)
 {
-	(void)input;
-	wf_sleep(wf, 3600000);
+	wf_sleep(wf, input == NULL ? 3600000 : 1000);
+	wf_sleep(wf, json_object_get_int64(input));
 	return NULL;
 }
 
@@ -367,6 +368,18 @@ ticker(struct workflow *wf, json_object *input)
 		take_note(wf, "note");
 	}
 	return NULL;
+}
+
+/* Sleeps with others, and then asks for a message; waits for it so long. */
+static json_object *
+dozer(struct workflow *wf, json_object *input)
+{
+	const char *message;
+
+	wf_sleep(wf, 1000);
+	wf_sleep(wf, 1000);
+	message = wf_recv_string(wf, "topic", json_object_get_int64(input));
+	return message == NULL ? NULL : json_object_new_string(message);
 }
 
 /* Comes to a row that somebody may keep locked. */
@@ -505,7 +518,8 @@ static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
 	TYPE(sleeper), TYPE(ticker), TYPE(player), TYPE(segfaulter),
 	TYPE(looper), TYPE(blocked), TYPE(session_killer),
 	TYPE(parent_of_failing), TYPE(watcher), TYPE(batcher), TYPE(teller),
-	TYPE(plodder), TYPE(far_reader), { "versioned", "1", first_version },
+	TYPE(plodder), TYPE(far_reader), TYPE(dozer),
+	{ "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
 static pid_t
@@ -1037,11 +1051,12 @@ test_memory(void)
 	    "array_agg('1000'::text), 'test', '{}', '{}', '{}', '{}', '{}') "
 	    "from generate_series(1, 20) as n");
 	ok(wait_sql("21 20",
-	       "select count(*) || ' ' || count(tag) from durable.waits "
+	       "select count(*) || ' ' || count(tag) from durable.waiting "
 	       "where workflow_uuid = 'long' or workflow_uuid like 'soon%'"),
 	    "who goes on soon is remembered, who waits for long is not");
-	sql("with void as (update durable.waits set tag = null "
-	    "where workflow_uuid like 'soon1%%'), "
+	sql("with void as (update durable.waits as w "
+	    "set wake_at = a.wake_at, alarm = null from durable.alarms as a "
+	    "where a.alarm = w.alarm and w.workflow_uuid like 'soon1%%'), "
 	    "changed as (update dbos.operation_outputs "
 	    "set function_name = 'other' "
 	    "where workflow_uuid like 'soon%%') select 1");
@@ -1071,6 +1086,115 @@ test_memory(void)
 	is_str(steps("undone"),
 	    "0 DBOS.sleep, 1 note, 2 DBOS.sleep, 3 note, 4 DBOS.sleep, 5 note",
 	    "and is on record");
+}
+
+/* Starts a workflow for each input, all in one turn. */
+static void
+start_together(const char *prefix, const char *type, const char *inputs)
+{
+	sql("select durable.client_submit(array_agg('%s' || n), "
+	    "array_agg('%s'::text), array_agg('test'::text), array_agg(input), "
+	    "'test', '{}', '{}', '{}', '{}', '{}') "
+	    "from unnest('%s'::text[]) with ordinality as i (input, n)",
+	    prefix, type, inputs);
+}
+
+/* Of a daemon with one worker. */
+static void
+test_alarms(void)
+{
+	struct db *other = db_new("", "other");
+	char places[200];
+
+	start_together("chime", "ticker", "{1000,1000,1000,1000}");
+	ok(wait_sql("4 1",
+	       "select count(*) || ' ' || count(distinct alarm) "
+	       "from durable.waits where workflow_uuid like 'chime%'"),
+	    "who goes to sleep in one turn for as long has one alarm");
+	snprintf(places, sizeof(places), "%s",
+	    sql("select array_agg(ctid || ' ' || alarm order by workflow_uuid) "
+		"from durable.waits where workflow_uuid like 'chime%%'"));
+	ok(wait_sql("8",
+	       "select count(*) from test.notes where id like 'chime%'"),
+	    "they tick");
+	is_str(sql("select array_agg(ctid || ' ' || alarm "
+		   "order by workflow_uuid) "
+		   "from durable.waits where workflow_uuid like 'chime%%'"),
+	    places, "and their waits stay as they are");
+	sql("update dbos.workflow_status set status = 'CANCELLED' "
+	    "where workflow_uuid = 'chime2'");
+	is_str(ended("chime1"), "SUCCESS",
+	    "who sleeps with one who is cancelled");
+	is_str(ended("chime3"), "SUCCESS", "and the others");
+	is_str(ended("chime4"), "SUCCESS", "tick on");
+	is_str(sql("select string_agg(id || ' ' || count, ', ' order by id) "
+		   "from (select id, count(*) from test.notes "
+		   "where id like 'chime%%' group by id) as n"),
+	    "chime1 3, chime2 2, chime3 3, chime4 3", "once");
+
+	start_together("nap", "ticker", "{1000,1000,1000}");
+	ok(wait_sql("3",
+	       "select count(*) from durable.waits "
+	       "where workflow_uuid like 'nap%'"),
+	    "who sleeps");
+	ok(db_connect(other, "begin") &&
+		db_query(other, arena,
+		    "select 1 from dbos.workflow_status "
+		    "where workflow_uuid = 'nap2' for update",
+		    0, NULL) != NULL,
+	    "may be locked when it is time");
+	ok(wait_sql("2",
+	       "select count(*) from test.notes where id like 'nap%'"),
+	    "the others do not wait");
+	db_disconnect(other);
+	is_str(ended("nap2"), "SUCCESS", "for him");
+	ok(strcmp(sql("select t.started_at_epoch_ms - s.output::bigint < 600 "
+		      "from dbos.operation_outputs as s "
+		      "join dbos.operation_outputs as t using (workflow_uuid) "
+		      "where workflow_uuid = 'nap2' and s.function_id = 0 "
+		      "and t.function_id = 1"),
+	       "true") == 0,
+	    "nor he for them");
+
+	start_together("doze", "dozer", "{0,60000,0,60000}");
+	ok(wait_sql("4",
+	       "select count(*) from dbos.operation_outputs "
+	       "where workflow_uuid like 'doze%' and function_id = 1"),
+	    "who sleeps");
+	sql("select count(dbos.send_message('doze' || n, to_json('m' || n), "
+	    "'topic')) "
+	    "from generate_series(1, 4) as n");
+	is_str(ended("doze4"), "SUCCESS", "may get a message");
+	is_str(ended("doze1"), "SUCCESS", "or not wait for one");
+	is_str(sql("select string_agg(output, ' ' order by workflow_uuid) "
+		   "from dbos.workflow_output "
+		   "where workflow_uuid like 'doze%%'"),
+	    "\"m1\" \"m2\" \"m3\" \"m4\"", "and gets it");
+	ok(strcmp(sql("select max(r.completed_at_epoch_ms - s.output::bigint) "
+		      "< 500 from dbos.operation_outputs as r "
+		      "join dbos.operation_outputs as s using (workflow_uuid) "
+		      "where r.function_name = 'DBOS.recv' "
+		      "and s.function_id = 1 "
+		      "and workflow_uuid like 'doze%%'"),
+	       "true") == 0,
+	    "when he asks for it");
+
+	start_together("part", "sleeper", "{1300,300}");
+	start_together("hear", "dozer", "{60000,60000}");
+	is_str(ended("part1"), "SUCCESS", "who wakes together");
+	ok(strcmp(sql("select completed_at - s.output::bigint < 600 "
+		      "from dbos.workflow_status "
+		      "join dbos.operation_outputs as s using (workflow_uuid) "
+		      "where workflow_uuid = 'part2' and s.function_id = 1"),
+	       "true") == 0,
+	    "may sleep for different times");
+	ok(wait_sql("2",
+	       "select count(*) from durable.waits "
+	       "where workflow_uuid like 'hear%' and kind = 'message'"),
+	    "or wait for messages");
+	ok(wait_sql("0", "select count(*) from durable.alarms"),
+	    "nothing is left of the alarms");
+	db_free(other);
 }
 
 int
@@ -1155,6 +1279,7 @@ main(void)
 	stop_daemon(daemon);
 	daemon = start_daemon(&engine, 1);
 	test_memory();
+	test_alarms();
 	stop_daemon(daemon);
 	db_free(db);
 	arena_free(arena);

@@ -24,8 +24,8 @@
 #include "turn_state.h"
 
 #define FIELDS   10 /* of a line */
-#define COLUMNS  17
-#define STEPS    10 /* the first column of them */
+#define COLUMNS  19
+#define STEPS    12 /* the first column of them */
 #define ROWS_MAX 64
 #define FAR      1024 /* beyond, a step makes the journal long */
 #define TOO_FAR  (1 << 20)

@@ -2,7 +2,7 @@
 --
 -- The client half: intents, messages, events, and what monitoring reads.
 
-select plan(54);
+select plan(55);
 
 create function test.start(
     ids text[],
@@ -212,6 +212,11 @@ from durable.metrics()
 where name = 'enqueued_workflows';
 select test.clear(), test.waiting('due', -5000);
 select ok(value between 5 and 6, 'one how late a worker is')
+from durable.metrics()
+where name = 'due_lag_seconds';
+insert into durable.alarms (wake_at, type, size)
+values (durable.now_ms() - 7000, 'job@1', 1);
+select ok(value between 7 and 8, 'also by an alarm')
 from durable.metrics()
 where name = 'due_lag_seconds';
 analyze durable.waits;

@@ -79,7 +79,7 @@ select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name), 'the daemon executes what it needs and nothing else')
 from unnest(array['durable.now_ms', 'durable.register', 'durable.room_enter',
     'durable.room_leave', 'durable.sweep',
-    'durable.turn_attempt', 'durable.turn_attempted',
+    'durable.turn_alarms', 'durable.turn_attempt', 'durable.turn_attempted',
     'durable.turn_begin', 'durable.turn_consumed',
     'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
     'durable.turn_over', 'durable.turn_runs',

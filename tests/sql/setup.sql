@@ -37,9 +37,9 @@ return (
     select coalesce(string_agg(t.workflow_uuid, ',' order by t.place), '')
     from durable.turn_begin(types, queues, 'app', max_workflows, only_ids)
         with ordinality as t (kind, workflow_uuid, number, name, value,
-        serialization, other, at_ms, until_ms, tid, step_numbers, step_names,
-        step_outputs, step_errors, step_serializations, step_children,
-        step_started_ms, place)
+        serialization, other, at_ms, until_ms, tid, alarm, alarm_size,
+        step_numbers, step_names, step_outputs, step_errors,
+        step_serializations, step_children, step_started_ms, place)
     where t.kind = 'workflow');
 
 -- The same where the order is nobody's promise.
@@ -95,7 +95,7 @@ returns boolean
 language sql
 volatile
 return exists (
-    select from durable.waits as w
+    select from durable.waiting as w
     where w.workflow_uuid = id
         and w.wake_at <= durable.now_ms());
 
@@ -106,6 +106,7 @@ language sql
 volatile
 begin atomic
     delete from durable.waits;
+    delete from durable.alarms;
     delete from durable.suspects;
     delete from dbos.workflow_status;
     delete from dbos.workflow_input;

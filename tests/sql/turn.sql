@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(148);
+select plan(182);
 
 -- What a turn takes from queues.
 
@@ -172,8 +172,9 @@ create table test.told as
 select t.*
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
     as t (kind, workflow_uuid, number, name, value, serialization, other,
-    at_ms, until_ms, tid, step_numbers, step_names, step_outputs,
-    step_errors, step_serializations, step_children, step_started_ms, place);
+    at_ms, until_ms, tid, alarm, alarm_size, step_numbers, step_names,
+    step_outputs, step_errors, step_serializations, step_children,
+    step_started_ms, place);
 select is(string_agg(kind, ',' order by place),
     'workflow,workflow,message,message,message,turn',
     'a turn is told of workflows, messages and itself')
@@ -215,15 +216,18 @@ set tag = t.tag
 from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, tag)
 where t.id = w.workflow_uuid;
 select test.workflow('new');
-select is(string_agg(t.kind || ' ' || t.workflow_uuid || ' '
-        || coalesce(t.at_ms::text, '')
-        || case when t.tid is null then '' else ' placed' end,
+select is(string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
+        || coalesce(t.at_ms::text, '') || case
+            when t.tid = w.ctid or t.other = array[w.ctid]::text
+            then ' placed' else '' end,
         ', ' order by t.kind, t.workflow_uuid),
-    'remembered w2 10 placed, workflow new , workflow w1  placed, '
+    'remembered {w2} 10 placed, workflow new , workflow w1  placed, '
         'workflow w3  placed, workflow w4  placed',
     'of whom a worker remembers it is told that, and of no other')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t
+left join durable.waits as w
+    on w.workflow_uuid = coalesce(t.workflow_uuid, 'w2')
 where t.kind <> 'turn';
 select is(string_agg(distinct t.kind, ','), 'turn,workflow',
     'of those that it runs alone it is told all')
@@ -232,7 +236,7 @@ from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, '{w1,w2}', 0,
 insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'w2', 'hello');
 select is(string_agg(t.workflow_uuid, ','), 'w2',
-    'and of messages it is told always')
+    'and of messages it is told')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t
 where t.kind = 'message';
@@ -418,11 +422,11 @@ select test.workflow(id, 'PENDING', null)
 from unnest('{w,x,y}'::text[]) as id;
 select durable.turn_waits('{w}', '{5}', '{job@1}', '{message}', '{null}',
     '{t}');
-select is((w.*)::text, '(w,5,job@1,message,,t,)', 'a wait is written')
+select is((w.*)::text, '(w,5,job@1,message,,t,,)', 'a wait is written')
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is((w.*)::text, '(w,6,job@2,timer,,,)', 'the next one replaces it')
+select is((w.*)::text, '(w,6,job@2,timer,,,,)', 'the next one replaces it')
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}', '{7}');
@@ -452,7 +456,7 @@ select durable.turn_waits('{x,w,y}', '{8,7,9}', '{job@1,job@1,job@1}',
     '{null,5,null}', array[null, t.tid, null])
 from test.told_tid as t;
 select is(string_agg((w.*)::text, ' ' order by w.wake_at),
-    '(w,7,job@1,timer,,,5) (x,8,job@1,timer,,,) (y,9,job@1,timer,,,)',
+    '(w,7,job@1,timer,,,5,) (x,8,job@1,timer,,,,) (y,9,job@1,timer,,,,)',
     'who has a wait writes there, and others anew')
 from durable.waits as w;
 insert into dbos.notifications (message_uuid, destination_uuid, topic, message)
@@ -461,9 +465,12 @@ select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
     '{job@1,job@1}', '{message,message}', '{null,null}', '{other,t}');
 select ok(not test.is_due('w') and not test.is_due('x'),
     'a message of another topic, or to another, is of no interest');
+select test.other('listen durable_due'), test.notified();
 select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{message}',
     '{null}', '{t}');
 select ok(test.is_due('w'), 'one that a step of the turn has sent is noticed');
+select is(test.notified(), 'durable_due',
+    'and told: it may have come before the turn, which did not look for it');
 update dbos.notifications set consumed = true;
 select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{message}',
     '{null}', '{t}');
@@ -514,6 +521,172 @@ select is(test.notified(), 'durable_due, durable_due',
 select durable.turn_over('{w}');
 select is(string_agg(w.workflow_uuid, ','), 'x', 'who has ended waits no more')
 from durable.waits as w;
+select test.clear();
+
+-- Alarms.
+
+create function test.waits()
+returns text
+language sql
+return (
+    select string_agg(w.workflow_uuid || ' ' || w.wake_at || ' '
+        || coalesce(w.tag::text, '-') || ' '
+        || coalesce((w.alarm - a.first)::text, '-'), ', '
+        order by w.workflow_uuid)
+    from (
+        select x.*, v.alarm
+        from durable.waiting as x
+        join durable.waits as v using (workflow_uuid)) as w
+    cross join (select min(alarm) as first from durable.alarms) as a);
+create function test.told(
+    max_workflows int default 64,
+    tags_to int default 8
+)
+returns text
+language sql
+volatile
+return (
+    select string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
+        || coalesce((t.alarm - a.first) || ' of ' || t.alarm_size, '-'), ', '
+        order by t.kind, coalesce(t.workflow_uuid, t.value))
+    from durable.turn_begin('{job@1}', '{}', 'app', max_workflows, null, 0,
+        tags_to) as t
+    cross join (select min(alarm) as first from durable.alarms) as a
+    where t.kind <> 'turn');
+-- They go to sleep, until this.
+create function test.sleeping(
+    ids text[],
+    at bigint,
+    tag bigint default 7,
+    tids tid[] default null
+)
+returns void
+language sql
+volatile
+return durable.turn_waits(ids, array_fill(at, array[cardinality(ids)]),
+    array_fill('job@1'::text, array[cardinality(ids)]),
+    array_fill('timer'::text, array[cardinality(ids)]),
+    array_fill(null::text, array[cardinality(ids)]),
+    array_fill(null::text, array[cardinality(ids)]),
+    array_fill(tag, array[cardinality(ids)]), tids);
+
+select test.workflow(id, 'PENDING', null, version => '1')
+from unnest('{a,b,c,d,e,f,g}'::text[]) as id;
+select durable.turn_waits('{a,b,c,d,e,f,g}', '{5,5,6,5,6,5,7}',
+    '{job@1,job@1,job@1,job@2,job@1,job@1,job@1}',
+    '{timer,timer,timer,timer,timer,message,timer}', array_fill(null::text,
+    '{7}'), '{null,null,null,null,null,t,null}', '{7,7,null,7,null,7,7}');
+select matches(test.waits(), '^a 5 7 (0|1), b 5 7 \1, c 6 - (0|1), d 5 7 -, '
+    'e 6 - \2, f 5 7 -, g 7 7 -$', 'who sleeps until the same time as others '
+    'of his type shares an alarm with them');
+select is(string_agg((a.wake_at, a.type, a.size, a.tag)::text, ' '
+    order by a.wake_at), '(5,job@1,2,7) (6,job@1,2,)', 'which knows when and whom')
+from durable.alarms as a;
+select test.clear();
+select test.workflow(id, 'PENDING', null, version => '1')
+from unnest('{a,b,c,d}'::text[]) as id;
+select test.sleeping('{a,b,c,d}', 5);
+
+select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
+    'a turn takes all whom an alarm wakes');
+select is(test.told(tags_to => 7), 'workflow a 0 of 4, workflow b 0 of 4, '
+    'workflow c 0 of 4, workflow d 0 of 4', 'remembered or not');
+insert into dbos.notifications (message_uuid, destination_uuid, message)
+values ('m', 'b', 'hello');
+select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
+    'who is remembered has not come for a message');
+select is(count(*), 1::bigint, 'who is not is told of it')
+from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
+where t.kind = 'message';
+select is(test.told(2), 'remembered {a,b} 0 of 4', 'no more than asked for');
+select test.waiting('own', -10);
+select is(test.told(2), 'remembered {a} 0 of 4, workflow own -',
+    'together with others');
+select is(t.until_ms, t.at_ms, 'and then there is a next turn at once')
+from durable.turn_begin('{job@1}', '{}', 'app', 2, null) as t
+where t.kind = 'turn';
+select is(t.until_ms, t.at_ms, 'if there are others or not')
+from durable.turn_begin('{job@1}', '{}', 'app', 5, null) as t
+where t.kind = 'turn';
+select ok(coalesce(t.until_ms > t.at_ms, true), 'but not when that was all')
+from durable.turn_begin('{job@1}', '{}', 'app', 6, null) as t
+where t.kind = 'turn';
+delete from dbos.workflow_status where workflow_uuid = 'own';
+select is(test.taken(only_ids => '{a,b}'), 'a,b', 'who is due is so by his id');
+insert into durable.suspects values ('c', 1);
+select is(test.told(), 'remembered {a,b,d} 0 of 4',
+    'a suspect is left');
+delete from durable.suspects;
+update dbos.workflow_status set application_name = 'other';
+select is((t.workflow_uuid, t.until_ms)::text, '(,)',
+    'and what another application runs, for good')
+from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t;
+update dbos.workflow_status set application_name = 'app';
+
+select test.other('begin');
+select test.other($$select workflow_uuid from dbos.workflow_status
+    where workflow_uuid = 'c' for update$$);
+select is(test.told(), 'remembered {a,b,d} 0 of 4', 'who is locked is left');
+select ok(test.comes_back_soon(), 'but not for long');
+select test.other('rollback');
+select test.other('begin');
+select is(test.other($$select test.told()$$), 'remembered {a,b,c,d} 0 of 4',
+    'another worker takes them');
+select is(test.told(), null, 'then there is nothing, and nobody waits');
+select ok(test.comes_back_soon(), 'but looks again soon: the other may die');
+select test.other('rollback');
+select ok(not test.comes_back_soon(), 'who got all need not hurry');
+
+select durable.turn_alarms(array[alarm], '{900}', '{4}', '{9}')
+from durable.alarms;
+select is(test.waits(), 'a 900 9 0, b 900 9 0, c 900 9 0, d 900 9 0',
+    'when all sleep again their alarm is moved');
+update durable.alarms set wake_at = durable.now_ms() + 60000;
+select is(test.told(), null, 'and nobody is due');
+select ok(t.until_ms - t.at_ms between 50000 and 60000,
+    'until it is time')
+from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
+where t.kind = 'turn';
+update durable.alarms set wake_at = 5, tag = 7;
+select durable.turn_over('{d}');
+select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+from durable.alarms;
+select is(test.waits(), 'a 5 7 0, b 5 7 0, c 5 7 0',
+    'it is not forgotten while it wakes somebody');
+
+create table test.places as
+select string_to_array(trim(both '{}' from t.value), ',') as ids,
+    t.other::tid[] as tids, t.alarm
+from durable.turn_begin('{job@1}', '{}', 'app', 2, null, 0, 8) as t
+where t.kind = 'remembered';
+select test.sleeping(p.ids, 800, 10, p.tids) from test.places as p;
+select matches(test.waits(), '^a 800 10 ([1-9]), b 800 10 \1, c 5 7 0$',
+    'who goes to sleep without one of them gets another one');
+select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+from test.places;
+select test.sleeping('{c}', 700, 10);
+select matches(test.waits(), '^a 800 10 ., b 800 10 ., c 700 10 -$',
+    'and who is alone has none');
+select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+from test.places;
+select is(count(*), 1::bigint, 'what wakes nobody is forgotten')
+from durable.alarms;
+select test.sleeping('{a,b,c}', 5);
+select is(count(distinct w.alarm), 1::bigint, 'they may meet again')
+from durable.waits as w;
+
+update dbos.workflow_status set status = 'CANCELLED' where workflow_uuid = 'a';
+select is(test.told(), 'remembered {b,c} 1 of 3', 'who is cancelled sleeps no more');
+alter table dbos.workflow_status disable trigger user;
+update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'b';
+alter table dbos.workflow_status enable trigger user;
+select durable.sweep('{job@1}', 'app');
+select is(string_agg(workflow_uuid, ','), 'c', 'nor who cannot run')
+from durable.waits;
+delete from durable.waits;
+select durable.sweep('{job@1}', 'app');
+select is(count(*), 0::bigint, 'and then nothing is left')
+from durable.alarms;
 select test.clear();
 
 -- The journal.
@@ -707,12 +880,16 @@ create function test.reads_little(statement text) returns boolean
 language plpgsql
 as $$
 declare
-    before bigint := test.rows_read();
+    before bigint;
 begin
+    -- Once for the plan, which reads the ends of indexes.
+    execute statement;
+    before := test.rows_read();
     execute statement;
     return test.rows_read() - before < 30;
 end
 $$;
+set plan_cache_mode = force_generic_plan;
 select count(test.workflow('long ' || n, 'PENDING'))
 from generate_series(1, 3000) as n;
 insert into durable.waits (workflow_uuid, wake_at, type, kind)
@@ -727,7 +904,20 @@ select ok(test.reads_little($$
 select ok(test.reads_little($$
     select durable.turn_suspect('{job@1}', '{main}', 'app', 64, null)$$),
     'nor one at the start');
+insert into durable.alarms (wake_at, type, size)
+values (9000000000000, 'job@1', 3000);
+update durable.waits
+set wake_at = null,
+    alarm = (select alarm from durable.alarms);
+analyze;
+select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
+    'nor when they share an alarm');
+select ok(test.reads_little($$
+    select durable.turn_begin('{job@1}', '{main}', 'app', 64, null)$$),
+    'does either');
 select test.clear();
+
+reset plan_cache_mode;
 
 -- At a daemon's start.
 

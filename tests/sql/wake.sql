@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(61);
+select plan(62);
 
 -- Messages.
 
@@ -275,12 +275,23 @@ select is(count(*), 0::bigint, 'once') from durable.arrivals;
 
 select test.clear();
 select test.waiting('due', 3600000, 'timer'),
-    test.waiting('later', 7200000, 'timer');
+    test.waiting('later', 7200000, 'timer'), test.waiting('sleeps');
+with set_alarm as (
+    insert into durable.alarms (wake_at, type, size)
+    values (durable.now_ms() + 3600000, 'job@1', 1)
+    returning alarm
+)
+update durable.waits as w
+set wake_at = null,
+    alarm = a.alarm
+from set_alarm as a
+where w.workflow_uuid = 'sleeps';
 select durable.sweep('{job@1}', 'app');
 select ok(not test.is_due('due'), 'a clock that goes right wakes nobody');
 update durable.clock set latest_ms = durable.now_ms() + 3600000;
 select durable.sweep('{job@1}', 'app');
 select ok(test.is_due('due'), 'what was due by a clock that was put back is');
+select ok(test.is_due('sleeps'), 'also by an alarm');
 select ok(not test.is_due('later'), 'and nothing else');
 select ok(abs(latest_ms - durable.now_ms()) < 1000, 'it is heeded once')
 from durable.clock;
