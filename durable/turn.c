@@ -204,7 +204,8 @@ settle(struct turn *turn, struct workflow *wf)
 		break;
 	case RUN_SUSPENDED:
 		wf->wait.wake_ms = with_others_ms(turn, wf->wait.wake_ms);
-		if (wf->wait.wake_ms - turn_now_ms(turn) <= TURN_SOON_MS)
+		/* Of one time all are remembered, or none: see wait_of_all. */
+		if (wf->wait.wake_ms - turn->begun_ms <= TURN_SOON_MS)
 			wf->wait.tag = cache_tag(turn->cache);
 		wf->wait.tid = wf->tid;
 		if (wf->begun)
@@ -233,7 +234,8 @@ woken_together(const struct turn *turn, size_t from)
 
 /*
  * What those of the runs wait for that have not ended: all for the same time,
- * and nothing else.  NULL if it is not so, or if all have ended.
+ * and so with the same tag or none, and for nothing else.  NULL if it is not so,
+ * or if all have ended.
  */
 static const struct wait *
 wait_of_all(struct workflow *const runs[], size_t count, int *waiting)

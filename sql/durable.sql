@@ -8,7 +8,7 @@
 -- replaces the functions and leaves the tables alone.  Tables change only by
 -- a numbered script in upgrades/.
 --
--- Lock order: dbos.workflow_status, durable.waits and durable.alarms of the
+-- Lock order: durable.alarms, dbos.workflow_status and durable.waits of the
 -- turn's workflows (with skip locked, so that no turn waits for another's),
 -- durable.suspects,
 -- what the steps lock (store.products, store.orders), the status rows that a

@@ -736,8 +736,9 @@ begin
                 then 'failed'
             when s.status = 'PENDING' and not exists (
                 select
-                from durable.waits as w
-                where w.workflow_uuid = s.workflow_uuid)
+                from durable.waiting as w
+                where w.workflow_uuid = s.workflow_uuid
+                    and w.wake_at is not null)
                 then 'nothing will wake it'
             when o.order_id is null and j.made
                 then 'accepted, and there is no order'

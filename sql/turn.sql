@@ -49,6 +49,8 @@ drop function if exists
     durable.turn_begin(text[], text[], text, int, text[], bigint, bigint),
     durable.turn_begin(text[], text[], text, int, text[], bigint, bigint,
         text[]),
+    durable.turn_begin(text[], text[], text, int, text[], bigint, bigint,
+        text[], boolean),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
         bigint[]),
@@ -183,9 +185,9 @@ begin
                     and (s.application_name = application
                         or s.application_name is null)
                 order by a.wake_at
-                limit max_workflows - (
-                    select count(*) from waits as o where o.type = t.type)
-                for update of s, w, a skip locked) as w
+                limit max_workflows
+                -- The alarm first: who cannot have it locks nothing more.
+                for update of a, s, w skip locked) as w
             where w.status = 'PENDING'
         ), either as materialized (
             select w.workflow_uuid, w.tid, w.tag, w.type, null::bigint as alarm,
@@ -295,7 +297,7 @@ begin
         from (
             select case
                 when w.wake_at > present_ms then w.wake_at
-                when c.taken = max_workflows then present_ms
+                when c.woken = max_workflows then present_ms
                 else least((
                     select present_ms + 100
                     from (
@@ -319,27 +321,29 @@ begin
                     limit 1)) end as at_ms
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
-                select count(*) as taken,
-                    count(*) filter (where d.alarm is null) as woken
+                select count(*) as woken
                 from unnest(types_of_due, due_alarms) as d (type, alarm)
-                where d.type = t.type) as c
+                where d.type = t.type
+                    and d.alarm is null) as c
             cross join lateral (
                 select w.wake_at
                 from durable.waits as w
                 where w.type = t.type
+                    and w.wake_at is not null
                 order by w.wake_at
                 offset c.woken
                 limit 1) as w
             union all
             select case
                 when a.wake_at > present_ms then a.wake_at
-                when c.taken = max_workflows then present_ms
+                when c.slept = max_workflows then present_ms
                 else present_ms + 100 end
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
-                select count(*) as taken
-                from unnest(types_of_due) as d (type)
-                where d.type = t.type) as c
+                select count(*) as slept
+                from unnest(types_of_due, due_alarms) as d (type, alarm)
+                where d.type = t.type
+                    and d.alarm is not null) as c
             cross join lateral (
                 select a.wake_at
                 from durable.alarms as a
@@ -349,14 +353,17 @@ begin
                         select count(*)
                         from unnest(due_alarms) as d (alarm)
                         where d.alarm = a.alarm)
-                    and (a.wake_at > present_ms or exists (
-                        select from durable.waits as w
+                    -- Not exists, which may read all for once and for all.
+                    and (a.wake_at > present_ms or (
+                        select true
+                        from durable.waits as w
                         join dbos.workflow_status as s
                             on s.workflow_uuid = w.workflow_uuid
                         where w.alarm = a.alarm
                             and w.workflow_uuid <> all (due)
                             and (s.application_name = application
-                                or s.application_name is null)))
+                                or s.application_name is null)
+                        limit 1))
                 order by a.wake_at
                 limit 1) as a
             union all
@@ -1052,14 +1059,18 @@ begin
     if found and present_ms < former_ms then
         -- By the clock before, with the minute that the latest may be old
         -- and the seconds that a step is held off.
-        update durable.waits as w
-        set wake_at = present_ms
-        where w.wake_at > present_ms
-            and w.wake_at <= former_ms + 60000 + 16000;
-        update durable.alarms as a
-        set wake_at = present_ms
-        where a.wake_at > present_ms
-            and a.wake_at <= former_ms + 60000 + 16000;
+        -- Twice: a turn that began before may leave an alarm, for which the
+        -- first look waits, with other waits and alarms.
+        for look in 1..2 loop
+            update durable.alarms as a
+            set wake_at = present_ms
+            where a.wake_at > present_ms
+                and a.wake_at <= former_ms + 60000 + 16000;
+            update durable.waits as w
+            set wake_at = present_ms
+            where w.wake_at > present_ms
+                and w.wake_at <= former_ms + 60000 + 16000;
+        end loop;
     end if;
 end
 $$;
@@ -1116,9 +1127,9 @@ begin
             from durable.alarms as d
             where d.type = any (types)
                 and d.wake_at < present_ms - 1000
-            for update skip locked)
-        and not exists (
-            select from durable.waits as w where w.alarm = a.alarm);
+                and not exists (
+                    select from durable.waits as w where w.alarm = d.alarm)
+            for update skip locked);
     for arrival in
         delete from durable.arrivals as a
         returning a.workflow_uuid

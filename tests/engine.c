@@ -370,6 +370,18 @@ ticker(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+/* Goes to sleep a moment after the one before in its turn. */
+static json_object *
+drowser(struct workflow *wf, json_object *input)
+{
+	const struct timespec moment = { .tv_nsec = 2000000 };
+
+	(void)input;
+	nanosleep(&moment, NULL);
+	wf_sleep(wf, 2000);
+	return NULL;
+}
+
 /* Sleeps with others, and then asks for a message; waits for it so long. */
 static json_object *
 dozer(struct workflow *wf, json_object *input)
@@ -518,7 +530,7 @@ static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
 	TYPE(sleeper), TYPE(ticker), TYPE(player), TYPE(segfaulter),
 	TYPE(looper), TYPE(blocked), TYPE(session_killer),
 	TYPE(parent_of_failing), TYPE(watcher), TYPE(batcher), TYPE(teller),
-	TYPE(plodder), TYPE(far_reader), TYPE(dozer),
+	TYPE(plodder), TYPE(far_reader), TYPE(dozer), TYPE(drowser),
 	{ "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
@@ -1103,6 +1115,9 @@ start_together(const char *prefix, const char *type, const char *inputs)
 static void
 test_alarms(void)
 {
+	static const char sessions[] =
+	    "select array_agg(pid order by pid) from pg_stat_activity "
+	    "where application_name = 'durable worker'";
 	struct db *other = db_new("", "other");
 	char places[200];
 
@@ -1192,6 +1207,12 @@ test_alarms(void)
 	       "select count(*) from durable.waits "
 	       "where workflow_uuid like 'hear%' and kind = 'message'"),
 	    "or wait for messages");
+	snprintf(places, sizeof(places), "%s", sql(sessions));
+	start_together("drowse", "drowser",
+	    "{0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0}");
+	is_str(ended("drowse16"), "SUCCESS",
+	    "who is about to be remembered and who is not");
+	is_str(sql(sessions), places, "are no reason to die");
 	ok(wait_sql("0", "select count(*) from durable.alarms"),
 	    "nothing is left of the alarms");
 	db_free(other);
