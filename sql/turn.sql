@@ -334,27 +334,19 @@ begin
                 offset c.woken
                 limit 1) as w
             union all
-            select case
-                when a.wake_at > present_ms then a.wake_at
-                when c.slept = max_workflows then present_ms
-                else present_ms + 100 end
-            from unnest(coalesce(due_types, types)) as t (type)
-            cross join lateral (
-                select count(*) as slept
-                from unnest(types_of_due, due_alarms) as d (type, alarm)
-                where d.type = t.type
-                    and d.alarm is not null) as c
-            cross join lateral (
-                select a.wake_at
+            select least((
+                select case when c.slept = max_workflows then present_ms
+                    else present_ms + 100 end
                 from durable.alarms as a
                 where a.type = t.type
+                    and a.wake_at <= present_ms
                     -- Of a taken one only if it wakes more.
                     and a.size > (
                         select count(*)
                         from unnest(due_alarms) as d (alarm)
                         where d.alarm = a.alarm)
                     -- Not exists, which may read all for once and for all.
-                    and (a.wake_at > present_ms or (
+                    and (
                         select true
                         from durable.waits as w
                         join dbos.workflow_status as s
@@ -363,9 +355,21 @@ begin
                             and w.workflow_uuid <> all (due)
                             and (s.application_name = application
                                 or s.application_name is null)
-                        limit 1))
+                        limit 1)
                 order by a.wake_at
-                limit 1) as a
+                limit 1), (
+                select f.wake_at
+                from durable.alarms as f
+                where f.type = t.type
+                    and f.wake_at > present_ms
+                order by f.wake_at
+                limit 1))
+            from unnest(coalesce(due_types, types)) as t (type)
+            cross join lateral (
+                select count(*) as slept
+                from unnest(types_of_due, due_alarms) as d (type, alarm)
+                where d.type = t.type
+                    and d.alarm is not null) as c
             union all
             select case when c.taken = max_workflows then present_ms
                 else present_ms + 100 end

@@ -266,11 +266,14 @@ inline take_enqueued()
 	i = 0
 }
 
-/* "select 'message' ... where not n.consumed". */
+/*
+ * "select 'message' ... where not n.consumed"; not if the receiver is remembered
+ * and was woken by an alarm.
+ */
 inline look_for_messages()
 {
-	seen[CLIENTS] = message[CLIENTS] == UNREAD;
-	seen[SETTERS] = message[SETTERS] == UNREAD
+	seen[CLIENTS] = !deaf && message[CLIENTS] == UNREAD;
+	seen[SETTERS] = !deaf && message[SETTERS] == UNREAD
 }
 
 /* "select 'workflow' ...", with its journal. */
@@ -291,7 +294,8 @@ inline receive()
 		seen[SETTERS] = false;
 		read = read | bit_of(SETTERS);
 		made++
-	:: known + made < 2 && !seen[CLIENTS] && !seen[SETTERS] && over ->
+	:: known + made < 2 && !seen[CLIENTS] && !seen[SETTERS] && over &&
+		!deaf ->
 		made++
 	:: else
 	fi
@@ -382,6 +386,19 @@ inline look_again()
 	fi
 }
 
+/* "and exists (select from dbos.notifications as m ... not m.consumed)". */
+#define unread(which)	\
+	(message[which] == UNREAD && (read & bit_of(which)) == 0)
+inline look_for_unread()
+{
+	if
+	:: (taken & ~ended & bit_of(RECEIVER)) &&
+		(unread(CLIENTS) || unread(SETTERS)) ->
+		wake_at_written[RECEIVER] = DUE
+	:: else
+	fi
+}
+
 inline turn_waits()
 {
 	if
@@ -389,6 +406,12 @@ inline turn_waits()
 	or_time_out(all_writable)
 	or_die
 	fi;
+#if defined(DEAF) && !defined(NO_LAST_LOOK)
+	if
+	:: d_step { look_for_unread() }
+	or_die
+	fi;
+#endif
 #ifndef NO_SECOND_LOOK
 	watched = (taken & ~ended & bit_of(WATCHER)) != 0;
 	if
@@ -506,6 +529,7 @@ inline forget()
 	known = 0;
 	made = 0;
 	watched = false;
+	deaf = false;
 	seen[CLIENTS] = false;
 	seen[SETTERS] = false
 }
@@ -519,7 +543,7 @@ inline forget()
 proctype worker(byte me)
 {
 	byte i, due, taken, begun, ended, read, known, made;
-	bool seen[2], watched;
+	bool seen[2], watched, deaf;
 
 end_idle:
 #ifdef NO_SAFETY_INTERVAL
@@ -533,6 +557,12 @@ end_idle:
 #endif
 #ifdef CHECK_BEFORE_LOCK
 	d_step { look_for_messages() };
+#endif
+#ifdef DEAF
+	if
+	:: deaf = true
+	:: skip
+	fi;
 #endif
 	/* turn_begin. */
 	if

@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(181);
+select plan(182);
 
 -- What a turn takes from queues.
 
@@ -625,6 +625,12 @@ select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'c' for update$$);
 select is(test.told(), 'remembered {a,b,d} 0 of 4', 'who is locked is left');
 select ok(test.comes_back_soon(), 'but not for long');
+insert into durable.alarms (wake_at, type, size)
+values (durable.now_ms() + 60, 'job@1', 1);
+select ok(t.until_ms < t.at_ms + 100, 'nor longer than till the next is due')
+from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
+where t.kind = 'turn';
+delete from durable.alarms where size = 1;
 select test.other('rollback');
 select test.other('begin');
 select is(test.other($$select test.told()$$), 'remembered {a,b,c,d} 0 of 4',

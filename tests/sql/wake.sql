@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(62);
+select plan(63);
 
 -- Messages.
 
@@ -276,16 +276,19 @@ select is(count(*), 0::bigint, 'once') from durable.arrivals;
 select test.clear();
 select test.waiting('due', 3600000, 'timer'),
     test.waiting('later', 7200000, 'timer'), test.waiting('sleeps');
-with set_alarm as (
+create function test.set_alarm(id text, due_in_ms bigint)
+returns void
+language sql
+volatile
+begin atomic
     insert into durable.alarms (wake_at, type, size)
-    values (durable.now_ms() + 3600000, 'job@1', 1)
-    returning alarm
-)
-update durable.waits as w
-set wake_at = null,
-    alarm = a.alarm
-from set_alarm as a
-where w.workflow_uuid = 'sleeps';
+    values (durable.now_ms() + due_in_ms, 'job@1', 1);
+    update durable.waits as w
+    set wake_at = null,
+        alarm = (select max(a.alarm) from durable.alarms as a)
+    where w.workflow_uuid = id;
+end;
+select test.set_alarm('sleeps', 3600000);
 select durable.sweep('{job@1}', 'app');
 select ok(not test.is_due('due'), 'a clock that goes right wakes nobody');
 update durable.clock set latest_ms = durable.now_ms() + 3600000;
@@ -299,5 +302,27 @@ update durable.clock set latest_ms = durable.now_ms() - 3600000;
 select durable.sweep('{job@1}', 'app');
 select ok(abs(latest_ms - durable.now_ms()) < 1000, 'a clock goes forward')
 from durable.clock;
+
+select test.clear();
+select test.waiting('leaves');
+select test.set_alarm('leaves', 3600000);
+update durable.clock set latest_ms = durable.now_ms() + 3600000;
+select test.other('begin');
+select test.other('select alarm::text from durable.alarms for update');
+select dblink_connect('third', 'dbname=' || current_database());
+select dblink_send_query('third', $$select durable.sweep('{job@1}', 'app')$$);
+do $$
+begin
+    while not exists (select from pg_locks where not granted) loop
+        perform pg_sleep(0.01);
+    end loop;
+end
+$$;
+select test.other('update durable.waits set alarm = null,
+    wake_at = durable.now_ms() + 3600000');
+select test.other('commit');
+select t.swept from dblink_get_result('third') as t (swept text);
+select ok(test.is_due('leaves'),
+    'who leaves an alarm while a turn has it is not forgotten');
 
 select finish();
