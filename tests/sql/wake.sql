@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(63);
+select plan(64);
 
 -- Messages.
 
@@ -304,8 +304,12 @@ select ok(abs(latest_ms - durable.now_ms()) < 1000, 'a clock goes forward')
 from durable.clock;
 
 select test.clear();
-select test.waiting('leaves');
+select test.waiting('leaves'), test.waiting('moves');
 select test.set_alarm('leaves', 3600000);
+update durable.waits
+set wake_at = null,
+    alarm = (select alarm from durable.alarms)
+where workflow_uuid = 'moves';
 update durable.clock set latest_ms = durable.now_ms() + 3600000;
 select test.other('begin');
 select test.other('select alarm::text from durable.alarms for update');
@@ -318,11 +322,13 @@ begin
     end loop;
 end
 $$;
-select test.other('update durable.waits set alarm = null,
-    wake_at = durable.now_ms() + 3600000');
+select test.other($$update durable.waits set alarm = null,
+    wake_at = durable.now_ms() + 3600000 where workflow_uuid = 'leaves'$$);
+select test.other($$select test.set_alarm('moves', 3600000)::text$$);
 select test.other('commit');
 select t.swept from dblink_get_result('third') as t (swept text);
 select ok(test.is_due('leaves'),
     'who leaves an alarm while a turn has it is not forgotten');
+select ok(test.is_due('moves'), 'nor who gets another one');
 
 select finish();
