@@ -7,8 +7,8 @@
  * which it writes with the workflows' waits.  Every turn that leaves a wait
  * writes its own tag or none, and no tag is given twice: so the tag of a wait
  * says which commit the journal is of, and that nobody has run the workflow
- * since.  That holds as long as every commit is
- * known to have happened or not: with a new session all is to be forgotten.
+ * since.  That holds as long as every commit is known to have happened or not:
+ * with a new session all is to be forgotten.
  */
 #ifndef DURABLE_CACHE_H
 #define DURABLE_CACHE_H

@@ -190,12 +190,17 @@ begin
                 for update of a, s, w skip locked) as w
             where w.status = 'PENDING'
         ), either as materialized (
-            select w.workflow_uuid, w.tid, w.tag, w.type, null::bigint as alarm,
-                null::int as size
-            from waits as w
-            union all
-            select w.workflow_uuid, w.tid, w.tag, w.type, w.alarm, w.size
-            from sleeping as w
+            -- With a tag who is remembered, and nobody else.
+            select w.workflow_uuid, w.tid, w.type, w.alarm, w.size,
+                case when w.tag >= tags_from and w.tag < tags_to
+                    then w.tag end as tag
+            from (
+                select v.workflow_uuid, v.tid, v.tag, v.type,
+                    null::bigint as alarm, null::int as size
+                from waits as v
+                union all
+                select v.workflow_uuid, v.tid, v.tag, v.type, v.alarm, v.size
+                from sleeping as v) as w
         ), queued as materialized (
             select s.id, q.queue
             from unnest(queues) as q (queue)
@@ -221,8 +226,8 @@ begin
             array(select q.queue from queued as q),
             not exists (select from queued) and not exists (
                 select from either as w
-                where (w.alarm is not null and w.tag >= tags_from
-                    and w.tag < tags_to) is not true)
+                where w.tag is null
+                    or w.alarm is null)
         into due, due_tids, due_tags, due_alarms, alarm_sizes, types_of_due,
             enqueued, queues_of_enqueued, all_known;
         taken := due || enqueued;
@@ -237,8 +242,7 @@ begin
             null::text[], null::bigint[]
         from unnest(taken, due_tags, due_tids, due_alarms, alarm_sizes)
             as t (id, tag, tid, alarm, size)
-        where t.tag >= tags_from
-            and t.tag < tags_to
+        where t.tag is not null
         group by t.tag, t.alarm, t.size;
     end if;
     -- A new snapshot: what these workflows got before they were locked is seen,
@@ -266,7 +270,7 @@ begin
                 array_agg(o.started_at_epoch_ms) as started_ms
             from dbos.operation_outputs as o
             where o.workflow_uuid = t.id) as j
-        where (t.tag >= tags_from and t.tag < tags_to) is not true
+        where t.tag is null
         order by t.place)
         union all
         (select 'message', n.destination_uuid, null, n.topic, n.message,
@@ -278,8 +282,7 @@ begin
         where not n.consumed
             -- Who is remembered and only slept has hardly come for one: if it
             -- asks it waits for the next turn.
-            and (t.tag >= tags_from and t.tag < tags_to
-                and t.alarm is not null) is not true
+            and (t.tag is null or t.alarm is null)
         order by t.place, n.created_at_epoch_ms, n.message_uuid);
     end if;
 
