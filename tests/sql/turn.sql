@@ -2,7 +2,7 @@
 --
 -- The turn: what it takes, in which order, and what it writes.
 
-select plan(182);
+select plan(183);
 
 -- What a turn takes from queues.
 
@@ -237,6 +237,11 @@ insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'w2', 'hello');
 select is(string_agg(t.workflow_uuid, ','), 'w2',
     'and of messages it is told')
+from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
+    as t
+where t.kind = 'message';
+delete from dbos.workflow_status where workflow_uuid <> 'w2';
+select is(string_agg(t.workflow_uuid, ','), 'w2', 'also when that was all')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t
 where t.kind = 'message';
