@@ -40,9 +40,10 @@ int64_t cache_tag(struct cache *cache);
 /*
  * Loads the journal that is kept under wf->tag, and what else a run begins
  * with, into a run that has an id and nothing else.  The texts are the
- * cache's until the turn has been committed.
+ * cache's until the turn has been committed.  Returns false when there is no
+ * such journal, though the tag was valid: somebody else has written it.
  */
-void cache_load(struct cache *cache, struct workflow *wf);
+bool cache_load(struct cache *cache, struct workflow *wf);
 
 /*
  * After the commit: keeps the journal of a suspended workflow under the tag of

@@ -2,6 +2,7 @@
 /*
  * What a turn takes, and the runs that it makes of it.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,8 +119,12 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	load_steps(wf, rows, row);
 }
 
-/* Some that nobody has run since this worker did. */
-static void
+/*
+ * Some that nobody has run since this worker did.  Who is not remembered after
+ * all, because somebody wrote its wait who does not know what a tag is, makes
+ * the turn one that is repeated without memory.
+ */
+static bool
 load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
 {
 	struct elements ids = elements_of(turn->arena,
@@ -137,8 +142,16 @@ load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
 		wf->alarm = db_value(rows, row, COLUMN_ALARM);
 		wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
 		wf->deaf = wf->alarm != NULL;
-		cache_load(turn->cache, wf);
+		if (!cache_load(turn->cache, wf)) {
+			cache_forget(turn->cache);
+			turn->error = (struct db_error){ .outcome = DB_RETRY };
+			snprintf(turn->error.message,
+			    sizeof(turn->error.message),
+			    "wf=%s is not what its tag stands for", id);
+			return false;
+		}
 	}
+	return true;
 }
 
 static void
@@ -179,7 +192,7 @@ is_of_kind(const struct db_rows *rows, size_t row, const char *kind)
  * Makes the turn's runs from the rows of turn_begin, of which the last is about
  * the turn.
  */
-static void
+static bool
 load(struct turn *turn, const struct db_rows *rows)
 {
 	size_t last = db_row_count(rows) - 1, row, at = 0;
@@ -192,8 +205,9 @@ load(struct turn *turn, const struct db_rows *rows)
 	for (row = 0; row < last; row++) {
 		if (is_of_kind(rows, row, "workflow"))
 			load_workflow(turn, rows, row);
-		else if (is_of_kind(rows, row, "remembered"))
-			load_remembered(turn, rows, row);
+		else if (is_of_kind(rows, row, "remembered") &&
+		    !load_remembered(turn, rows, row))
+			return false;
 	}
 	for (row = 0; row < last; row++)
 		if (is_of_kind(rows, row, "message"))
@@ -201,6 +215,7 @@ load(struct turn *turn, const struct db_rows *rows)
 					 db_value(rows, row, COLUMN_ID), &at),
 			    rows, row);
 	turn->taken = turn->count;
+	return true;
 }
 
 /* The array literals of the types and the queues in a share. */
@@ -256,6 +271,5 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 		turn->error = *db_last_error(turn->db);
 		return false;
 	}
-	load(turn, rows);
-	return true;
+	return load(turn, rows);
 }

@@ -1057,6 +1057,8 @@ test_circumstances(void)
 static void
 test_memory(void)
 {
+	char session[20];
+
 	start("long", "sleeper", "null");
 	sql("select durable.client_submit(array_agg('soon' || n), "
 	    "array_agg('ticker'::text), array_agg('test'::text), "
@@ -1098,6 +1100,26 @@ test_memory(void)
 	is_str(steps("undone"),
 	    "0 DBOS.sleep, 1 note, 2 DBOS.sleep, 3 note, 4 DBOS.sleep, 5 note",
 	    "and is on record");
+
+	snprintf(session, sizeof(session), "%s",
+	    sql("select pid from pg_stat_activity "
+		"where application_name = 'durable worker'"));
+	start("known", "ticker", "1000");
+	ok(wait_sql("1", "select count(*) from test.notes where id = 'known'"),
+	    "somebody is remembered");
+	start("stranger", "ticker", "1000");
+	ok(wait_sql("1",
+	       "select count(*) from durable.waits "
+	       "where workflow_uuid = 'stranger' and tag is not null"),
+	    "and somebody else");
+	sql("update durable.waits as w set tag = k.tag from durable.waits as k "
+	    "where w.workflow_uuid = 'stranger' and k.workflow_uuid = 'known'");
+	is_str(ended("stranger"), "SUCCESS", "whoever writes tags into waits");
+	is_str(notes("stranger"), "3", "cannot make the worker err");
+	is_str(ended("known"), "SUCCESS", "about anybody");
+	is_str(sql("select pid from pg_stat_activity "
+		   "where application_name = 'durable worker'"),
+	    session, "nor die");
 }
 
 /* Starts a workflow for each input, all in one turn. */

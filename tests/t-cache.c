@@ -116,6 +116,8 @@ test_tags(struct cache *cache)
 	ok(!is_valid(cache, second + 1), "the next one is not yet");
 	is_str(loaded(cache, "a", first).journal[0].name, "of a", "and finds");
 	is_str(loaded(cache, "b", second).journal[0].name, "of b", "its own");
+	ok(!cache_load(cache, &(struct workflow){ .id = "a", .tag = second }),
+	    "and nobody else's");
 	a = loaded(cache, "a", first);
 	cache_keep(cache, &a);
 	is_str(loaded(cache, "b", second).journal[0].name, "of b",
