@@ -2,7 +2,8 @@
 --
 -- What the engine adds to the DBOS system database: here the tables, and where
 -- suspended workflows wait; in wake.sql the triggers that wake them, in turn.sql
--- what the daemon calls, in client.sql what everybody else does.
+-- what the daemon calls in its turns and in sweep.sql beside them, in client.sql
+-- what everybody else does.
 --
 -- Run by psql as widget_store_owner inside a transaction; running it again
 -- replaces the functions and leaves the tables alone.  Tables change only by
@@ -191,4 +192,5 @@ to widget_store_web, widget_store_daemon;
 
 \ir wake.sql
 \ir turn.sql
+\ir sweep.sql
 \ir client.sql
