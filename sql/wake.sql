@@ -105,26 +105,41 @@ security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
+declare
+    moved text[];
+    stopped text[];
+    ended text[];
 begin
-    if new.status in ('CANCELLED', 'ENQUEUED', 'DELAYED',
-        'MAX_RECOVERY_ATTEMPTS_EXCEEDED') then
+    select array_agg(a.workflow_uuid),
+        array_agg(a.workflow_uuid) filter (where a.status in ('CANCELLED',
+            'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')),
+        array_agg(a.workflow_uuid) filter (where a.status not in ('ENQUEUED',
+            'DELAYED'))
+    into moved, stopped, ended
+    from arrived as a
+    where a.status <> 'PENDING';
+    if moved is null then
+        return null;
+    end if;
+    if stopped is not null then
         delete from durable.waits as w
-        where w.workflow_uuid = new.workflow_uuid;
+        where w.workflow_uuid = any (stopped);
     end if;
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
-        values (new.workflow_uuid);
-    elsif new.status not in ('ENQUEUED', 'DELAYED')
+        select id
+        from unnest(moved) as id;
+    elsif ended is not null
         and exists (select from durable.waits as w where w.target is not null)
     then
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
-        where w.target = new.workflow_uuid
+        where w.target = any (ended)
             and w.kind = 'result'
             and w.wake_at > durable.now_ms();
         if exists (
             select from durable.waits as w
-            where w.target = new.workflow_uuid
+            where w.target = any (ended)
                 and w.kind = 'result')
         then
             perform pg_notify('durable_due', '');
@@ -134,8 +149,8 @@ begin
 end
 $$;
 comment on function durable.wake_by_status() is
-    'A workflow that a tool cancelled or enqueued again waits no more; one '
-    'that ended wakes who waits for its result.';
+    'Workflows that a tool cancelled or enqueued again wait no more; those that '
+    'ended wake who waits for their results.';
 
 create or replace function durable.forget_workflow()
 returns trigger
@@ -179,9 +194,9 @@ for each statement
 execute function durable.wake_by_event();
 
 create or replace trigger durable_wake_by_status
-after update of status on dbos.workflow_status
-for each row
-when (old.status is distinct from new.status and new.status <> 'PENDING')
+after update on dbos.workflow_status
+referencing new table as arrived
+for each statement
 execute function durable.wake_by_status();
 
 create or replace trigger durable_forget_workflow

@@ -3,7 +3,7 @@
 -- Who waits is woken by what it waits for, whoever makes that happen, and by
 -- nothing else; and of who is gone nothing is left.
 
-select plan(64);
+select plan(65);
 
 -- Messages.
 
@@ -200,6 +200,21 @@ select is(test.after('ENQUEUED'), 'watcher false',
 select is(test.after('DELAYED'), 'watcher false', 'who is delayed, too');
 select is(test.after('PENDING'), 'w false, watcher false',
     'who is left alone waits on');
+select test.clear();
+
+select test.waiting('stopped', 60000), test.waiting('resumed', 60000),
+    test.workflow('done', 'PENDING', null);
+select test.waiting('watches-' || id, 60000, 'result', id)
+from unnest('{stopped,resumed,done}'::text[]) as id;
+update dbos.workflow_status as s
+set status = case s.workflow_uuid when 'stopped' then 'CANCELLED'
+    when 'resumed' then 'ENQUEUED' else 'SUCCESS' end
+where s.workflow_uuid in ('stopped', 'resumed', 'done');
+select is(string_agg(w.workflow_uuid || ' ' || test.is_due(w.workflow_uuid),
+        ', ' order by w.workflow_uuid),
+    'watches-done true, watches-resumed false, watches-stopped true',
+    'what a statement does to several is seen of each')
+from durable.waits as w;
 select test.clear();
 
 select test.waiting('w', -10), test.workflow('keeps');
