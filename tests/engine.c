@@ -1107,13 +1107,16 @@ test_memory(void)
 	start("known", "ticker", "1000");
 	ok(wait_sql("1", "select count(*) from test.notes where id = 'known'"),
 	    "somebody is remembered");
-	start("stranger", "ticker", "1000");
+	start("stranger", "ticker", "1200");
 	ok(wait_sql("1",
-	       "select count(*) from durable.waits "
+	       "select count(*) from durable.waiting "
 	       "where workflow_uuid = 'stranger' and tag is not null"),
 	    "and somebody else");
-	sql("update durable.waits as w set tag = k.tag from durable.waits as k "
-	    "where w.workflow_uuid = 'stranger' and k.workflow_uuid = 'known'");
+	sql("update durable.waits as w "
+	    "set tag = k.tag, wake_at = s.wake_at, alarm = null "
+	    "from durable.waiting as k, durable.waiting as s "
+	    "where k.workflow_uuid = 'known' and s.workflow_uuid = 'stranger' "
+	    "and w.workflow_uuid = s.workflow_uuid");
 	is_str(ended("stranger"), "SUCCESS", "whoever writes tags into waits");
 	is_str(notes("stranger"), "3", "cannot make the worker err");
 	is_str(ended("known"), "SUCCESS", "about anybody");
