@@ -2,7 +2,6 @@
 /*
  * What a turn takes, and the runs that it makes of it.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,11 +118,7 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	load_steps(wf, rows, row);
 }
 
-/*
- * Some that nobody has run since this worker did.  Who is not remembered after
- * all, because somebody wrote its wait who does not know what a tag is, makes
- * the turn one that is repeated without memory.
- */
+/* Some that nobody has run since this worker did; false: they are not. */
 static bool
 load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
 {
@@ -142,14 +137,8 @@ load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
 		wf->alarm = db_value(rows, row, COLUMN_ALARM);
 		wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
 		wf->deaf = wf->alarm != NULL;
-		if (!cache_load(turn->cache, wf)) {
-			cache_forget(turn->cache);
-			turn->error = (struct db_error){ .outcome = DB_RETRY };
-			snprintf(turn->error.message,
-			    sizeof(turn->error.message),
-			    "wf=%s is not what its tag stands for", id);
+		if (!cache_load(turn->cache, wf))
 			return false;
-		}
 	}
 	return true;
 }
@@ -190,7 +179,7 @@ is_of_kind(const struct db_rows *rows, size_t row, const char *kind)
 
 /*
  * Makes the turn's runs from the rows of turn_begin, of which the last is about
- * the turn.
+ * the turn.  Returns false when one is not remembered whose wait says so.
  */
 static bool
 load(struct turn *turn, const struct db_rows *rows)
@@ -271,5 +260,11 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 		turn->error = *db_last_error(turn->db);
 		return false;
 	}
-	return load(turn, rows);
+	if (load(turn, rows))
+		return true;
+	/* Somebody wrote that tag; the next turn reads all journals. */
+	cache_forget(turn->cache);
+	turn->error = (struct db_error){ .outcome = DB_RETRY,
+		.message = "a wait has a tag that stands for others" };
+	return false;
 }
