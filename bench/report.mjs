@@ -147,7 +147,6 @@ function plot(file, title, unit, series) {
 
 // The tables.
 
-const clients = values('load', 'clients');
 const A_AND_B = ['A', 'B'];
 let out = '';
 
@@ -157,10 +156,12 @@ out += table('What a purchase leaves in the tables',
 		(name) => [name, ...['A', 'B', 'C'].map((system) =>
 			of('rows', system, {}, (run) => run.rows[name]))]));
 
-function byClients(title, rows) {
-	out += table(title, ['clients', ...clients.map(String)],
+function byClients(title, rows, figure = 'load') {
+	const columns = values(figure, 'clients');
+
+	out += table(title, ['clients', ...columns.map(String)],
 		rows.map(([name, system, value]) => [name,
-			...clients.map((n) => of('load', system, { clients: n }, value))]));
+			...columns.map((n) => of(figure, system, { clients: n }, value))]));
 }
 
 byClients('Full purchases per second', [
@@ -220,13 +221,8 @@ out += table('Full purchases per second, 64 clients, without a pause',
 	].map(([name, value]) => [name, ...sustained.map(([s, n]) =>
 		of('sustained', s, { seconds: n }, value))]));
 
-out += table('Statements of a purchase, 64 clients',
-	['', 'A', 'B'], [
-		['statements', ...A_AND_B.map((s) =>
-			of('profile', s, {}, perPurchase('statements')))],
-		['commits', ...A_AND_B.map((s) =>
-			of('profile', s, {}, perPurchase('commits')))],
-	]);
+byClients('Statements of a purchase', A_AND_B.map((s) =>
+	[NAMES[s], s, perPurchase('statements')]), 'profile');
 
 out += table('Checkouts by the clock, at half of the closed loop\'s rate',
 	['', 'A', 'B'], [
@@ -333,6 +329,7 @@ if (new Set(left).size > 1) {
 }
 
 
+const clients = values('load', 'clients');
 const line = (system, value) => clients.map((n) =>
 	[n, of('load', system, { clients: n }, value)]);
 
