@@ -35,10 +35,6 @@ struct http_source {
 	struct strbuf headers;       /* added by http_header */
 };
 
-/* How long libfcgi waits for a peer that neither sends nor closes. */
-static const char *const timeouts[] = { "LIBFCGI_OS_CLOSE_POLL_TIMEOUT",
-	"LIBFCGI_IS_AF_UNIX_KEEPER_POLL_TIMEOUT" };
-
 static struct http_source *
 source_of(struct http_request *request)
 {
@@ -49,10 +45,6 @@ source_of(struct http_request *request)
 void
 http_init(void)
 {
-	size_t i;
-
-	for (i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
-		setenv(timeouts[i], "200", 0);
 	if (FCGX_Init() != 0)
 		abort();
 	/* libfcgi takes it for a request to stop, and then accepts no more. */
@@ -129,6 +121,18 @@ read_path(const struct http_source *source)
 	return copy;
 }
 
+/*
+ * Who answers and hangs up before all has come may break the peer's next
+ * write, and with it the answer.  What is longer is refused, and not read.
+ */
+static void
+read_to_the_end(struct http_source *source)
+{
+	char body[BODY_MAX + 1];
+
+	FCGX_GetStr(body, sizeof(body), source->fcgx.in);
+}
+
 struct http_request *
 http_accept(struct http_source *source)
 {
@@ -144,6 +148,7 @@ http_accept(struct http_source *source)
 			poll(NULL, 0, EXHAUSTED_PAUSE_MS);
 		return NULL;
 	}
+	read_to_the_end(source);
 	*request = (struct http_request){ .arena = arena,
 		.method = read_method(parameter(source, "REQUEST_METHOD")),
 		.path = read_path(source),

@@ -3,8 +3,8 @@
  * HTTP as an application sees it behind nginx: requests come in over FastCGI,
  * each is answered once.  The only door to libfcgi.
  *
- * What a request holds lives until http_finish.  Bodies are never read: no
- * request of ours has one.
+ * What a request holds lives until http_finish.  A body is read and forgotten:
+ * no request of ours has one.
  */
 #ifndef FCGI_HTTP_H
 #define FCGI_HTTP_H
