@@ -86,6 +86,16 @@ FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 	return NULL;
 }
 
+/* There is no body. */
+int
+FCGX_GetStr(char *bytes, int len, FCGX_Stream *stream)
+{
+	(void)bytes;
+	(void)len;
+	(void)stream;
+	return 0;
+}
+
 int
 FCGX_PutStr(const char *bytes, int len, FCGX_Stream *stream)
 {
