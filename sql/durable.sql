@@ -52,12 +52,13 @@ create table if not exists durable.waits (
     wake_at bigint,
     type text not null,
     kind text not null constraint waits_kind check
-        (kind in ('start', 'message', 'event', 'result', 'timer')),
+        (kind in ('start', 'message', 'event', 'result', 'timer', 'held')),
     target text,
     key text,
     tag bigint,
     alarm bigint constraint waits_alarm check
-        (num_nonnulls(alarm, wake_at) = 1)
+        (num_nonnulls(alarm, wake_at) = 1),
+    held_since bigint
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.05,
@@ -74,7 +75,8 @@ comment on column durable.waits.wake_at is
 comment on column durable.waits.type is
     'Which code can run it: name@version.';
 comment on column durable.waits.kind is
-    'What it waits for; start: to run at all, timer: only for the time.';
+    'What it waits for; start: to run at all, timer: only for the time, held: '
+    'to try a step again that met a circumstance.';
 comment on column durable.waits.target is
     'The workflow whose event or result it waits for.';
 comment on column durable.waits.key is
@@ -84,6 +86,9 @@ comment on column durable.waits.tag is
     'does not, or its alarm has that.';
 comment on column durable.waits.alarm is
     'Which alarm wakes it, with others.';
+comment on column durable.waits.held_since is
+    'When its step met a circumstance first, in milliseconds since the epoch; '
+    'null: it is not held.';
 
 create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)
