@@ -2,7 +2,7 @@
 /*
  * Requests and answers over libfcgi.
  */
-#include "http.h"
+#include "fcgi/http.h"
 
 #include <fcgiapp.h>
 
@@ -19,8 +19,8 @@
 
 #include <json-c/json_object.h>
 
-#include "arena.h"
-#include "strbuf.h"
+#include "base/arena.h"
+#include "base/strbuf.h"
 
 #define BODY_MAX           1024
 

@@ -2,7 +2,7 @@
 /*
  * Counting, and GET /metrics: the Prometheus text format, version 0.0.4.
  */
-#include "metrics.h"
+#include "fcgi/metrics.h"
 
 #include <sys/mman.h>
 
@@ -13,11 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
-#include "strbuf.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 #define ROUTES_MAX 24
 #define CLASSES    6 /* hundreds of a status; 0 is not used */

@@ -2,7 +2,7 @@
 /*
  * The table of routes.
  */
-#include "routes.h"
+#include "fcgi/routes.h"
 
 #include <stddef.h>
 

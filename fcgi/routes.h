@@ -5,7 +5,7 @@
 #ifndef FCGI_ROUTES_H
 #define FCGI_ROUTES_H
 
-#include "route.h"
+#include "fcgi/route.h"
 
 /* Ended by a NULL pattern. */
 extern const struct route routes[];

@@ -3,7 +3,7 @@
  * Threads of which one, the leader, waits at the socket, and answers what it
  * gets when another one leads.
  */
-#include "serve.h"
+#include "fcgi/serve.h"
 
 #include <sys/eventfd.h>
 #include <sys/queue.h>
@@ -20,15 +20,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client.h"
-#include "duty.h"
-#include "log.h"
-#include "metrics.h"
-#include "monotonic.h"
-#include "prefork.h"
-#include "room.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/prefork.h"
+#include "base/standby.h"
+#include "db/monitor.h"
+#include "fcgi/metrics.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 /* A thread that was not called for so long is one too many. */
 #define SPARE_MAX_S 5

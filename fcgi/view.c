@@ -6,11 +6,11 @@
  */
 #include <stddef.h>
 
-#include "answer.h"
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 /* Answers with what everybody sees and, unless it is NULL, the subject. */
 static void

@@ -3,7 +3,7 @@
  * An arena of which every piece is an allocation of its own, so that the
  * address sanitizer sees where it ends and that it is gone.
  */
-#include "arena.h"
+#include "base/arena.h"
 
 #include <stdint.h>
 #include <stdio.h>

@@ -9,8 +9,8 @@
 
 #include <strings.h>
 
-#include "elements.h"
-#include "strbuf.h"
+#include "base/array_literal.h"
+#include "base/strbuf.h"
 
 /* Reads an element as array_in does; *is_null tells the bare word NULL. */
 static char *

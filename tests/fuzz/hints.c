@@ -25,8 +25,8 @@
 #define db_row_count         fuzz_row_count
 #define db_value             fuzz_value
 
-#include "courier.c" /* NOLINT(bugprone-suspicious-include) */
-#include "trip.c"    /* NOLINT(bugprone-suspicious-include) */
+#include "client/courier.c"       /* NOLINT(bugprone-suspicious-include) */
+#include "client/courier_batch.c" /* NOLINT(bugprone-suspicious-include) */
 
 #define CALLS_MAX 16
 #define LINES_MAX 64

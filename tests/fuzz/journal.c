@@ -18,9 +18,9 @@
 
 #include <inttypes.h>
 
-#include "turn.h"
-#include "value.h"
-#include "workflow.h"
+#include <durable/workflow.h>
+#include "db/value.h"
+#include "engine/turn.h"
 
 /* Between these an entry makes the journal long, and nothing else. */
 #define NUMBER_FAR     1024

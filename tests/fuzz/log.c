@@ -9,7 +9,7 @@
 
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 
 /* What log.c calls, by a macro of the build. */
 ssize_t fuzz_write(int fd, const void *bytes, size_t len);

@@ -17,11 +17,11 @@
 
 #include <inttypes.h>
 
-#include "cache.h"
-#include "engine.h"
-#include "run.h"
-#include "strbuf.h"
-#include "turn_state.h"
+#include <durable/engine.h>
+#include "base/strbuf.h"
+#include "engine/journal_cache.h"
+#include "engine/run.h"
+#include "engine/turn_state.h"
 
 #define FIELDS   10 /* of a line */
 #define COLUMNS  19

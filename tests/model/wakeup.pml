@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * I5 of docs/design.md: no wake-up is lost, nothing happens twice, nobody
- * waits for ever.  A model of sql/{durable,turn,wake}.sql and durable/turn.c
+ * waits for ever.  A model of sql/durable/{take,wake}.sql and durable/engine/turn.c
  * for SPIN.
  *
  * Three workflows begin in a queue.  The receiver sends the setter a message
@@ -19,7 +19,7 @@
  * quotations say which line of these a step stands for.
  *
  * Mutants, each a macro, take away one thing on which all this rests, and must
- * fail; tests/model.tap has the list.
+ * fail; tests/stories/model.tap has the list.
  */
 
 #ifndef DEATHS

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Arrays as PostgreSQL writes them.
+ */
+#include "base/arena.h"
+#include "base/array_literal.h"
+#include "tests/unit/tap.h"
+
+/* Asserts what comes next; NULL for SQL's null. */
+static void
+next_is(struct elements *elements, const char *wanted, const char *title)
+{
+	const char *element;
+	bool found = elements_next(elements, &element);
+
+	ok(found, title);
+	is_str(element, wanted, title);
+}
+
+static void
+has_none(struct arena *arena, const char *literal, const char *title)
+{
+	struct elements elements = elements_of(arena, literal);
+	const char *element = "";
+
+	ok(!elements_next(&elements, &element) && element == NULL, title);
+}
+
+int
+main(void)
+{
+	struct arena *arena = arena_new();
+	struct elements elements = elements_of(arena,
+	    "{plain,NULL,\"NULL\",\"\",\"a \\\"quote\\\", a \\\\ and {braces}\",7}");
+
+	next_is(&elements, "plain", "a plain element");
+	next_is(&elements, NULL, "null");
+	next_is(&elements, "NULL", "a text of that word");
+	next_is(&elements, "", "an empty text");
+	next_is(&elements, "a \"quote\", a \\ and {braces}", "a quoted one");
+	next_is(&elements, "7", "the last one");
+	has_none(arena, "{}", "an empty array has no element");
+	has_none(arena, NULL, "nor has null");
+	has_none(arena, "", "nor what is no array");
+	arena_free(arena);
+	return done_testing();
+}
