@@ -41,7 +41,7 @@
 /* A connection that was lost after this time was a good one. */
 #define GOOD_CONNECTION_MS 1000
 
-/* The time-outs keep a blocked statement from blocking all callers (trip.c). */
+/* The time-outs keep a blocked statement from blocking all callers. */
 static const char setup[] = "set lock_timeout = '1s';"
 			    "set statement_timeout = '5s';";
 
@@ -81,7 +81,7 @@ make_hinted_due(struct courier *courier, const char *hint)
 static void
 hasten(struct courier *courier)
 {
-	int64_t soon_ms = monotonic_ms() + SAFETY_MIN_MS;
+	int64_t soon_ms = clock_monotonic_ms() + SAFETY_MIN_MS;
 
 	courier->safety_interval_ms = SAFETY_MIN_MS;
 	if (courier->waiting_count == 0 || soon_ms < courier->safety_ms)
@@ -101,7 +101,7 @@ make_all_due(struct courier *courier)
 	courier->safety_interval_ms *= 2;
 	if (courier->safety_interval_ms > SAFETY_MAX_MS)
 		courier->safety_interval_ms = SAFETY_MAX_MS;
-	courier->safety_ms = monotonic_ms() + courier->safety_interval_ms;
+	courier->safety_ms = clock_monotonic_ms() + courier->safety_interval_ms;
 }
 
 void
@@ -227,7 +227,7 @@ answer_all_away(struct courier *courier)
 }
 
 static void
-complain(struct courier *courier)
+courier_complain(struct courier *courier)
 {
 	if (!courier->complained)
 		log_warning("cannot reach the database: %s",
@@ -241,7 +241,7 @@ note_failure(struct courier *courier)
 {
 	struct timespec now;
 
-	complain(courier);
+	courier_complain(courier);
 	answer_all_away(courier);
 	courier->backoff_ms *= 2;
 	if (courier->backoff_ms < BACKOFF_MIN_MS)
@@ -250,7 +250,7 @@ note_failure(struct courier *courier)
 		courier->backoff_ms = BACKOFF_MAX_MS;
 	/* The last half is left to chance: not all clients come at once. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	courier->attempt_ms = monotonic_ms() + courier->backoff_ms / 2 +
+	courier->attempt_ms = clock_monotonic_ms() + courier->backoff_ms / 2 +
 	    now.tv_nsec % (courier->backoff_ms / 2 + 1);
 }
 
@@ -273,12 +273,12 @@ set_connected(struct courier *courier, bool connected)
  * it comes about nobody notices; otherwise this was a failed attempt too.
  */
 static void
-lose_connection(struct courier *courier)
+courier_lose_connection(struct courier *courier)
 {
-	complain(courier);
+	courier_complain(courier);
 	db_disconnect(courier->db);
 	set_connected(courier, false);
-	if (monotonic_ms() - courier->connected_ms >= GOOD_CONNECTION_MS)
+	if (clock_monotonic_ms() - courier->connected_ms >= GOOD_CONNECTION_MS)
 		courier->backoff_ms = 0;
 	if (courier->backoff_ms == 0)
 		courier->attempt_ms = 0;
@@ -296,7 +296,7 @@ give_up(struct courier *courier)
 }
 
 static void
-connect_to_database(struct courier *courier)
+courier_connect(struct courier *courier)
 {
 	if (!db_connect(courier->db, setup)) {
 		note_failure(courier);
@@ -316,7 +316,7 @@ connect_to_database(struct courier *courier)
 		return;
 	}
 	if (courier->client->member != NULL &&
-	    !room_enter(courier->db, courier->client->member)) {
+	    !monitor_enter(courier->db, courier->client->member)) {
 		note_failure(courier);
 		db_disconnect(courier->db);
 		return;
@@ -325,7 +325,7 @@ connect_to_database(struct courier *courier)
 		log_info("the database is back");
 	courier->complained = false;
 	set_connected(courier, true);
-	courier->connected_ms = monotonic_ms();
+	courier->connected_ms = clock_monotonic_ms();
 	courier->listening = false;
 	courier->rest_ms = 0;
 	/* The next loss is met with patience, unless this one proves good. */
@@ -341,7 +341,7 @@ hear(struct courier *courier)
 	const struct db_notification *notification;
 
 	if (!db_consume(courier->db)) {
-		lose_connection(courier);
+		courier_lose_connection(courier);
 		return;
 	}
 	while ((notification = db_next_notification(courier->db)) != NULL)
@@ -356,7 +356,7 @@ has_work(const struct courier *courier)
 }
 
 static void
-rest(struct courier *courier)
+courier_rest(struct courier *courier)
 {
 	courier->rest_ms *= 2;
 	if (courier->rest_ms < REST_MIN_MS)
@@ -370,7 +370,7 @@ rest(struct courier *courier)
  * changes it is a bare question, to which any server that is there answers.
  */
 static enum db_outcome
-set_listening(struct courier *courier, bool listening)
+courier_set_listening(struct courier *courier, bool listening)
 {
 	enum db_outcome outcome;
 
@@ -396,23 +396,24 @@ go(struct courier *courier)
 	const bool works = has_work(courier);
 	enum db_outcome outcome = DB_DONE;
 
-	if (!works && monotonic_ms() < courier->ping_ms)
+	if (!works && clock_monotonic_ms() < courier->ping_ms)
 		return DB_DONE;
-	courier->ping_ms = monotonic_ms() + PING_MS;
+	courier->ping_ms = clock_monotonic_ms() + PING_MS;
 	if (!works)
 		return courier->waiting_count > 0
 		    ? DB_DONE
-		    : set_listening(courier, false);
+		    : courier_set_listening(courier, false);
 	if (!courier->listening)
-		outcome = set_listening(courier, true);
-	return outcome == DB_DONE ? trip_make(courier) : outcome;
+		outcome = courier_set_listening(courier, true);
+	return outcome == DB_DONE ? courier_batch_make(courier) : outcome;
 }
 
 /* Does what there is to do, over a connection that there is. */
 static void
-work(struct courier *courier)
+courier_work(struct courier *courier)
 {
-	if (courier->waiting_count > 0 && monotonic_ms() >= courier->safety_ms)
+	if (courier->waiting_count > 0 &&
+	    clock_monotonic_ms() >= courier->safety_ms)
 		make_all_due(courier);
 	switch (go(courier)) {
 	case DB_DONE:
@@ -420,10 +421,10 @@ work(struct courier *courier)
 		courier->rest_ms = 0;
 		break;
 	case DB_RETRY:
-		rest(courier);
+		courier_rest(courier);
 		break;
 	case DB_LOST:
-		lose_connection(courier);
+		courier_lose_connection(courier);
 		return;
 	}
 	hear(courier);
@@ -443,7 +444,7 @@ idle_ms(const struct courier *courier)
 		until_ms = courier->safety_ms;
 	else
 		until_ms = courier->ping_ms;
-	until_ms -= monotonic_ms();
+	until_ms -= clock_monotonic_ms();
 	return until_ms < 0 ? 0 : until_ms;
 }
 
@@ -468,7 +469,7 @@ free_courier(struct courier *courier)
 
 	answer_all_away(courier);
 	if (courier->client->member != NULL)
-		room_leave(courier->db, courier->client->member);
+		monitor_leave(courier->db, courier->client->member);
 	for (i = 0; i < COURIER_COLUMNS; i++)
 		strbuf_free(&courier->columns[i]);
 	db_free(courier->db);
@@ -492,9 +493,9 @@ courier_run(void *arg)
 	TAILQ_INIT(&courier->due);
 	while (collect(courier)) {
 		if (db_connected(courier->db))
-			work(courier);
-		else if (monotonic_ms() >= courier->attempt_ms)
-			connect_to_database(courier);
+			courier_work(courier);
+		else if (clock_monotonic_ms() >= courier->attempt_ms)
+			courier_connect(courier);
 		arena_reset(courier->arena);
 		wait_for_work(courier);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a client's callers and its courier share.  Private to client.c,
- * courier.c and trip.c.
+ * courier.c and courier_batch.c.
  *
  * A call belongs to its caller and to the courier, whoever leaves last frees
  * it: a caller whose time is over leaves while the courier may be working on
@@ -66,7 +66,7 @@ struct client {
 	const char *conninfo;
 	const char *application_name;
 	const char *application;
-	const struct room_member *member; /* NULL: nobody watches */
+	const struct monitor_member *member; /* NULL: nobody watches */
 	pthread_t courier;
 	int wake_fd;    /* eventfd: the courier has news */
 	int give_up_fd; /* eventfd: the courier has given up */
@@ -125,7 +125,7 @@ void courier_answer_waiting(struct courier *courier, struct call *call,
  * DB_RETRY: something is left and wants a rest; DB_LOST: so is the
  * connection.
  */
-enum db_outcome trip_make(struct courier *courier);
+enum db_outcome courier_batch_make(struct courier *courier);
 
 /* Leaves a call; the last one frees it. */
 void call_leave(struct call *call);

@@ -23,8 +23,8 @@
 #define BLOCKED_MIN_MS 1000
 #define BLOCKED_MAX_MS 16000
 
-/* A turn makes no more rounds after this share of its time limit. */
-#define ROUNDS_SHARE   3
+/* A turn makes no more batches after this share of its time limit. */
+#define BATCHES_SHARE  3
 
 /* A wait ends with others of so many milliseconds, a 32nd of it at most. */
 #define GRAIN_MAX_MS   16
@@ -63,7 +63,7 @@ list_queues(struct turn *turn)
 }
 
 struct turn *
-turn_new(const struct engine *engine, struct db *db, char *in_hand)
+turn_new(const struct engine *engine, struct db *db, char *crash_note)
 {
 	struct turn *turn = calloc(1, sizeof(*turn));
 
@@ -71,12 +71,12 @@ turn_new(const struct engine *engine, struct db *db, char *in_hand)
 		abort();
 	turn->engine = engine;
 	turn->db = db;
-	turn->in_hand = in_hand;
+	turn->crash_note = crash_note;
 	turn->arena = arena_new();
 	turn->run_arena = arena_new();
-	turn->outbox = outbox_new(engine->application, engine->executor);
-	turn->cache = cache_new();
-	turn->round = round_new();
+	turn->write_set = write_set_new(engine->application, engine->executor);
+	turn->journal_cache = journal_cache_new();
+	turn->batch = batch_new();
 	list_types(turn);
 	list_queues(turn);
 	return turn;
@@ -89,9 +89,9 @@ turn_free(struct turn *turn)
 		return;
 	arena_free(turn->arena);
 	arena_free(turn->run_arena);
-	outbox_free(turn->outbox);
-	cache_free(turn->cache);
-	round_free(turn->round);
+	write_set_free(turn->write_set);
+	journal_cache_free(turn->journal_cache);
+	batch_free(turn->batch);
 	strbuf_free(&turn->types);
 	strbuf_free(&turn->queues);
 	strbuf_free(&turn->due_types);
@@ -103,7 +103,7 @@ turn_free(struct turn *turn)
 void
 turn_forget(struct turn *turn)
 {
-	cache_forget(turn->cache);
+	journal_cache_forget(turn->journal_cache);
 }
 
 static const char *
@@ -139,10 +139,12 @@ turn_add_wait(struct turn *turn, const char *id,
 		arena_number(turn->arena, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key,
-		wait->tag == 0 ? NULL : arena_number(turn->arena, wait->tag),
+		wait->cache_tag == 0
+		    ? NULL
+		    : arena_number(turn->arena, wait->cache_tag),
 		wait->tid };
 
-	outbox_add(turn->outbox, OUTBOX_WAITS, values);
+	write_set_add(turn->write_set, WRITE_WAITS, values);
 	come_back_by(turn, wait->wake_ms);
 }
 
@@ -156,7 +158,7 @@ add_status(struct turn *turn, const struct workflow *wf, const char *status)
 		    : arena_number(turn->arena, wf->deadline_ms),
 		wf->output, wf->failure };
 
-	outbox_add(turn->outbox, OUTBOX_STATUSES, values);
+	write_set_add(turn->write_set, WRITE_STATUSES, values);
 }
 
 static void
@@ -164,7 +166,7 @@ end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
 {
 	const char *const values[] = { wf->id };
 
-	outbox_add(turn->outbox, OUTBOX_OVER, values);
+	write_set_add(turn->write_set, WRITE_OVER, values);
 	add_status(turn, wf, status);
 }
 
@@ -184,7 +186,7 @@ with_others_ms(const struct turn *turn, int64_t wake_ms)
 
 /* Notes what a run has come to, for the end of the turn. */
 static void
-settle(struct turn *turn, struct workflow *wf)
+settle_run(struct turn *turn, struct workflow *wf)
 {
 	switch (wf->end) {
 	case RUN_RETURNED:
@@ -206,7 +208,8 @@ settle(struct turn *turn, struct workflow *wf)
 		wf->wait.wake_ms = with_others_ms(turn, wf->wait.wake_ms);
 		/* Of one time all are remembered, or none: see wait_of_all. */
 		if (wf->wait.wake_ms - turn->begun_ms <= TURN_SOON_MS)
-			wf->wait.tag = cache_tag(turn->cache);
+			wf->wait.cache_tag = journal_cache_tag(
+			    turn->journal_cache);
 		wf->wait.tid = wf->tid;
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
@@ -218,24 +221,27 @@ settle(struct turn *turn, struct workflow *wf)
 	}
 }
 
-/* How many of the runs from this one on the same alarm has woken: one, if none. */
+/*
+ * How many of the runs from this one on the same timer group has woken: one, if
+ * none.
+ */
 static size_t
 woken_together(const struct turn *turn, size_t from)
 {
-	const char *alarm = turn->runs[from]->alarm;
+	const char *timer_group = turn->runs[from]->timer_group;
 	size_t i = from + 1;
 
-	while (alarm != NULL && i < turn->count &&
-	    turn->runs[i]->alarm != NULL &&
-	    strcmp(turn->runs[i]->alarm, alarm) == 0)
+	while (timer_group != NULL && i < turn->count &&
+	    turn->runs[i]->timer_group != NULL &&
+	    strcmp(turn->runs[i]->timer_group, timer_group) == 0)
 		i++;
 	return i - from;
 }
 
 /*
  * What those of the runs wait for that have not ended: all for the same time,
- * and so with the same tag or none, and for nothing else.  NULL if it is not so,
- * or if all have ended.
+ * and so with the same tag or none, and for nothing else.  NULL if it is not
+ * so, or if all have ended.
  */
 static const struct wait *
 wait_of_all(struct workflow *const runs[], size_t count, int *waiting)
@@ -260,24 +266,24 @@ wait_of_all(struct workflow *const runs[], size_t count, int *waiting)
 }
 
 static void
-add_alarm(struct turn *turn, const char *alarm, const struct wait *wait,
-    int size)
+add_timer_group(struct turn *turn, const char *timer_group,
+    const struct wait *wait, int size)
 {
-	const char *const values[] = { alarm,
+	const char *const values[] = { timer_group,
 		wait == NULL ? NULL : arena_number(turn->arena, wait->wake_ms),
 		arena_number(turn->arena, size),
-		wait == NULL || wait->tag == 0
+		wait == NULL || wait->cache_tag == 0
 		    ? NULL
-		    : arena_number(turn->arena, wait->tag) };
+		    : arena_number(turn->arena, wait->cache_tag) };
 
-	outbox_add(turn->outbox, OUTBOX_ALARMS, values);
+	write_set_add(turn->write_set, WRITE_TIMER_GROUPS, values);
 	if (wait != NULL)
 		come_back_by(turn, wait->wake_ms);
 }
 
 /*
- * Notes what they wait for that have come to wait.  All whom an alarm wakes
- * leave it to that if they can; else they leave it.
+ * Notes what they wait for that have come to wait.  All whom a timer group
+ * wakes leave it to that if they can; else they leave it.
  */
 static void
 add_waits(struct turn *turn)
@@ -290,10 +296,11 @@ add_waits(struct turn *turn)
 		int size = 0;
 
 		count = woken_together(turn, from);
-		if (runs[0]->alarm != NULL) {
-			if (count == (size_t)runs[0]->alarm_size)
+		if (runs[0]->timer_group != NULL) {
+			if (count == (size_t)runs[0]->timer_group_size)
 				of_all = wait_of_all(runs, count, &size);
-			add_alarm(turn, runs[0]->alarm, of_all, size);
+			add_timer_group(turn, runs[0]->timer_group, of_all,
+			    size);
 		}
 		for (i = 0; i < count && of_all == NULL; i++)
 			if (runs[i]->end == RUN_SUSPENDED)
@@ -318,14 +325,13 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 		if (wf->end != RUN_READY)
 			continue;
 		turn->running = wf;
-		if (plan->condemned != NULL)
-			run_condemn(wf, "DBOSTransactionError",
-			    plan->condemned);
+		if (plan->fail_with != NULL)
+			run_fail(wf, "DBOSTransactionError", plan->fail_with);
 		else
 			run_execute(wf);
 		if (wf->end == RUN_BROKEN)
 			return false;
-		settle(turn, wf);
+		settle_run(turn, wf);
 		asked = asked || wf->end == RUN_READY;
 	}
 	turn->running = NULL;
@@ -334,7 +340,7 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 
 /* Leaves those that could go on at once for another turn. */
 static void
-put_off(struct turn *turn, int wait_ms)
+postpone(struct turn *turn, int wait_ms)
 {
 	size_t i;
 
@@ -346,7 +352,7 @@ put_off(struct turn *turn, int wait_ms)
 		wf->end = RUN_SUSPENDED;
 		wf->wait = (struct wait){ .kind = WAIT_TIMER,
 			.wake_ms = turn_now_ms(turn) + wait_ms };
-		settle(turn, wf);
+		settle_run(turn, wf);
 	}
 }
 
@@ -359,27 +365,27 @@ static bool
 run_all(struct turn *turn, const struct turn_plan *plan)
 {
 	int64_t until_ms = turn->begun_mono_ms +
-	    (int64_t)turn->engine->turn_limit_s * 1000 / ROUNDS_SHARE;
+	    (int64_t)turn->engine->turn_limit_s * 1000 / BATCHES_SHARE;
 
-	if (plan->put_off)
-		put_off(turn, BLOCKED_MIN_MS);
+	if (plan->postpone)
+		postpone(turn, BLOCKED_MIN_MS);
 	while (run_ready(turn, plan)) {
-		if (!turn_make_round(turn))
+		if (!turn_execute_batch(turn))
 			return false;
-		if (monotonic_ms() >= until_ms)
-			put_off(turn, 0);
+		if (clock_monotonic_ms() >= until_ms)
+			postpone(turn, 0);
 	}
 	return turn->running == NULL;
 }
 
 /* Remembers what has been committed. */
 static void
-remember(struct turn *turn)
+cache_journals(struct turn *turn)
 {
 	size_t i;
 
 	for (i = 0; i < turn->count; i++)
-		cache_keep(turn->cache, turn->runs[i]);
+		journal_cache_keep(turn->journal_cache, turn->runs[i]);
 }
 
 static void
@@ -396,7 +402,7 @@ static void
 pass(const struct turn *turn, const char *point)
 {
 	if (turn->count > 0)
-		seam(point, db_fd(turn->db));
+		failpoint(point, db_fd(turn->db));
 }
 
 /* The array literal of the turn's workflows, valid until the turn ends. */
@@ -419,18 +425,18 @@ ids(const struct turn *turn)
  * workflow kill it.  Its first byte makes it valid, and comes last.
  */
 static void
-note_in_hand(const struct turn *turn)
+write_crash_note(const struct turn *turn)
 {
 	const char *word;
 
 	if (turn->count == 0)
 		return;
 	word = ids(turn);
-	if (strlen(word) >= TURN_IN_HAND_SIZE)
+	if (strlen(word) >= TURN_CRASH_NOTE_SIZE)
 		word = "?";
-	memcpy(turn->in_hand + 1, word + 1, strlen(word));
+	memcpy(turn->crash_note + 1, word + 1, strlen(word));
 	atomic_signal_fence(memory_order_release);
-	turn->in_hand[0] = word[0];
+	turn->crash_note[0] = word[0];
 }
 
 /* Notes which process ran these workflows: all that the turn ran. */
@@ -439,7 +445,7 @@ queue_runs(struct turn *turn)
 {
 	const char *const param = ids(turn);
 
-	db_queue(turn->db, "select durable.turn_runs($1)", 1, &param);
+	db_queue(turn->db, "select durable.monitor_note_runs($1)", 1, &param);
 }
 
 /*
@@ -452,21 +458,21 @@ commit(struct turn *turn)
 	const struct db_rows *committed = NULL;
 
 	add_waits(turn);
-	round_queue(turn->round, turn->arena, turn->db);
-	outbox_queue(turn->outbox, turn->db);
+	batch_queue(turn->batch, turn->arena, turn->db);
+	write_set_queue(turn->write_set, turn->db);
 	if (turn->engine->machine_room && turn->count > 0)
 		queue_runs(turn);
 	pass(turn, "before-commit");
 	db_queue_rows(turn->db, turn->arena, "commit", 0, NULL, &committed);
 	db_sync(turn->db);
-	outbox_queue_hints(turn->outbox, turn->db);
+	write_set_queue_hints(turn->write_set, turn->db);
 	pass(turn, "during-commit");
 	db_finish(turn->db);
 	if (committed != NULL) {
 		if (turn->tries_blocked)
 			turn->blocked_step = NULL;
 		pass(turn, "after-commit");
-		remember(turn);
+		cache_journals(turn);
 		write_log(turn);
 		return true;
 	}
@@ -495,7 +501,7 @@ note_blocked(struct turn *turn)
 	if (turn->blocked_for_ms > BLOCKED_MAX_MS)
 		turn->blocked_for_ms = BLOCKED_MAX_MS;
 	turn->blocked_step = step;
-	turn->blocked_until_ms = monotonic_ms() + turn->blocked_for_ms;
+	turn->blocked_until_ms = clock_monotonic_ms() + turn->blocked_for_ms;
 }
 
 /* Whether it was a statement of the engine's, at the end, that met a lock. */
@@ -506,16 +512,16 @@ end_was_blocked(const struct turn *turn)
 
 	return strcmp(turn->error.sqlstate, "55P03") == 0 && turn->count > 0 &&
 	    turn->running == NULL &&
-	    round_next_of(turn->round, turn->error.sql, &at) == NULL;
+	    batch_next_of(turn->batch, turn->error.sql, &at) == NULL;
 }
 
 /* Adds the taken workflow that a run comes from: a child's is its creator. */
 static void
-add_culprit(struct turn *turn, const struct workflow *wf)
+add_error_suspect(struct turn *turn, const struct workflow *wf)
 {
 	while (wf->creator != NULL)
 		wf = wf->creator;
-	turn->culprits[turn->culprits_count++] = wf->id;
+	turn->error_suspects[turn->error_suspects_count++] = wf->id;
 }
 
 /*
@@ -524,23 +530,23 @@ add_culprit(struct turn *turn, const struct workflow *wf)
  * no row would be taken: a table that somebody has changed is to be mended.
  */
 static void
-find_culprits(struct turn *turn)
+find_error_suspects(struct turn *turn)
 {
 	struct workflow *wf;
 	size_t at = 0, i;
 
-	while (round_next_of(turn->round, turn->error.sql, &at) != NULL)
+	while (batch_next_of(turn->batch, turn->error.sql, &at) != NULL)
 		;
-	turn->culprits = arena_alloc(turn->arena,
-	    (at + turn->count) * sizeof(*turn->culprits));
+	turn->error_suspects = arena_alloc(turn->arena,
+	    (at + turn->count) * sizeof(*turn->error_suspects));
 	at = 0;
-	while ((wf = round_next_of(turn->round, turn->error.sql, &at)) != NULL)
-		add_culprit(turn, wf);
+	while ((wf = batch_next_of(turn->batch, turn->error.sql, &at)) != NULL)
+		add_error_suspect(turn, wf);
 	if (at == 0 && turn->running != NULL)
-		add_culprit(turn, turn->running);
+		add_error_suspect(turn, turn->running);
 	else if (at == 0 && !db_error_is_general(&turn->error))
 		for (i = 0; i < turn->count; i++)
-			add_culprit(turn, turn->runs[i]);
+			add_error_suspect(turn, turn->runs[i]);
 }
 
 /* Rolls back and says what follows from why. */
@@ -549,7 +555,7 @@ abandon(struct turn *turn)
 {
 	bool blocked = end_was_blocked(turn);
 
-	turn->culprits_count = 0;
+	turn->error_suspects_count = 0;
 	if (!blocked)
 		note_blocked(turn);
 	if (turn->error.outcome != DB_LOST) {
@@ -563,21 +569,21 @@ abandon(struct turn *turn)
 	}
 	if ((turn->error.outcome == DB_RETRY && !blocked) || turn->count == 0)
 		return TURN_RETRY;
-	find_culprits(turn);
-	return turn->culprits_count == 0 ? TURN_RETRY : TURN_REFUSED;
+	find_error_suspects(turn);
+	return turn->error_suspects_count == 0 ? TURN_RETRY : TURN_REFUSED;
 }
 
 static void
 reset(struct turn *turn)
 {
 	arena_reset(turn->arena);
-	outbox_reset(turn->outbox);
-	round_reset(turn->round);
+	write_set_reset(turn->write_set);
+	batch_reset(turn->batch);
 	turn->count = turn->taken = 0;
 	turn->full = false;
 	turn->running = NULL;
 	turn->tries_blocked = false;
-	turn->culprits = NULL;
+	turn->error_suspects = NULL;
 	turn->lines = NULL;
 	turn->last_line = &turn->lines;
 	turn->error = (struct db_error){ .outcome = DB_DONE };
@@ -593,21 +599,21 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 	turn->alone = plan->alone;
 	/* What no statement time-out ends, a function in a loop, this does. */
 	alarm((unsigned)turn->engine->turn_limit_s);
-	done = take_begin(turn, plan);
-	note_in_hand(turn);
+	done = turn_load_begin(turn, plan);
+	write_crash_note(turn);
 	done = done && run_all(turn, plan) && commit(turn);
 	alarm(0);
 	outcome = done ? TURN_COMMITTED : abandon(turn);
 	if (outcome != TURN_LOST)
-		turn->in_hand[0] = '\0';
+		turn->crash_note[0] = '\0';
 	return outcome;
 }
 
 const char *const *
-turn_culprits(const struct turn *turn, size_t *count)
+turn_error_suspects(const struct turn *turn, size_t *count)
 {
-	*count = turn->culprits_count;
-	return turn->culprits;
+	*count = turn->error_suspects_count;
+	return turn->error_suspects;
 }
 
 const struct db_error *

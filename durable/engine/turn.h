@@ -20,42 +20,43 @@
 #include "engine/batch.h"
 #include "engine/run.h"
 
-#define TURN_IN_HAND_SIZE PREFORK_LEGACY_SIZE
+#define TURN_CRASH_NOTE_SIZE PREFORK_CRASH_NOTE_SIZE
 
 struct engine;
 struct turn;
 
 enum turn_outcome {
 	TURN_COMMITTED,
-	TURN_REFUSED, /* rolled back: what one of turn_culprits meets */
+	TURN_REFUSED, /* rolled back: what one of turn_error_suspects meets */
 	TURN_RETRY,   /* rolled back: a circumstance */
 	TURN_LOST     /* the connection is gone */
 };
 
 /* Which workflows a turn takes, and how it runs them. */
 struct turn_plan {
-	const char *only;        /* text[] of ids, or NULL: what is due */
-	struct duty_share share; /* of what is due, all when it is empty */
-	bool again;              /* with any, another turn follows at once */
-	bool alone;              /* one workflow, its steps in savepoints */
-	const char *condemned;   /* fail them with this error instead */
-	bool put_off;            /* let them wait for a second instead */
+	const char *only; /* text[] of ids, or NULL: what is due */
+	/* Of what is due, all when it is empty. */
+	struct standby_partition partition;
+	bool again;            /* with any, another turn follows at once */
+	bool alone;            /* one workflow, its steps in savepoints */
+	const char *fail_with; /* fail them with this error instead */
+	bool postpone;         /* let them wait for a second instead */
 };
 
 /*
  * A worker makes one and uses it for all its turns.  While a turn has workflows
- * in hand, and after TURN_LOST, their ids are in in_hand, which is of
- * TURN_IN_HAND_SIZE bytes and outlives it: as an array literal, or as "?" when
- * they are too long.  Else it is empty.
+ * in hand, and after TURN_LOST, their ids are in crash_note, which is of
+ * TURN_CRASH_NOTE_SIZE bytes and outlives it: as an array literal, or as "?"
+ * when they are too long.  Else it is empty.
  */
 struct turn *
-turn_new(const struct engine *engine, struct db *db, char *in_hand);
+turn_new(const struct engine *engine, struct db *db, char *crash_note);
 void turn_free(struct turn *turn);
 
 /*
  * Of workflows that go on within this time, turns remember the journal
- * (cache.h).  turn_forget forgets it, as is required before each new session:
- * its server may not have what the last one said to have committed.
+ * (journal_cache.h).  turn_forget forgets it, as is required before each new
+ * session: its server may not have what the last one said to have committed.
  */
 #define TURN_SOON_MS 2000
 void turn_forget(struct turn *turn);
@@ -68,7 +69,7 @@ enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
  * what somebody keeps locked (DB_RETRY), count of them, valid until the next
  * turn.
  */
-const char *const *turn_culprits(const struct turn *turn, size_t *count);
+const char *const *turn_error_suspects(const struct turn *turn, size_t *count);
 
 /* What it takes, as array literals: the types and the queues. */
 const char *turn_types(const struct turn *turn);
@@ -81,8 +82,9 @@ const struct db_error *turn_error(const struct turn *turn);
 bool turn_saw_suspects(const struct turn *turn);
 
 /*
- * Whether the turn found workflows to run, and more of a kind than it takes; for
- * who looks again at once: as many as it takes of one kind, or of all together.
+ * Whether the turn found workflows to run, and more of a kind than it takes;
+ * for who looks again at once: as many as it takes of one kind, or of all
+ * together.
  */
 bool turn_took_any(const struct turn *turn);
 bool turn_was_full(const struct turn *turn);
@@ -108,14 +110,14 @@ void turn_hold_off(struct turn *turn, struct workflow *wf, const char *sql);
 
 /* Lets a statement be sent with the next round trip; nobody wants its answer. */
 void turn_tell(struct turn *turn, struct workflow *wf,
-    const struct statement *statement);
+    const struct batch_statement *statement);
 
 /*
- * The same with an answer: the run ends here, asked->take gets the answer when
- * the round trip has been made, and the run begins again from its top.
+ * The same with an answer: the run ends here, call->on_result gets the answer
+ * when the round trip has been made, and the run begins again from its top.
  */
 void turn_ask(struct turn *turn, struct workflow *wf,
-    const struct statement *statement, const struct asked *asked)
+    const struct batch_statement *statement, const struct pending_call *call)
     __attribute__((noreturn));
 
 /*
@@ -163,11 +165,11 @@ struct child {
 };
 
 /*
- * Asks for the insertion of a child of the workflow, asked->child.  The answer
+ * Asks for the insertion of a child of the workflow, call->child.  The answer
  * is "created", "exists" or "conflict".
  */
 void turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct asked *asked) __attribute__((noreturn));
+    const struct pending_call *call) __attribute__((noreturn));
 
 /*
  * Lets a new child run in this turn; a turn of one, or one that has grown

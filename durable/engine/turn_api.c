@@ -20,7 +20,7 @@
 int64_t
 turn_now_ms(const struct turn *turn)
 {
-	return turn->begun_ms + monotonic_ms() - turn->begun_mono_ms;
+	return turn->begun_ms + clock_monotonic_ms() - turn->begun_mono_ms;
 }
 
 struct arena *
@@ -45,16 +45,16 @@ break_turn(struct turn *turn, struct workflow *wf, const struct db_error *error)
 
 void
 turn_tell(struct turn *turn, struct workflow *wf,
-    const struct statement *statement)
+    const struct batch_statement *statement)
 {
-	round_add(turn->round, turn->arena, wf, statement, NULL);
+	batch_add(turn->batch, turn->arena, wf, statement, NULL);
 }
 
 void
 turn_ask(struct turn *turn, struct workflow *wf,
-    const struct statement *statement, const struct asked *asked)
+    const struct batch_statement *statement, const struct pending_call *call)
 {
-	round_add(turn->round, turn->arena, wf, statement, asked);
+	batch_add(turn->batch, turn->arena, wf, statement, call);
 	run_leave(wf, RUN_READY);
 }
 
@@ -68,19 +68,19 @@ undo(struct turn *turn)
 }
 
 bool
-turn_make_round(struct turn *turn)
+turn_execute_batch(struct turn *turn)
 {
 	turn_savepoint(turn);
-	round_queue(turn->round, turn->arena, turn->db);
+	batch_queue(turn->batch, turn->arena, turn->db);
 	turn_release(turn);
 	if (db_finish(turn->db) == DB_DONE) {
-		round_take(turn->round, NULL);
+		batch_answer(turn->batch, NULL);
 		return true;
 	}
 	turn->error = *db_last_error(turn->db);
 	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
 		return false;
-	round_take(turn->round, &turn->error);
+	batch_answer(turn->batch, &turn->error);
 	return true;
 }
 
@@ -91,11 +91,11 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 	const struct db_rows *rows;
 
 	/* What the run has told before comes first. */
-	round_queue(turn->round, turn->arena, turn->db);
+	batch_queue(turn->batch, turn->arena, turn->db);
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
-		round_take(turn->round, NULL);
+		batch_answer(turn->batch, NULL);
 		return rows;
 	}
 	turn->error = *db_last_error(turn->db);
@@ -140,7 +140,7 @@ turn_add_step(struct turn *turn, const struct workflow *wf, int number,
 		entry->serialization, arena_number(arena, entry->started_ms),
 		arena_number(arena, entry->completed_ms) };
 
-	outbox_add(turn->outbox, OUTBOX_JOURNAL, values);
+	write_set_add(turn->write_set, WRITE_JOURNAL, values);
 }
 
 void
@@ -152,8 +152,8 @@ turn_add_event(struct turn *turn, const struct workflow *wf, int number,
 	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
 	    key) };
 
-	outbox_add(turn->outbox, OUTBOX_EVENTS, values);
-	outbox_add(turn->outbox, OUTBOX_HINTS, hint);
+	write_set_add(turn->write_set, WRITE_EVENTS, values);
+	write_set_add(turn->write_set, WRITE_HINTS, hint);
 }
 
 void
@@ -162,7 +162,7 @@ turn_add_message(struct turn *turn, const char *id, const char *topic,
 {
 	const char *const values[] = { id, topic, text };
 
-	outbox_add(turn->outbox, OUTBOX_MESSAGES, values);
+	write_set_add(turn->write_set, WRITE_MESSAGES, values);
 }
 
 void
@@ -171,7 +171,7 @@ turn_add_consumed(struct turn *turn, const struct message *message, int number)
 	const char *const values[] = { message->id,
 		arena_number(turn->arena, number) };
 
-	outbox_add(turn->outbox, OUTBOX_CONSUMED, values);
+	write_set_add(turn->write_set, WRITE_CONSUMED, values);
 }
 
 void
@@ -187,7 +187,7 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 		turn_add_wait(turn, child->id, child->type, &start);
 		return;
 	}
-	wf = take_add_run(turn);
+	wf = turn_load_add_run(turn);
 	wf->creator = parent;
 	wf->type = child->type;
 	wf->id = child->id;
@@ -198,16 +198,16 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 
 void
 turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct asked *asked)
+    const struct pending_call *call)
 {
-	const struct child *child = asked->child;
+	const struct child *child = call->child;
 	const char *const params[] = { child->id, child->type->name,
 		child->type->version, child->input, wf->id,
 		wf->deadline_ms == 0
 		    ? NULL
 		    : arena_number(turn->arena, wf->deadline_ms),
 		turn->engine->application, turn->engine->executor };
-	const struct statement statement = {
+	const struct batch_statement statement = {
 		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
 		       "$8)",
 		.arrays = 6,
@@ -216,7 +216,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 	};
 
 	turn_hold_off(turn, wf, statement.sql);
-	turn_ask(turn, wf, &statement, asked);
+	turn_ask(turn, wf, &statement, call);
 }
 
 void
@@ -236,7 +236,7 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 void
 turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
 {
-	int64_t left_ms = turn->blocked_until_ms - monotonic_ms();
+	int64_t left_ms = turn->blocked_until_ms - clock_monotonic_ms();
 
 	if (step != turn->blocked_step)
 		return;

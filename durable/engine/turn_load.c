@@ -25,8 +25,8 @@ enum column {
 	COLUMN_AT_MS,
 	COLUMN_UNTIL_MS,
 	COLUMN_TID,
-	COLUMN_ALARM,
-	COLUMN_ALARM_SIZE,
+	COLUMN_TIMER_GROUP,
+	COLUMN_TIMER_GROUP_SIZE,
 	COLUMN_STEPS /* the first of them */
 };
 
@@ -43,7 +43,7 @@ enum step_column {
 };
 
 struct workflow *
-take_add_run(struct turn *turn)
+turn_load_add_run(struct turn *turn)
 {
 	struct workflow *wf = arena_alloc(turn->arena, sizeof(*wf));
 
@@ -76,16 +76,16 @@ number_at(const struct db_rows *rows, size_t row, enum column column)
 static void
 load_steps(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
-	struct elements columns[STEP_COLUMNS];
+	struct array_elements columns[STEP_COLUMNS];
 	const char *step[STEP_COLUMNS];
 	int i;
 
 	for (i = 0; i < STEP_COLUMNS; i++)
-		columns[i] = elements_of(wf->turn->arena,
+		columns[i] = array_literal_read(wf->turn->arena,
 		    db_value(rows, row, COLUMN_STEPS + i));
-	while (elements_next(&columns[STEP_NUMBER], &step[STEP_NUMBER])) {
+	while (array_literal_next(&columns[STEP_NUMBER], &step[STEP_NUMBER])) {
 		for (i = STEP_NUMBER + 1; i < STEP_COLUMNS; i++)
-			elements_next(&columns[i], &step[i]);
+			array_literal_next(&columns[i], &step[i]);
 		run_add_entry(wf, (int)number_of(step[STEP_NUMBER]),
 		    &(struct entry){ .name = step[STEP_NAME],
 			.output = step[STEP_OUTPUT],
@@ -102,13 +102,14 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	const char *version = db_value(rows, row, COLUMN_OTHER);
 	const char *name = db_value(rows, row, COLUMN_NAME);
 	int64_t timeout_ms = number_at(rows, row, COLUMN_AT_MS);
-	struct workflow *wf = take_add_run(turn);
+	struct workflow *wf = turn_load_add_run(turn);
 
 	wf->type = engine_type(turn->engine, name, version);
 	wf->id = db_value(rows, row, COLUMN_ID);
 	wf->tid = db_value(rows, row, COLUMN_TID);
-	wf->alarm = db_value(rows, row, COLUMN_ALARM);
-	wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
+	wf->timer_group = db_value(rows, row, COLUMN_TIMER_GROUP);
+	wf->timer_group_size = (int)number_at(rows, row,
+	    COLUMN_TIMER_GROUP_SIZE);
 	wf->input = db_value(rows, row, COLUMN_VALUE);
 	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
 	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
@@ -120,24 +121,26 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 
 /* Some that nobody has run since this worker did; false: they are not. */
 static bool
-load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
+load_cached(struct turn *turn, const struct db_rows *rows, size_t row)
 {
-	struct elements ids = elements_of(turn->arena,
+	struct array_elements ids = array_literal_read(turn->arena,
 	    db_value(rows, row, COLUMN_VALUE));
-	struct elements tids = elements_of(turn->arena,
+	struct array_elements tids = array_literal_read(turn->arena,
 	    db_value(rows, row, COLUMN_OTHER));
 	const char *id, *tid;
 
-	while (elements_next(&ids, &id) && elements_next(&tids, &tid)) {
-		struct workflow *wf = take_add_run(turn);
+	while (
+	    array_literal_next(&ids, &id) && array_literal_next(&tids, &tid)) {
+		struct workflow *wf = turn_load_add_run(turn);
 
 		wf->id = id;
 		wf->tid = tid;
-		wf->tag = number_at(rows, row, COLUMN_AT_MS);
-		wf->alarm = db_value(rows, row, COLUMN_ALARM);
-		wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
-		wf->deaf = wf->alarm != NULL;
-		if (!cache_load(turn->cache, wf))
+		wf->cache_tag = number_at(rows, row, COLUMN_AT_MS);
+		wf->timer_group = db_value(rows, row, COLUMN_TIMER_GROUP);
+		wf->timer_group_size = (int)number_at(rows, row,
+		    COLUMN_TIMER_GROUP_SIZE);
+		wf->messages_unloaded = wf->timer_group != NULL;
+		if (!journal_cache_load(turn->journal_cache, wf))
 			return false;
 	}
 	return true;
@@ -187,15 +190,15 @@ load(struct turn *turn, const struct db_rows *rows)
 	size_t last = db_row_count(rows) - 1, row, at = 0;
 
 	turn->begun_ms = number_at(rows, last, COLUMN_AT_MS);
-	turn->begun_mono_ms = monotonic_ms();
+	turn->begun_mono_ms = clock_monotonic_ms();
 	turn->due_ms = number_at(rows, last, COLUMN_UNTIL_MS);
 	turn->full = turn->due_ms == turn->begun_ms;
 	turn->suspects = number_at(rows, last, COLUMN_NUMBER) == 1;
 	for (row = 0; row < last; row++) {
 		if (is_of_kind(rows, row, "workflow"))
 			load_workflow(turn, rows, row);
-		else if (is_of_kind(rows, row, "remembered") &&
-		    !load_remembered(turn, rows, row))
+		else if (is_of_kind(rows, row, "cached") &&
+		    !load_cached(turn, rows, row))
 			return false;
 	}
 	for (row = 0; row < last; row++)
@@ -209,14 +212,14 @@ load(struct turn *turn, const struct db_rows *rows)
 
 /* The array literals of the types and the queues in a share. */
 static const char *
-types_in(struct turn *turn, const struct duty_share *share)
+types_in(struct turn *turn, const struct standby_partition *partition)
 {
 	const struct workflow_type *const *types = turn->engine->types;
 	int i;
 
 	strbuf_reset(&turn->due_types);
 	for (i = 0; i < turn->types_count; i++)
-		if (duty_share_has(share, i, turn->types_count))
+		if (standby_partition_has(partition, i, turn->types_count))
 			strbuf_add_element(&turn->due_types,
 			    arena_printf(turn->arena, "%s@%s", types[i]->name,
 				types[i]->version));
@@ -224,34 +227,36 @@ types_in(struct turn *turn, const struct duty_share *share)
 }
 
 static const char *
-queues_in(struct turn *turn, const struct duty_share *share)
+queues_in(struct turn *turn, const struct standby_partition *partition)
 {
 	int i;
 
 	strbuf_reset(&turn->due_queues);
 	for (i = 0; i < turn->queues_count; i++)
-		if (duty_share_has(share, i, turn->queues_count))
+		if (standby_partition_has(partition, i, turn->queues_count))
 			strbuf_add_element(&turn->due_queues,
 			    turn->engine->queues[i]);
 	return strbuf_end_array(&turn->due_queues);
 }
 
 bool
-take_begin(struct turn *turn, const struct turn_plan *plan)
+turn_load_begin(struct turn *turn, const struct turn_plan *plan)
 {
-	const struct tag_range tags = cache_begin(turn->cache);
+	const struct cache_tag_range tags = journal_cache_begin(
+	    turn->journal_cache);
 	const char *const params[] = { turn->types.text,
-		queues_in(turn, &plan->share), turn->engine->application,
+		queues_in(turn, &plan->partition), turn->engine->application,
 		arena_number(turn->arena, turn->engine->turn_size), plan->only,
 		arena_number(turn->arena, tags.from),
 		arena_number(turn->arena, tags.to),
-		types_in(turn, &plan->share), plan->again ? "true" : "false" };
+		types_in(turn, &plan->partition),
+		plan->again ? "true" : "false" };
 	const struct db_rows *rows;
 
 	db_queue(turn->db, "begin", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
-	    "other, at_ms, until_ms, tid, alarm, alarm_size, "
+	    "other, at_ms, until_ms, tid, timer_group, timer_group_size, "
 	    "step_numbers, step_names, step_outputs, step_errors, "
 	    "step_serializations, step_children, step_started_ms "
 	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -263,8 +268,9 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	if (load(turn, rows))
 		return true;
 	/* Somebody wrote that tag; the next turn reads all journals. */
-	cache_forget(turn->cache);
+	journal_cache_forget(turn->journal_cache);
 	turn->error = (struct db_error){ .outcome = DB_RETRY,
-		.message = "a wait has a tag that stands for others" };
+		.message = "the journal cache has no entry for a wait's tag; "
+			   "the cache was dropped" };
 	return false;
 }

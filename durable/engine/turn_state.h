@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A turn from the inside.  Private to turn.c (the transaction), take.c (what
- * it takes) and turn_runs.c (what its runs ask of it).
+ * A turn from the inside.  Private to turn.c (the transaction), turn_load.c
+ * (what it takes) and turn_api.c (what its runs ask of it).
  */
 #ifndef DURABLE_TURN_STATE_H
 #define DURABLE_TURN_STATE_H
@@ -15,9 +15,9 @@
 #include "db/db.h"
 #include "engine/turn.h"
 
-struct cache;
-struct outbox;
-struct round;
+struct journal_cache;
+struct write_set;
+struct batch;
 
 /* A line for the log, kept until the commit. */
 struct line {
@@ -31,16 +31,16 @@ struct turn {
 	struct db *db;
 	struct arena *arena;     /* of the turn */
 	struct arena *run_arena; /* of one run after the other */
-	struct outbox *outbox;
-	struct cache *cache;
+	struct write_set *write_set;
+	struct journal_cache *journal_cache;
 	/* Array literals: what it can run, and a turn's share of what is due. */
 	struct strbuf types, queues, due_types, due_queues;
 	int types_count, queues_count;
-	char *in_hand; /* see turn_new */
+	char *crash_note; /* see turn_new */
 
 	struct workflow **runs;
 	size_t count, size;
-	struct round *round;      /* what they want executed */
+	struct batch *batch;      /* what they want executed */
 	struct workflow *running; /* that of them which is executing */
 	bool alone;
 	struct db_error error; /* why the turn is broken */
@@ -58,21 +58,21 @@ struct turn {
 	int64_t blocked_until_ms; /* on our clock */
 	int64_t blocked_for_ms;
 	bool tries_blocked; /* this turn came to it again */
-	const char **culprits;
-	size_t culprits_count;
+	const char **error_suspects;
+	size_t error_suspects_count;
 };
 
 /*
  * Begins the transaction and takes what the plan says: makes the turn's runs.
  * Returns false, and why in turn->error, when that failed.
  */
-bool take_begin(struct turn *turn, const struct turn_plan *plan);
+bool turn_load_begin(struct turn *turn, const struct turn_plan *plan);
 
 /* Adds an empty run, in the turn's arena. */
-struct workflow *take_add_run(struct turn *turn);
+struct workflow *turn_load_add_run(struct turn *turn);
 
 /* Makes the round trip of the turn's statements, and hands out the answers. */
-bool turn_make_round(struct turn *turn);
+bool turn_execute_batch(struct turn *turn);
 
 /* Notes what a workflow waits for, to be written at the end of the turn. */
 void turn_add_wait(struct turn *turn, const char *id,

@@ -25,8 +25,8 @@
 #include "db/schema.h"
 #include "engine/turn.h"
 
-/* How long a worker is wary at most, when there is always more to do. */
-#define WARY_MS            10000
+/* How long a worker is recovering at most, when there is always more to do. */
+#define RECOVERING_MS      10000
 
 /*
  * Notifications are hints; this is how long one that is lost may delay.  The
@@ -81,7 +81,7 @@ static const char end_unread[] =
 struct worker {
 	const struct engine *engine;
 	const struct prefork_worker *self;
-	struct room_member member;
+	struct monitor_member member;
 	struct db *db;
 	struct turn *turn;
 	struct arena *arena; /* of one step of the loop */
@@ -90,9 +90,9 @@ struct worker {
 	 * due is noted as suspect before it is run, until the backlog is done
 	 * or this time has come.
 	 */
-	bool wary;
-	int64_t wary_until_ms;
-	bool shares;           /* in the last turn, what is due */
+	bool recovering;
+	int64_t recovering_until_ms;
+	bool partitioned;      /* in the last turn, what is due */
 	int64_t idle_since_ms; /* there is nothing in its share; 0: there is */
 	bool stood_by;         /* instead of a turn */
 	bool listening;
@@ -134,7 +134,7 @@ wait_for(const struct worker *worker, int fd, int timeout_ms)
  * another worker that met this one and does the same.
  */
 static void
-back_off(struct worker *worker)
+worker_back_off(struct worker *worker)
 {
 	wait_for(worker, -1,
 	    worker->backoff_ms / 2 + (int)(random() % worker->backoff_ms));
@@ -144,7 +144,7 @@ back_off(struct worker *worker)
 }
 
 static void
-complain(struct worker *worker)
+worker_complain(struct worker *worker)
 {
 	if (!worker->complained)
 		log_warning("cannot reach the database: %s",
@@ -154,9 +154,9 @@ complain(struct worker *worker)
 
 /* Drops a connection that is of no use; the loop makes a new one. */
 static void
-lose_connection(struct worker *worker)
+worker_lose_connection(struct worker *worker)
 {
-	complain(worker);
+	worker_complain(worker);
 	db_disconnect(worker->db);
 }
 
@@ -186,7 +186,7 @@ register_engine(struct worker *worker)
 enum connected { CONNECTED, NOT_CONNECTED, WRONG_SCHEMA };
 
 static enum connected
-connect_to_database(struct worker *worker)
+worker_connect(struct worker *worker)
 {
 	char *statements = arena_printf(worker->arena, "%s%s%s", setup,
 	    worker->engine->crash_channel == NULL ? "" : "listen ",
@@ -197,7 +197,7 @@ connect_to_database(struct worker *worker)
 	turn_forget(worker->turn);
 	worker->listening = false;
 	if (!db_connect(worker->db, statements)) {
-		complain(worker);
+		worker_complain(worker);
 		return NOT_CONNECTED;
 	}
 	switch (schema_check(worker->db, worker->arena)) {
@@ -206,13 +206,13 @@ connect_to_database(struct worker *worker)
 	case SCHEMA_WRONG:
 		return WRONG_SCHEMA;
 	case SCHEMA_UNKNOWN:
-		lose_connection(worker);
+		worker_lose_connection(worker);
 		return NOT_CONNECTED;
 	}
 	if ((worker->self->slot == 0 && !register_engine(worker)) ||
 	    (worker->engine->machine_room &&
-		!room_enter(worker->db, &worker->member))) {
-		lose_connection(worker);
+		!monitor_enter(worker->db, &worker->member))) {
+		worker_lose_connection(worker);
 		return NOT_CONNECTED;
 	}
 	if (worker->complained)
@@ -223,10 +223,10 @@ connect_to_database(struct worker *worker)
 }
 
 static void
-be_wary(struct worker *worker)
+begin_recovering(struct worker *worker)
 {
-	worker->wary = true;
-	worker->wary_until_ms = monotonic_ms() + WARY_MS;
+	worker->recovering = true;
+	worker->recovering_until_ms = clock_monotonic_ms() + RECOVERING_MS;
 }
 
 /* Reads what has arrived; returns whether there was a hint. */
@@ -237,7 +237,7 @@ take_notifications(struct worker *worker)
 	bool hinted = false;
 
 	if (!db_consume(worker->db)) {
-		lose_connection(worker);
+		worker_lose_connection(worker);
 		return false;
 	}
 	while ((notification = db_next_notification(worker->db)) != NULL) {
@@ -253,11 +253,11 @@ take_notifications(struct worker *worker)
 }
 
 static void
-sweep(struct worker *worker)
+worker_sweep(struct worker *worker)
 {
 	const char *const params[] = { turn_types(worker->turn),
 		worker->engine->application };
-	int64_t now_ms = monotonic_ms();
+	int64_t now_ms = clock_monotonic_ms();
 
 	if (now_ms - worker->swept_ms < worker->safety_interval_ms)
 		return;
@@ -266,7 +266,7 @@ sweep(struct worker *worker)
 	if (worker->sweeps++ % UNREAD_SWEEPS == 0)
 		db_queue(worker->db, end_unread, 0, NULL);
 	if (db_finish(worker->db) == DB_LOST)
-		lose_connection(worker);
+		worker_lose_connection(worker);
 }
 
 /* An array literal of one id. */
@@ -294,9 +294,9 @@ run_alone(struct worker *worker, const char *id)
 		const struct db_error *error = turn_error(worker->turn);
 
 		if (error->outcome == DB_RETRY)
-			plan.put_off = true;
+			plan.postpone = true;
 		else
-			plan.condemned = arena_strdup(worker->arena,
+			plan.fail_with = arena_strdup(worker->arena,
 			    error->message);
 		outcome = turn_run(worker->turn, &plan);
 	}
@@ -309,20 +309,20 @@ run_alone(struct worker *worker, const char *id)
  * Who is left when that has taken long is due again.
  */
 static enum turn_outcome
-run_culprits(struct worker *worker)
+run_error_suspects(struct worker *worker)
 {
-	int64_t until_ms = monotonic_ms() + ONE_BY_ONE_MS;
+	int64_t until_ms = clock_monotonic_ms() + ONE_BY_ONE_MS;
 	enum turn_outcome outcome = TURN_COMMITTED;
-	const char *const *culprits;
+	const char *const *error_suspects;
 	const char **ids;
 	size_t count, i;
 
-	culprits = turn_culprits(worker->turn, &count);
+	error_suspects = turn_error_suspects(worker->turn, &count);
 	ids = arena_alloc(worker->arena, count * sizeof(*ids));
 	for (i = 0; i < count; i++)
-		ids[i] = arena_strdup(worker->arena, culprits[i]);
+		ids[i] = arena_strdup(worker->arena, error_suspects[i]);
 	for (i = 0; i < count && outcome == TURN_COMMITTED &&
-	     monotonic_ms() < until_ms;
+	     clock_monotonic_ms() < until_ms;
 	     i++)
 		outcome = run_alone(worker, ids[i]);
 	return outcome;
@@ -333,12 +333,12 @@ run_culprits(struct worker *worker)
  * it lost its connection; NULL: nothing.
  */
 static const char *
-left_in_hand(struct worker *worker)
+read_crash_note(struct worker *worker)
 {
-	char *left = worker->self->legacy;
+	char *left = worker->self->crash_note;
 
 	if (*left == '?') {
-		be_wary(worker);
+		begin_recovering(worker);
 		*left = '\0';
 	}
 	return *left == '\0' ? NULL : left;
@@ -350,7 +350,7 @@ left_in_hand(struct worker *worker)
  * each of them runs alone afterwards.
  */
 static enum turn_outcome
-run_wary(struct worker *worker, const char *left)
+run_recovering(struct worker *worker, const char *left)
 {
 	const struct engine *engine = worker->engine;
 	const char *const params[] = { turn_types(worker->turn),
@@ -371,11 +371,11 @@ run_wary(struct worker *worker, const char *left)
 	for (row = 0; row < db_row_count(rows); row++)
 		strbuf_add_element(&ids, db_value(rows, row, 0));
 	if (left != NULL)
-		*worker->self->legacy = '\0';
+		*worker->self->crash_note = '\0';
 	else
-		worker->wary = db_row_count(rows) >=
+		worker->recovering = db_row_count(rows) >=
 			(size_t)engine->turn_size &&
-		    monotonic_ms() < worker->wary_until_ms;
+		    clock_monotonic_ms() < worker->recovering_until_ms;
 	plan.only = strbuf_end_array(&ids);
 	outcome = turn_run(worker->turn, &plan);
 	strbuf_free(&ids);
@@ -391,7 +391,7 @@ end_attempt(struct worker *worker, const char *id, bool survived)
 	db_queue(worker->db, "select durable.turn_attempted($1, $2)", 2,
 	    params);
 	if (db_finish(worker->db) == DB_LOST)
-		lose_connection(worker);
+		worker_lose_connection(worker);
 }
 
 /* Runs one suspect alone, its attempt counted before; false: there is none. */
@@ -449,37 +449,41 @@ why(const struct worker *worker)
 static bool
 stands_by(struct worker *worker)
 {
-	struct duty *duty = worker->self->duty;
-	const struct duty_watch watch = duty_watch(duty);
+	struct standby *standby = worker->self->standby;
+	const struct standby_watch watch = standby_watch(standby);
 
-	if (duty_is_mine(duty, worker->self->slot) || duty_is_crowded(duty))
+	if (standby_is_mine(standby, worker->self->slot) ||
+	    standby_is_saturated(standby))
 		return false;
-	wait_for(worker, -1, DUTY_WATCH_MS);
-	return !duty_take_over(duty, &watch, worker->self->slot);
+	wait_for(worker, -1, STANDBY_WATCH_MS);
+	return !standby_take_over(standby, &watch, worker->self->slot);
 }
 
 /*
- * A turn of what is due and in this worker's share.  When there has been nothing
- * for a while, of whatever is due, for as long as that is enough for all.
+ * A turn of what is due and in this worker's share.  When there has been
+ * nothing for a while, of whatever is due, for as long as that is enough for
+ * all.
  */
 static enum turn_outcome
 run_due(struct worker *worker)
 {
-	int64_t now_ms = monotonic_ms();
-	struct turn_plan plan = { .share = duty_share(worker->self->duty,
-				      worker->self->slot),
-		.again = !worker->listening };
+	int64_t now_ms = clock_monotonic_ms();
+	struct turn_plan plan = {
+		.partition = standby_partition(worker->self->standby,
+		    worker->self->slot),
+		.again = !worker->listening
+	};
 	enum turn_outcome outcome;
 	bool helps;
 
-	helps = plan.share.parts > 1 && worker->idle_since_ms != 0 &&
-	    now_ms - worker->idle_since_ms >= DUTY_SHARE_MS;
+	helps = plan.partition.parts > 1 && worker->idle_since_ms != 0 &&
+	    now_ms - worker->idle_since_ms >= STANDBY_PARTITION_MS;
 	if (helps)
-		plan.share.parts = 1;
-	worker->shares = plan.share.parts > 1;
-	duty_begin(worker->self->duty);
+		plan.partition.parts = 1;
+	worker->partitioned = plan.partition.parts > 1;
+	standby_begin(worker->self->standby);
 	outcome = turn_run(worker->turn, &plan);
-	if (!worker->shares || turn_took_any(worker->turn)) {
+	if (!worker->partitioned || turn_took_any(worker->turn)) {
 		if (!helps || !turn_was_full(worker->turn))
 			worker->idle_since_ms = 0;
 	} else if (worker->idle_since_ms == 0) {
@@ -496,60 +500,62 @@ due_in_ms(const struct worker *worker)
 
 	if (!worker->stood_by)
 		return turn_due_in_ms(worker->turn,
-		    worker->shares ? DUTY_SHARE_MS : OTHERS_INTERVAL_MS);
-	left_ms = duty_due_ms(worker->self->duty) - monotonic_ms();
+		    worker->partitioned ? STANDBY_PARTITION_MS
+					: OTHERS_INTERVAL_MS);
+	left_ms = standby_due_ms(worker->self->standby) - clock_monotonic_ms();
 	return left_ms < 0 ? 0 : (int)left_ms;
 }
 
 /* One step of the loop.  Returns due_in_ms, 0 when there may be more at once. */
 static int
-work(struct worker *worker)
+worker_work(struct worker *worker)
 {
 	enum turn_outcome outcome;
 	const char *left;
 	bool again;
 	int idle_ms;
 
-	sweep(worker);
+	worker_sweep(worker);
 	if (!db_connected(worker->db))
 		return 0;
-	left = left_in_hand(worker);
-	again = worker->wary || left != NULL;
+	left = read_crash_note(worker);
+	again = worker->recovering || left != NULL;
 	worker->stood_by = !again && stands_by(worker);
 	if (worker->stood_by)
 		return due_in_ms(worker);
-	outcome = again ? run_wary(worker, left) : run_due(worker);
+	outcome = again ? run_recovering(worker, left) : run_due(worker);
 	if (outcome == TURN_REFUSED) {
 		log_info("a turn's workflows run one by one: %s",
 		    turn_error(worker->turn)->message);
-		outcome = run_culprits(worker);
+		outcome = run_error_suspects(worker);
 		again = true;
 	}
-	if (outcome == TURN_COMMITTED && !worker->wary &&
+	if (outcome == TURN_COMMITTED && !worker->recovering &&
 	    turn_saw_suspects(worker->turn) && run_suspect(worker, &outcome))
 		again = true;
 	switch (outcome) {
 	case TURN_COMMITTED:
 		worker->backoff_ms = BACKOFF_MIN_MS;
 		idle_ms = again ? 0 : due_in_ms(worker);
-		duty_report(worker->self->duty, turn_was_full(worker->turn),
-		    monotonic_ms() + idle_ms);
+		standby_report(worker->self->standby,
+		    turn_was_full(worker->turn),
+		    clock_monotonic_ms() + idle_ms);
 		return idle_ms;
 	case TURN_REFUSED:
 	case TURN_RETRY:
 		log_warning("a turn is repeated: %s", why(worker));
-		back_off(worker);
+		worker_back_off(worker);
 		return 0;
 	case TURN_LOST:
-		lose_connection(worker);
-		back_off(worker);
+		worker_lose_connection(worker);
+		worker_back_off(worker);
 		return 0;
 	}
 	return 0;
 }
 
 static void
-set_listening(struct worker *worker, bool listening)
+worker_set_listening(struct worker *worker, bool listening)
 {
 	if (listening) {
 		db_queue(worker->db, "listen dbos_notifications_channel", 0,
@@ -561,7 +567,7 @@ set_listening(struct worker *worker, bool listening)
 	worker->listening = listening;
 	worker->busy_turns = 0;
 	if (db_finish(worker->db) != DB_DONE)
-		lose_connection(worker);
+		worker_lose_connection(worker);
 }
 
 /*
@@ -570,7 +576,7 @@ set_listening(struct worker *worker, bool listening)
  * asked to crash always listens.
  */
 static void
-rest(struct worker *worker, int idle_ms)
+worker_rest(struct worker *worker, int idle_ms)
 {
 	bool hinted = take_notifications(worker);
 
@@ -586,9 +592,9 @@ rest(struct worker *worker, int idle_ms)
 	if (hinted || idle_ms == 0) {
 		if (worker->listening && ++worker->busy_turns >= BUSY_TURNS &&
 		    worker->engine->crash_channel == NULL)
-			set_listening(worker, false);
+			worker_set_listening(worker, false);
 	} else if (!worker->listening) {
-		set_listening(worker, true);
+		worker_set_listening(worker, true);
 	} else {
 		worker->busy_turns = 0;
 		wait_for(worker, db_fd(worker->db), idle_ms);
@@ -598,7 +604,8 @@ rest(struct worker *worker, int idle_ms)
 
 /*
  * Who allocates without end gets no more and dies, long before the host has
- * none left for the others.  AddressSanitizer's shadow is larger than any limit.
+ * none left for the others.  AddressSanitizer's shadow is larger than any
+ * limit.
  */
 static void
 limit_memory(int limit_mb)
@@ -631,28 +638,28 @@ engine_work(struct prefork_worker *self, void *arg)
 	srandom((unsigned)getpid());
 	limit_memory(worker.engine->memory_limit_mb);
 	if (self->first)
-		be_wary(&worker);
+		begin_recovering(&worker);
 	worker.db = db_new(worker.engine->conninfo, "durable worker");
-	worker.turn = turn_new(worker.engine, worker.db, self->legacy);
+	worker.turn = turn_new(worker.engine, worker.db, self->crash_note);
 	while (!prefork_stopping()) {
 		arena_reset(worker.arena);
 		if (!db_connected(worker.db)) {
-			enum connected connected = connect_to_database(&worker);
+			enum connected connected = worker_connect(&worker);
 
 			if (connected == WRONG_SCHEMA) {
 				status = PREFORK_EXIT_GIVE_UP;
 				break;
 			}
 			if (connected == NOT_CONNECTED)
-				back_off(&worker);
+				worker_back_off(&worker);
 			continue;
 		}
-		idle_ms = work(&worker);
+		idle_ms = worker_work(&worker);
 		if (db_connected(worker.db))
-			rest(&worker, idle_ms);
+			worker_rest(&worker, idle_ms);
 	}
 	if (worker.engine->machine_room)
-		room_leave(worker.db, &worker.member);
+		monitor_leave(worker.db, &worker.member);
 	turn_free(worker.turn);
 	db_free(worker.db);
 	arena_free(worker.arena);

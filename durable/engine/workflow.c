@@ -67,7 +67,7 @@ wf_fail(struct workflow *wf, const char *name, const char *format, ...)
 	va_start(args, format);
 	message = arena_vprintf(wf->arena, format, args);
 	va_end(args);
-	run_condemn(wf, name, message);
+	run_fail(wf, name, message);
 	run_leave(wf, RUN_FAILED);
 }
 
@@ -110,40 +110,42 @@ first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
 
 /* Records what the database said to a step's statement. */
 static void
-take_step(struct workflow *wf, const struct asked *asked,
+take_step(struct workflow *wf, const struct pending_call *call,
     const struct answer *answer)
 {
 	if (answer->refused != NULL)
-		run_record_error(wf, asked->number, asked->name,
-		    run_database_error(wf, answer->refused), asked->started_ms);
+		run_record_error(wf, call->number, call->name,
+		    run_database_error(wf, answer->refused), call->started_ms);
 	else
-		run_record_output(wf, asked->number, asked->name,
+		run_record_output(wf, call->number, call->name,
 		    first_value(wf, answer->rows, answer->row),
-		    asked->started_ms);
+		    call->started_ms);
 }
 
 static json_object *
-ask(struct workflow *wf, const char *name, const struct statement *statement)
+ask_step(struct workflow *wf, const char *name,
+    const struct batch_statement *statement)
 {
-	struct asked asked = { .take = take_step, .name = name };
-	const struct entry *entry = run_call(wf, name, &asked.number);
+	struct pending_call call = { .on_result = take_step, .name = name };
+	const struct entry *entry = run_call(wf, name, &call.number);
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
 	turn_hold_off(wf->turn, wf, statement->sql);
-	asked.started_ms = turn_now_ms(wf->turn);
-	turn_ask(wf->turn, wf, statement, &asked);
+	call.started_ms = turn_now_ms(wf->turn);
+	turn_ask(wf->turn, wf, statement, &call);
 }
 
 /* In a turn of one the answer is asked for: it may be an error. */
 static void
-tell(struct workflow *wf, const char *name, const struct statement *statement)
+tell_step(struct workflow *wf, const char *name,
+    const struct batch_statement *statement)
 {
 	const struct entry *entry;
 	int number;
 
 	if (turn_is_alone(wf->turn)) {
-		ask(wf, name, statement);
+		ask_step(wf, name, statement);
 		return;
 	}
 	entry = run_call(wf, name, &number);
@@ -161,8 +163,8 @@ json_object *
 wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
-	return ask(wf, name,
-	    &(struct statement){ .sql = sql,
+	return ask_step(wf, name,
+	    &(struct batch_statement){ .sql = sql,
 		.nparams = nparams,
 		.params = params });
 }
@@ -185,8 +187,8 @@ void
 wf_sql_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
-	tell(wf, name,
-	    &(struct statement){ .sql = sql,
+	tell_step(wf, name,
+	    &(struct batch_statement){ .sql = sql,
 		.nparams = nparams,
 		.params = params });
 }
@@ -195,8 +197,8 @@ json_object *
 wf_batch(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
-	return ask(wf, name,
-	    &(struct statement){ .sql = sql,
+	return ask_step(wf, name,
+	    &(struct batch_statement){ .sql = sql,
 		.arrays = nparams,
 		.nparams = nparams,
 		.params = params });
@@ -221,8 +223,8 @@ void
 wf_batch_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
-	tell(wf, name,
-	    &(struct statement){ .sql = sql,
+	tell_step(wf, name,
+	    &(struct batch_statement){ .sql = sql,
 		.arrays = nparams,
 		.nparams = nparams,
 		.params = params });

@@ -4,7 +4,7 @@
 --
 -- In a turn a worker calls these in one transaction, in this order:
 -- turn_begin; the steps and turn_start; then, for what it has to write,
--- turn_over, turn_consumed, turn_waits, turn_alarms, turn_journal,
+-- turn_over, turn_consumed, turn_waits, turn_timer_groups, turn_journal,
 -- turn_messages, turn_events, turn_statuses: waits before what the turn itself
 -- sends, sets or ends, so that this wakes them.
 
@@ -96,8 +96,8 @@ returns table (
     at_ms bigint,
     until_ms bigint,
     tid tid,
-    alarm bigint,
-    alarm_size int,
+    timer_group bigint,
+    timer_group_size int,
     step_numbers int[],
     step_names text[],
     step_outputs text[],
@@ -116,9 +116,9 @@ declare
     suspected text[];
     due text[];
     due_tids tid[];
-    due_tags bigint[];
-    due_alarms bigint[];
-    alarm_sizes int[];
+    due_cache_tags bigint[];
+    due_timer_groups bigint[];
+    timer_group_sizes int[];
     all_known boolean;
     types_of_due text[];
     enqueued text[];
@@ -126,17 +126,19 @@ declare
     taken text[];
     next_ms bigint;
 begin
-    -- Few statements: each costs as much as a workflow or two, whatever it does.
+    -- Few statements: each costs as much as a workflow or two, whatever it
+    -- does.
     select array(select x.workflow_uuid from durable.suspects as x)
     into suspected;
     if only_ids is not null then
         taken := durable.take_only(types, application, only_ids, present_ms);
     else
         with waits as materialized (
-            select w.workflow_uuid, w.tid, w.tag, w.type
+            select w.workflow_uuid, w.tid, w.cache_tag, w.type
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
-                select w.workflow_uuid, w.ctid as tid, w.tag, w.type, s.status
+                select w.workflow_uuid, w.ctid as tid, w.cache_tag, w.type,
+                    s.status
                 from durable.waits as w
                 join dbos.workflow_status as s
                     on s.workflow_uuid = w.workflow_uuid
@@ -154,13 +156,15 @@ begin
             -- to read another index than the keys'.
             where w.status = 'PENDING'
         ), sleeping as materialized (
-            select w.workflow_uuid, w.tid, w.tag, w.type, w.alarm, w.size
+            select w.workflow_uuid, w.tid, w.cache_tag, w.type, w.timer_group,
+                w.size
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
-                select w.workflow_uuid, w.ctid as tid, a.tag, a.type, a.alarm,
+                select w.workflow_uuid, w.ctid as tid, a.cache_tag, a.type,
+                    a.timer_group,
                     a.size, s.status
-                from durable.alarms as a
-                join durable.waits as w on w.alarm = a.alarm
+                from durable.timer_groups as a
+                join durable.waits as w on w.timer_group = a.timer_group
                 join dbos.workflow_status as s
                     on s.workflow_uuid = w.workflow_uuid
                 where a.type = t.type
@@ -170,20 +174,21 @@ begin
                         or s.application_name is null)
                 order by a.wake_at
                 limit max_workflows
-                -- The alarm first: who cannot have it locks nothing more.
+                -- The timer group first: who cannot have it locks nothing more.
                 for update of a, s, w skip locked) as w
             where w.status = 'PENDING'
         ), either as materialized (
             -- With a tag who is remembered, and nobody else.
-            select w.workflow_uuid, w.tid, w.type, w.alarm, w.size,
-                case when w.tag >= tags_from and w.tag < tags_to
-                    then w.tag end as tag
+            select w.workflow_uuid, w.tid, w.type, w.timer_group, w.size,
+                case when w.cache_tag >= tags_from and w.cache_tag < tags_to
+                    then w.cache_tag end as cache_tag
             from (
-                select v.workflow_uuid, v.tid, v.tag, v.type,
-                    null::bigint as alarm, null::int as size
+                select v.workflow_uuid, v.tid, v.cache_tag, v.type,
+                    null::bigint as timer_group, null::int as size
                 from waits as v
                 union all
-                select v.workflow_uuid, v.tid, v.tag, v.type, v.alarm, v.size
+                select v.workflow_uuid, v.tid, v.cache_tag, v.type,
+                    v.timer_group, v.size
                 from sleeping as v) as w
         ), queued as materialized (
             select s.id, q.queue
@@ -202,32 +207,35 @@ begin
         )
         select array(select w.workflow_uuid from either as w),
             array(select w.tid from either as w),
-            array(select w.tag from either as w),
-            array(select w.alarm from either as w),
+            array(select w.cache_tag from either as w),
+            array(select w.timer_group from either as w),
             array(select w.size from either as w),
             array(select w.type from either as w),
             array(select q.id from queued as q),
             array(select q.queue from queued as q),
             not exists (select from queued) and not exists (
                 select from either as w
-                where w.tag is null
-                    or w.alarm is null)
-        into due, due_tids, due_tags, due_alarms, alarm_sizes, types_of_due,
+                where w.cache_tag is null
+                    or w.timer_group is null)
+        into due, due_tids, due_cache_tags, due_timer_groups,
+            timer_group_sizes, types_of_due,
             enqueued, queues_of_enqueued, all_known;
         taken := due || enqueued;
     end if;
 
-    if num_nonnulls(variadic due_tags) > 0 then
+    if num_nonnulls(variadic due_cache_tags) > 0 then
         return query
-        select 'remembered'::text, null::text, null::int, null::text,
-            array_agg(t.id)::text, null::text, array_agg(t.tid)::text, t.tag,
-            null::bigint, null::tid, t.alarm, t.size, null::int[],
+        select 'cached'::text, null::text, null::int, null::text,
+            array_agg(t.id)::text, null::text, array_agg(t.tid)::text,
+                t.cache_tag,
+            null::bigint, null::tid, t.timer_group, t.size, null::int[],
             null::text[], null::text[], null::text[], null::text[],
             null::text[], null::bigint[]
-        from unnest(taken, due_tags, due_tids, due_alarms, alarm_sizes)
-            as t (id, tag, tid, alarm, size)
-        where t.tag is not null
-        group by t.tag, t.alarm, t.size;
+        from unnest(taken, due_cache_tags, due_tids, due_timer_groups,
+            timer_group_sizes)
+            as t (id, cache_tag, tid, timer_group, size)
+        where t.cache_tag is not null
+        group by t.cache_tag, t.timer_group, t.size;
     end if;
     -- A new snapshot: what these workflows got before they were locked is seen,
     -- and nothing more can come.
@@ -237,11 +245,13 @@ begin
         (select 'workflow', s.workflow_uuid, (s.status = 'ENQUEUED')::int,
             s.name, coalesce(i.inputs, s.inputs), s.serialization,
             nullif(s.application_version, ''), s.workflow_timeout_ms,
-            s.workflow_deadline_epoch_ms, t.tid, t.alarm, t.size, j.numbers,
+            s.workflow_deadline_epoch_ms, t.tid, t.timer_group, t.size,
+                j.numbers,
             j.names, j.outputs, j.errors, j.serializations, j.children,
             j.started_ms
-        from unnest(taken, due_tags, due_tids, due_alarms, alarm_sizes)
-            with ordinality as t (id, tag, tid, alarm, size, place)
+        from unnest(taken, due_cache_tags, due_tids, due_timer_groups,
+            timer_group_sizes)
+            with ordinality as t (id, cache_tag, tid, timer_group, size, place)
         join dbos.workflow_status as s on s.workflow_uuid = t.id
         left join dbos.workflow_input as i on i.workflow_uuid = t.id
         cross join lateral (
@@ -254,19 +264,19 @@ begin
                 array_agg(o.started_at_epoch_ms) as started_ms
             from dbos.operation_outputs as o
             where o.workflow_uuid = t.id) as j
-        where t.tag is null
+        where t.cache_tag is null
         order by t.place)
         union all
         (select 'message', n.destination_uuid, null, n.topic, n.message,
             n.serialization, n.message_uuid, n.created_at_epoch_ms, null, null,
             null, null, null, null, null, null, null, null, null
-        from unnest(taken, due_tags, due_alarms)
-            with ordinality as t (id, tag, alarm, place)
+        from unnest(taken, due_cache_tags, due_timer_groups)
+            with ordinality as t (id, cache_tag, timer_group, place)
         join dbos.notifications as n on n.destination_uuid = t.id
         where not n.consumed
             -- Who is remembered and only slept has hardly come for one: if it
             -- asks it waits for the next turn.
-            and (t.tag is null or t.alarm is null)
+            and (t.cache_tag is null or t.timer_group is null)
         order by t.place, n.created_at_epoch_ms, n.message_uuid);
     end if;
 
@@ -309,9 +319,10 @@ begin
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
                 select count(*) as woken
-                from unnest(types_of_due, due_alarms) as d (type, alarm)
+                from unnest(types_of_due, due_timer_groups)
+                    as d (type, timer_group)
                 where d.type = t.type
-                    and d.alarm is null) as c
+                    and d.timer_group is null) as c
             cross join lateral (
                 select w.wake_at
                 from durable.waits as w
@@ -324,21 +335,21 @@ begin
             select least((
                 select case when c.slept = max_workflows then present_ms
                     else present_ms + 100 end
-                from durable.alarms as a
+                from durable.timer_groups as a
                 where a.type = t.type
                     and a.wake_at <= present_ms
                     -- Of a taken one only if it wakes more.
                     and a.size > (
                         select count(*)
-                        from unnest(due_alarms) as d (alarm)
-                        where d.alarm = a.alarm)
+                        from unnest(due_timer_groups) as d (timer_group)
+                        where d.timer_group = a.timer_group)
                     -- Not exists, which may read all for once and for all.
                     and (
                         select true
                         from durable.waits as w
                         join dbos.workflow_status as s
                             on s.workflow_uuid = w.workflow_uuid
-                        where w.alarm = a.alarm
+                        where w.timer_group = a.timer_group
                             and w.workflow_uuid <> all (due)
                             and (s.application_name = application
                                 or s.application_name is null)
@@ -346,7 +357,7 @@ begin
                 order by a.wake_at
                 limit 1), (
                 select f.wake_at
-                from durable.alarms as f
+                from durable.timer_groups as f
                 where f.type = t.type
                     and f.wake_at > present_ms
                 order by f.wake_at
@@ -354,9 +365,10 @@ begin
             from unnest(coalesce(due_types, types)) as t (type)
             cross join lateral (
                 select count(*) as slept
-                from unnest(types_of_due, due_alarms) as d (type, alarm)
+                from unnest(types_of_due, due_timer_groups)
+                    as d (type, timer_group)
                 where d.type = t.type
-                    and d.alarm is not null) as c
+                    and d.timer_group is not null) as c
             union all
             select case when c.taken = max_workflows then present_ms
                 else present_ms + 100 end
@@ -388,14 +400,14 @@ comment on function durable.turn_begin(text[], text[], text, int, text[],
     'Takes workflows that are due (of all types, or only of due_types) and '
     'enqueued, or of only_ids, and returns what there is to know about them.  '
     'again: if there are any, the caller looks again at once.  Rows: '
-    'remembered (at_ms: the tag of their waits, of tags_from up to tags_to; '
+    'cached (at_ms: the tag of their waits, of tags_from up to tags_to; '
     'value: their ids; other: where their waits are; the worker knows the rest), '
     'workflow (number: from a queue; value: input; other: version; at_ms: '
     'time-out; until_ms: deadline; tid: where its wait is, null: not known; and '
-    'its journal, an element a step), of both alarm: that has woken them, one '
-    'after the other, and alarm_size: how many it wakes at most; '
+    'its journal, an element a step), of both timer_group: that has woken them, '
+    'one after the other, and timer_group_size: how many it wakes at most; '
     'message (name: topic; other: message id; of those who are not remembered or '
-    'have no alarm), turn (number: there are '
+    'have no timer group), turn (number: there are '
     'suspects; at_ms: now; until_ms: when to come back at latest, now if there '
     'may be more than was taken).';
 
@@ -404,7 +416,7 @@ create or replace function durable.turn_suspect(
     queues text[],
     application text,
     max_workflows int,
-    in_hand text[]
+    crash_note text[]
 )
 returns setof text
 language plpgsql
@@ -414,12 +426,12 @@ as $$
 declare
     taken text[];
 begin
-    if in_hand is not null then
+    if crash_note is not null then
         -- Whether or not another worker has them in hand by now.
         select array_agg(s.workflow_uuid)
         into taken
         from dbos.workflow_status as s
-        where s.workflow_uuid = any (in_hand)
+        where s.workflow_uuid = any (crash_note)
             and durable.is_due(s.workflow_uuid, s.status, durable.now_ms())
             -- Nor is one waited for that somebody runs as a suspect now.
             and not exists (
@@ -638,7 +650,7 @@ create or replace function durable.turn_waits(
     kinds text[],
     targets text[],
     keys text[],
-    tags bigint[] default null,
+    cache_tags bigint[] default null,
     tids tid[] default null
 )
 returns void
@@ -647,22 +659,24 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    alarms bigint[];
+    timer_groups bigint[];
     watched record;
 begin
-    -- Who just waits for the same time as others gets an alarm with them.
+    -- Who just waits for the same time as others gets a timer group with them.
     if cardinality(ids) > 1 and 'timer' = any (kinds) then
         with made as (
-            insert into durable.alarms as a (type, wake_at, size, tag)
-            select n.type, n.at, count(*), min(n.tag)
-            from unnest(due_at, types, kinds, tags) as n (at, type, kind, tag)
+            insert into durable.timer_groups
+                as a (type, wake_at, size, cache_tag)
+            select n.type, n.at, count(*), min(n.cache_tag)
+            from unnest(due_at, types, kinds, cache_tags)
+                as n (at, type, kind, cache_tag)
             where n.kind = 'timer'
             group by n.type, n.at
             having count(*) > 1
-            returning a.alarm, a.type, a.wake_at
+            returning a.timer_group, a.type, a.wake_at
         )
         select array(
-            select a.alarm
+            select a.timer_group
             from unnest(due_at, types, kinds) with ordinality
                 as n (at, type, kind, place)
             left join made as a
@@ -670,32 +684,37 @@ begin
                 and a.wake_at = n.at
                 and n.kind = 'timer'
             order by n.place)
-        into alarms;
+        into timer_groups;
     end if;
-    -- Most have a wait already, and turn_begin said where.  It stays there until
-    -- the commit: it is locked, nobody wakes who is due, and no table that is in
-    -- use is rewritten.
+    -- Most have a wait already, and turn_begin said where.  It stays there
+    -- until the commit: it is locked, nobody wakes who is due, and no table
+    -- that is in use is rewritten.
     if num_nonnulls(variadic tids) > 0 then
         update durable.waits as w
-        set wake_at = case when n.alarm is null then n.at end,
+        set wake_at = case when n.timer_group is null then n.at end,
             type = n.type,
             kind = n.kind,
             target = n.target,
             key = n.key,
-            tag = case when n.alarm is null then n.tag end,
-            alarm = n.alarm
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms)
-            as n (id, at, type, kind, target, key, tag, tid, alarm)
+            cache_tag = case when n.timer_group is null then n.cache_tag end,
+            timer_group = n.timer_group
+        from unnest(ids, due_at, types, kinds, targets, keys, cache_tags, tids,
+            timer_groups)
+            as n (id, at, type, kind, target, key, cache_tag, tid, timer_group)
         where w.ctid = n.tid
             and w.workflow_uuid = n.id;
     end if;
     if coalesce(num_nonnulls(variadic tids), 0) < cardinality(ids) then
         insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
-            target, key, tag, alarm)
-        select n.id, case when n.alarm is null then n.at end, n.type, n.kind,
-            n.target, n.key, case when n.alarm is null then n.tag end, n.alarm
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms)
-            as n (id, at, type, kind, target, key, tag, tid, alarm)
+            target, key, cache_tag, timer_group)
+        select n.id, case when n.timer_group is null then n.at end, n.type,
+            n.kind,
+            n.target, n.key,
+                case when n.timer_group is null then n.cache_tag end,
+                n.timer_group
+        from unnest(ids, due_at, types, kinds, targets, keys, cache_tags, tids,
+            timer_groups)
+            as n (id, at, type, kind, target, key, cache_tag, tid, timer_group)
         where n.tid is null
         on conflict on constraint waits_pkey do update
         set wake_at = excluded.wake_at,
@@ -703,8 +722,8 @@ begin
             kind = excluded.kind,
             target = excluded.target,
             key = excluded.key,
-            tag = excluded.tag,
-            alarm = excluded.alarm;
+            cache_tag = excluded.cache_tag,
+            timer_group = excluded.timer_group;
     end if;
     -- A message that a step of this turn has sent, or that turn_begin has not
     -- looked for, came before the wait.
@@ -770,11 +789,11 @@ comment on function durable.turn_waits(text[], bigint[], text[], text[],
     text[], text[], bigint[], tid[]) is
     'Writes what the workflows of a turn wait for.';
 
-create or replace function durable.turn_alarms(
-    alarms bigint[],
+create or replace function durable.turn_timer_groups(
+    timer_groups bigint[],
     due_at bigint[],
     sizes int[],
-    tags bigint[]
+    cache_tags bigint[]
 )
 returns void
 language plpgsql
@@ -782,24 +801,26 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update durable.alarms as a
+    update durable.timer_groups as a
     set wake_at = n.at,
         size = n.size,
-        tag = n.tag
-    from unnest(alarms, due_at, sizes, tags) as n (alarm, at, size, tag)
-    where a.alarm = n.alarm
+        cache_tag = n.cache_tag
+    from unnest(timer_groups, due_at, sizes, cache_tags)
+        as n (timer_group, at, size, cache_tag)
+    where a.timer_group = n.timer_group
         and n.at is not null;
-    delete from durable.alarms as a
-    using unnest(alarms, due_at) as n (alarm, at)
-    where a.alarm = n.alarm
+    delete from durable.timer_groups as a
+    using unnest(timer_groups, due_at) as n (timer_group, at)
+    where a.timer_group = n.timer_group
         and n.at is null
         -- Whom a turn could not take is left.
         and not exists (
-            select from durable.waits as w where w.alarm = a.alarm);
+            select from durable.waits as w where w.timer_group = a.timer_group);
 end
 $$;
-comment on function durable.turn_alarms(bigint[], bigint[], int[], bigint[]) is
-    'Moves the alarms of a turn whose workflows all sleep again, or, where '
+comment on function durable.turn_timer_groups(bigint[], bigint[], int[],
+    bigint[]) is
+    'Moves the timer groups of a turn whose workflows all sleep again, or, where '
     'there is no time, forgets them unless they wake others.';
 
 create or replace function durable.turn_journal(
@@ -1040,7 +1061,7 @@ grant execute on function
     durable.turn_over(text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
         bigint[], tid[]),
-    durable.turn_alarms(bigint[], bigint[], int[], bigint[]),
+    durable.turn_timer_groups(bigint[], bigint[], int[], bigint[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
     durable.turn_consumed(text[], int[]),
