@@ -11,8 +11,8 @@
 #include "fcgi/site.h"
 
 static void
-answer(struct http_request *request, const struct site *site, const char *sql,
-    const char *param)
+answer_monitor(struct http_request *request, const struct site *site,
+    const char *sql, const char *param)
 {
 	static const struct answer_texts texts = {
 		.nothing = "Unknown workflow"
@@ -28,16 +28,17 @@ answer(struct http_request *request, const struct site *site, const char *sql,
 }
 
 void
-room_get_processes(struct http_request *request, const struct site *site,
+monitor_get_processes(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
 	(void)segments;
-	answer(request, site, "select store.processes_json()", NULL);
+	answer_monitor(request, site, "select store.processes_json()", NULL);
 }
 
 void
-room_get_workflow(struct http_request *request, const struct site *site,
+monitor_get_workflow(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	answer(request, site, "select durable.workflow_json($1)", segments[0]);
+	answer_monitor(request, site, "select durable.workflow_json($1)",
+	    segments[0]);
 }

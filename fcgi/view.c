@@ -14,7 +14,7 @@
 
 /* Answers with what everybody sees and, unless it is NULL, the subject. */
 static void
-answer(struct http_request *request, const struct site *site,
+answer_view(struct http_request *request, const struct site *site,
     const char *subject)
 {
 	static const struct answer_texts texts = { .nothing = "There is none" };
@@ -39,7 +39,7 @@ view_get(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
 	(void)segments;
-	answer(request, site, NULL);
+	answer_view(request, site, NULL);
 }
 
 void
@@ -50,7 +50,7 @@ view_get_order(struct http_request *request, const struct site *site,
 		http_error(request, 400, "The id of an order is a number");
 		return;
 	}
-	answer(request, site,
+	answer_view(request, site,
 	    arena_printf(request->arena, "order/%s", segments[0]));
 }
 
@@ -58,6 +58,6 @@ void
 view_get_payment(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	answer(request, site,
+	answer_view(request, site,
 	    arena_printf(request->arena, "payment/%s", segments[0]));
 }

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- The machine room: which processes live, how often they died, and which of
--- them ran which part of a workflow; store/losses.sql tells whether an order was
--- lost.  Installed always; written only by programs that run with
+-- them ran which part of a workflow; store/losses.sql tells whether an order
+-- was lost.  Installed always; written only by programs that run with
 -- --machine-room, so that it costs nothing elsewhere.  Run by psql as
 -- widget_store_owner after durable/, any number of times.
 --
@@ -13,23 +13,23 @@
 
 -- Processes.
 
-create table if not exists durable.room (
-    room_id int not null default 1
-        constraint room_pkey primary key
-        constraint room_room_id check (room_id = 1),
+create table if not exists durable.monitor (
+    monitor_id int not null default 1
+        constraint monitor_pkey primary key
+        constraint monitor_monitor_id check (monitor_id = 1),
     since_ms bigint not null,
     crashes bigint not null default 0
-        constraint room_crashes check (crashes >= 0),
+        constraint monitor_crashes check (crashes >= 0),
     server_pid int
 );
-comment on table durable.room is
+comment on table durable.monitor is
     'One row, from when the first process entered the machine room.';
-comment on column durable.room.room_id is 'Always 1.';
-comment on column durable.room.since_ms is
+comment on column durable.monitor.monitor_id is 'Always 1.';
+comment on column durable.monitor.since_ms is
     'When that was, in milliseconds since the epoch.';
-comment on column durable.room.crashes is
+comment on column durable.monitor.crashes is
     'How many processes have died since, without being asked to.';
-comment on column durable.room.server_pid is
+comment on column durable.monitor.server_pid is
     'Process id of the PostgreSQL server that was seen last.';
 
 create unlogged table if not exists durable.server_life (
@@ -114,7 +114,7 @@ comment on column durable.deaths.at_ms is
 create index if not exists deaths_place
     on durable.deaths (program, role, host, slot);
 
-create or replace function durable.room_present()
+create or replace function durable.monitor_present()
 returns setof int
 language plpgsql
 volatile
@@ -133,10 +133,10 @@ begin
         and l.granted;
 end
 $$;
-comment on function durable.room_present() is
+comment on function durable.monitor_present() is
     'The numbers of the workers that are connected.';
 
-create or replace function durable.room_bury(
+create or replace function durable.monitor_bury(
     program text,
     role text,
     host text,
@@ -154,14 +154,14 @@ begin
     insert into durable.deaths as d (program, role, host, slot, pid, at_ms)
     values (program, role, host, slot, pid, at_ms)
     returning d.death_id into number;
-    update durable.room set crashes = crashes + 1;
+    update durable.monitor set crashes = crashes + 1;
     delete from durable.deaths as d where d.death_id <= number - 5000;
 end
 $$;
-comment on function durable.room_bury(text, text, text, int, int, bigint) is
+comment on function durable.monitor_bury(text, text, text, int, int, bigint) is
     'Counts a death.';
 
-create or replace function durable.room_note_server(
+create or replace function durable.monitor_note_server(
     host text,
     server_pid int,
     present_ms bigint
@@ -175,31 +175,31 @@ declare
     first boolean;
     last_pid int;
 begin
-    insert into durable.room (since_ms)
+    insert into durable.monitor (since_ms)
     values (present_ms)
     on conflict do nothing;
     first := found;
-    select r.server_pid into last_pid from durable.room as r;
+    select r.server_pid into last_pid from durable.monitor as r;
     insert into durable.server_life as s (began_ms)
     values (case when first then start_ms else present_ms end)
     on conflict do nothing;
     if found and not first then
-        perform durable.room_bury('postgresql', 'server', null, 0, last_pid,
+        perform durable.monitor_bury('postgresql', 'server', null, 0, last_pid,
             present_ms);
     end if;
     if server_pid > 0 then
         update durable.server_life as s
-        set host = room_note_server.host,
+        set host = monitor_note_server.host,
             pid = server_pid;
-        update durable.room as r
-        set server_pid = room_note_server.server_pid;
+        update durable.monitor as r
+        set server_pid = monitor_note_server.server_pid;
     end if;
 end
 $$;
-comment on function durable.room_note_server(text, int, bigint) is
+comment on function durable.monitor_note_server(text, int, bigint) is
     'Notes which server this is, and counts its death if it has crashed.';
 
-create or replace function durable.room_note_process(
+create or replace function durable.monitor_note_process(
     master int,
     program text,
     host text,
@@ -223,11 +223,11 @@ begin atomic
         deaths = excluded.deaths
     returning process_id;
 end;
-comment on function durable.room_note_process(int, text, text, int, int,
+comment on function durable.monitor_note_process(int, text, text, int, int,
     bigint, int, bigint) is
     'Notes a process, once; returns its number.';
 
-create or replace function durable.room_find_dead(
+create or replace function durable.monitor_find_dead(
     program text,
     host text,
     master int,
@@ -252,10 +252,10 @@ begin
             and p.host = host
             and p.master_id <> master
             and (p.entered_ms >= life_ms or present_ms > life_ms + 10000)
-            and p.process_id not in (select durable.room_present())
+            and p.process_id not in (select durable.monitor_present())
         returning p.slot, p.pid
     loop
-        perform durable.room_bury(program, 'worker', host, lost.slot,
+        perform durable.monitor_bury(program, 'worker', host, lost.slot,
             lost.pid, present_ms);
     end loop;
     -- And masters of which nobody is left: all died, or one said so.
@@ -274,16 +274,16 @@ begin
                     and w.state = 'running')
         returning p.pid
     loop
-        perform durable.room_bury(program, 'master', host, 0, lost.pid,
+        perform durable.monitor_bury(program, 'master', host, 0, lost.pid,
             present_ms);
     end loop;
 end
 $$;
-comment on function durable.room_find_dead(text, text, int, bigint) is
+comment on function durable.monitor_find_dead(text, text, int, bigint) is
     'Counts those processes of a program on a host that vanished together '
     'with their master, so that no master counted them.';
 
-create or replace function durable.room_enter(
+create or replace function durable.monitor_enter(
     program text,
     host text,
     slot int,
@@ -310,8 +310,8 @@ declare
 begin
     -- One after the other: what is counted here is counted once.
     perform pg_advisory_xact_lock(1146442306, 0);
-    perform durable.room_note_server(host, server_pid, present_ms);
-    master := durable.room_note_process(null, program, host, 0, master_pid,
+    perform durable.monitor_note_server(host, server_pid, present_ms);
+    master := durable.monitor_note_process(null, program, host, 0, master_pid,
         master_started_ms, 0, present_ms);
     select coalesce(max(p.deaths), 0)
     into known
@@ -326,27 +326,27 @@ begin
         and p.state = 'running';
     -- Its master has counted who died before it, also who never came here.
     for nth in known + 1 .. deaths loop
-        perform durable.room_bury(program, 'worker', host, slot,
+        perform durable.monitor_bury(program, 'worker', host, slot,
             case when nth = deaths then dead_pid end, died_ms);
     end loop;
-    process := durable.room_note_process(master, program, host, slot, pid,
+    process := durable.monitor_note_process(master, program, host, slot, pid,
         started_ms, deaths, present_ms);
-    perform durable.room_find_dead(program, host, master, present_ms);
+    perform durable.monitor_find_dead(program, host, master, present_ms);
     delete from durable.processes as p
     where p.process_id <= process - 1000
         and p.process_id <> master
-        and p.process_id not in (select durable.room_present());
+        and p.process_id not in (select durable.monitor_present());
     perform pg_advisory_lock_shared(1146442306, process);
     perform set_config('durable.process_id', process::text, false);
     return process;
 end
 $$;
-comment on function durable.room_enter(text, text, int, int, bigint, int,
+comment on function durable.monitor_enter(text, text, int, int, bigint, int,
     bigint, int, int, bigint, int) is
     'A worker has connected: notes it, its master and the server (its pid is 0 '
     'when it is not known), and counts who has died since the last one did.';
 
-create or replace function durable.room_leave(orphan boolean)
+create or replace function durable.monitor_leave(orphan boolean)
 returns void
 language plpgsql
 security definer
@@ -369,12 +369,12 @@ begin
     returning p.program, p.host, p.pid
     into dead;
     if found and orphan then
-        perform durable.room_bury(dead.program, 'master', dead.host, 0,
+        perform durable.monitor_bury(dead.program, 'master', dead.host, 0,
             dead.pid, durable.now_ms());
     end if;
 end
 $$;
-comment on function durable.room_leave(boolean) is
+comment on function durable.monitor_leave(boolean) is
     'A worker stops because it was asked to, or, orphan, because its master '
     'has died.';
 
@@ -411,7 +411,7 @@ comment on column durable.runs.finished is
     'Whether the workflow has ended; else it was suspended.';
 create index if not exists runs_workflow on durable.runs (workflow_uuid);
 
-create or replace function durable.turn_runs(ids text[])
+create or replace function durable.monitor_note_runs(ids text[])
 returns void
 language plpgsql
 security definer
@@ -450,7 +450,7 @@ begin
     end if;
 end
 $$;
-comment on function durable.turn_runs(text[]) is
+comment on function durable.monitor_note_runs(text[]) is
     'Notes that the process of this session ran these workflows.  The last '
     'statement of a turn.';
 
@@ -540,7 +540,7 @@ begin
             from durable.processes as p
             where p.state = 'running'
                 and p.master_id is not null
-                and p.process_id in (select durable.room_present())
+                and p.process_id in (select durable.monitor_present())
         ),
         listed as (
             select l.program, 'worker' as role, l.host, l.slot, l.pid,
@@ -606,12 +606,12 @@ comment on function durable.deaths_json() is
 -- Who may do all that.
 
 grant execute on function
-    durable.room_enter(text, text, int, int, bigint, int, bigint, int, int,
+    durable.monitor_enter(text, text, int, int, bigint, int, bigint, int, int,
         bigint, int),
-    durable.room_leave(boolean)
+    durable.monitor_leave(boolean)
 to widget_store_web, widget_store_daemon;
 grant execute on function
-    durable.turn_runs(text[])
+    durable.monitor_note_runs(text[])
 to widget_store_daemon;
 grant execute on function
     durable.workflow_json(text)

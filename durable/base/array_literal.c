@@ -9,10 +9,10 @@
 
 #include "base/arena.h"
 
-struct elements
-elements_of(struct arena *arena, const char *literal)
+struct array_elements
+array_literal_read(struct arena *arena, const char *literal)
 {
-	struct elements elements = { NULL };
+	struct array_elements elements = { NULL };
 
 	if (literal != NULL && literal[0] == '{' && literal[1] != '}')
 		elements.next = arena_strdup(arena, literal + 1);
@@ -27,7 +27,7 @@ is_end(char at, bool quoted)
 }
 
 bool
-elements_next(struct elements *elements, const char **element)
+array_literal_next(struct array_elements *elements, const char **element)
 {
 	char *from = elements->next, *start, *to;
 	bool quoted;

@@ -7,7 +7,7 @@
 #include <time.h>
 
 int64_t
-monotonic_us(void)
+clock_monotonic_us(void)
 {
 	struct timespec now;
 
@@ -16,7 +16,7 @@ monotonic_us(void)
 }
 
 int64_t
-monotonic_ms(void)
+clock_monotonic_ms(void)
 {
-	return monotonic_us() / 1000;
+	return clock_monotonic_us() / 1000;
 }

@@ -46,7 +46,7 @@ lose(int fd)
 }
 
 void
-seam(const char *point, int fd)
+failpoint(const char *point, int fd)
 {
 	static long to_die, to_lose;
 

@@ -11,9 +11,17 @@
  * nothing (glibc from 2.34, musl).  The address sanitizer ends the process by
  * itself.
  */
+#include "base/memory.h"
+
+#include <sys/resource.h>
+
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "base/log.h"
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -74,3 +82,20 @@ realloc(void *old, size_t size)
 }
 
 #endif
+
+void
+memory_limit(int limit_mb)
+{
+	struct rlimit limit;
+
+	/* AddressSanitizer's shadow is larger than any limit. */
+#ifdef __SANITIZE_ADDRESS__
+	limit_mb = 0;
+#endif
+	if (limit_mb == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max = (rlim_t)limit_mb << 20;
+	if (setrlimit(RLIMIT_DATA, &limit) != 0)
+		log_warning("cannot limit the memory to %d MiB: %s", limit_mb,
+		    strerror(errno));
+}

@@ -26,7 +26,7 @@
 
 struct slot {
 	pid_t pid;            /* 0: nobody */
-	char *legacy;         /* see struct prefork_worker */
+	char *crash_note;     /* see struct prefork_worker */
 	int pause_ms;         /* before the next fork */
 	int64_t born_ms;      /* of the last one; 0: there was none */
 	int64_t due_ms;       /* when to fork, if there is nobody */
@@ -39,7 +39,7 @@ struct master {
 	int (*worker)(struct prefork_worker *self, void *arg);
 	void *arg;
 	struct slot *slots;
-	struct duty *duty;
+	struct standby *standby;
 	sigset_t signals;   /* what the master waits for */
 	sigset_t inherited; /* the mask of the process that called */
 	bool stopping;
@@ -109,8 +109,8 @@ start_worker(struct master *master, int number, int64_t now_ms)
 	struct slot *slot = &master->slots[number];
 	struct prefork_worker self = { .slot = number,
 		.first = slot->born_ms == 0,
-		.legacy = slot->legacy,
-		.duty = master->duty,
+		.crash_note = slot->crash_note,
+		.standby = master->standby,
 		.master_pid = (int)getpid(),
 		.started_ms = epoch_ms(),
 		.master_started_ms = master->started_ms,
@@ -175,7 +175,7 @@ bury(struct master *master, struct slot *slot, int how)
 		slot->died_ms = epoch_ms();
 	}
 	slot->pid = 0;
-	plan_successor(slot, monotonic_ms());
+	plan_successor(slot, clock_monotonic_ms());
 	if (gave_up && !master->stopping) {
 		master->status = PREFORK_EXIT_GIVE_UP;
 		stop_workers(master);
@@ -201,7 +201,7 @@ bury_the_dead(struct master *master)
 static int64_t
 start_due(struct master *master)
 {
-	int64_t now_ms = monotonic_ms(), soonest_ms = -1;
+	int64_t now_ms = clock_monotonic_ms(), soonest_ms = -1;
 	int i;
 
 	for (i = 0; i < master->count; i++) {
@@ -247,7 +247,7 @@ take_signal(struct master *master, int64_t timeout_ms)
 static struct slot *
 make_slots(int count)
 {
-	const size_t size = (size_t)count * PREFORK_LEGACY_SIZE;
+	const size_t size = (size_t)count * PREFORK_CRASH_NOTE_SIZE;
 	struct slot *slots = calloc((size_t)count, sizeof(*slots));
 	char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -256,14 +256,15 @@ make_slots(int count)
 	if (slots == NULL || shared == MAP_FAILED)
 		abort();
 	for (i = 0; i < count; i++)
-		slots[i].legacy = shared + (size_t)i * PREFORK_LEGACY_SIZE;
+		slots[i].crash_note = shared +
+		    (size_t)i * PREFORK_CRASH_NOTE_SIZE;
 	return slots;
 }
 
 static void
 free_slots(struct slot *slots, int count)
 {
-	munmap(slots[0].legacy, (size_t)count * PREFORK_LEGACY_SIZE);
+	munmap(slots[0].crash_note, (size_t)count * PREFORK_CRASH_NOTE_SIZE);
 	free(slots);
 }
 
@@ -276,7 +277,7 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 		.arg = arg,
 		.started_ms = epoch_ms(),
 		.slots = make_slots(count),
-		.duty = duty_new(count) };
+		.standby = standby_new(count) };
 
 	sigemptyset(&master.signals);
 	sigaddset(&master.signals, SIGTERM);
@@ -293,6 +294,6 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 	log_info("stopped");
 	sigprocmask(SIG_SETMASK, &master.inherited, NULL);
 	free_slots(master.slots, count);
-	duty_free(master.duty);
+	standby_free(master.standby);
 	return master.status;
 }

@@ -15,11 +15,11 @@
 #include <stdint.h>
 
 /* A worker's exit status that tells the master to give up: no restart helps. */
-#define PREFORK_EXIT_GIVE_UP 3
+#define PREFORK_EXIT_GIVE_UP    3
 
-#define PREFORK_LEGACY_SIZE  65536
+#define PREFORK_CRASH_NOTE_SIZE 65536
 
-struct duty;
+struct standby;
 
 struct prefork_worker {
 	int slot; /* 0 to count - 1, stable over restarts */
@@ -27,10 +27,10 @@ struct prefork_worker {
 	bool first;
 	/*
 	 * What one leaves to the next in its slot, however it ends: memory of
-	 * PREFORK_LEGACY_SIZE bytes that only they share, zeros at first.
+	 * PREFORK_CRASH_NOTE_SIZE bytes that only they share, zeros at first.
 	 */
-	char *legacy;
-	struct duty *duty; /* of all workers */
+	char *crash_note;
+	struct standby *standby; /* of all workers */
 	/*
 	 * The worker and its master: process ids, and when they were made, in
 	 * milliseconds since the epoch.

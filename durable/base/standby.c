@@ -11,132 +11,136 @@
 
 #include "base/clock.h"
 
-#define HAND_ON_MS 1000
+#define HAND_ON_MS   1000
 
 /* For how long a report that there is enough for all holds. */
-#define CROWDED_MS 1000
+#define SATURATED_MS 1000
 
 /* Who has not asked for its share for so long has none. */
-#define ABSENT_MS  (5 * DUTY_SHARE_MS / 2)
+#define ABSENT_MS    (5 * STANDBY_PARTITION_MS / 2)
 
-struct duty {
+struct standby {
 	int workers;
 	atomic_int slot;
-	atomic_ulong signs; /* of life: beginnings and ends of work */
-	_Atomic int64_t due_ms, handed_on_ms, crowded_until_ms;
+	atomic_ulong activity; /* of life: beginnings and ends of work */
+	_Atomic int64_t due_ms, handed_on_ms, saturated_until_ms;
 	_Atomic int64_t asked_ms[]; /* for its share, by slot */
 };
 
 static size_t
 size_of(int workers)
 {
-	return sizeof(struct duty) + (size_t)workers * sizeof(int64_t);
+	return sizeof(struct standby) + (size_t)workers * sizeof(int64_t);
 }
 
-struct duty *
-duty_new(int workers)
+struct standby *
+standby_new(int workers)
 {
-	struct duty *duty = mmap(NULL, size_of(workers), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct standby *standby = mmap(NULL, size_of(workers),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	if (duty == MAP_FAILED)
+	if (standby == MAP_FAILED)
 		abort();
-	duty->workers = workers;
-	return duty;
+	standby->workers = workers;
+	return standby;
 }
 
 void
-duty_free(struct duty *duty)
+standby_free(struct standby *standby)
 {
-	munmap(duty, size_of(duty->workers));
+	munmap(standby, size_of(standby->workers));
 }
 
 bool
-duty_is_mine(const struct duty *duty, int slot)
+standby_is_mine(const struct standby *standby, int slot)
 {
-	return duty->slot == slot;
+	return standby->slot == slot;
 }
 
 void
-duty_begin(struct duty *duty)
+standby_begin(struct standby *standby)
 {
-	duty->due_ms = 0;
-	duty->signs++;
+	standby->due_ms = 0;
+	standby->activity++;
 }
 
 void
-duty_report(struct duty *duty, bool crowded, int64_t due_ms)
+standby_report(struct standby *standby, bool saturated, int64_t due_ms)
 {
-	if (crowded)
-		duty->crowded_until_ms = monotonic_ms() + CROWDED_MS;
-	duty->due_ms = due_ms;
-	duty->signs++;
+	if (saturated)
+		standby->saturated_until_ms = clock_monotonic_ms() +
+		    SATURATED_MS;
+	standby->due_ms = due_ms;
+	standby->activity++;
 }
 
 bool
-duty_is_crowded(const struct duty *duty)
+standby_is_saturated(const struct standby *standby)
 {
-	return monotonic_ms() < duty->crowded_until_ms;
+	return clock_monotonic_ms() < standby->saturated_until_ms;
 }
 
-struct duty_share
-duty_share(struct duty *duty, int slot)
+struct standby_partition
+standby_partition(struct standby *standby, int slot)
 {
-	struct duty_share share = { .part = 0, .parts = 1 };
-	int64_t now_ms = monotonic_ms();
+	struct standby_partition partition = { .part = 0, .parts = 1 };
+	int64_t now_ms = clock_monotonic_ms();
 	int other;
 
-	duty->asked_ms[slot] = now_ms;
-	if (now_ms >= duty->crowded_until_ms)
-		return share;
-	for (other = 0; other < duty->workers; other++) {
+	standby->asked_ms[slot] = now_ms;
+	if (now_ms >= standby->saturated_until_ms)
+		return partition;
+	for (other = 0; other < standby->workers; other++) {
 		if (other == slot ||
-		    now_ms - duty->asked_ms[other] >= ABSENT_MS)
+		    now_ms - standby->asked_ms[other] >= ABSENT_MS)
 			continue;
-		share.parts++;
+		partition.parts++;
 		if (other < slot)
-			share.part++;
+			partition.part++;
 	}
-	return share;
+	return partition;
 }
 
 bool
-duty_share_has(const struct duty_share *share, int kind, int kinds)
+standby_partition_has(const struct standby_partition *partition, int kind,
+    int kinds)
 {
-	int parts = share->parts < kinds ? share->parts : kinds;
+	int parts = partition->parts < kinds ? partition->parts : kinds;
 
-	return parts <= 1 || kind % parts == share->part % parts;
+	return parts <= 1 || kind % parts == partition->part % parts;
 }
 
 int64_t
-duty_due_ms(const struct duty *duty)
+standby_due_ms(const struct standby *standby)
 {
-	return duty->due_ms;
+	return standby->due_ms;
 }
 
-struct duty_watch
-duty_watch(const struct duty *duty)
+struct standby_watch
+standby_watch(const struct standby *standby)
 {
-	return (struct duty_watch){ .slot = duty->slot, .signs = duty->signs };
+	return (struct standby_watch){ .slot = standby->slot,
+		.activity = standby->activity };
 }
 
 bool
-duty_take_over(struct duty *duty, const struct duty_watch *watch, int slot)
+standby_take_over(struct standby *standby, const struct standby_watch *watch,
+    int slot)
 {
 	int before = watch->slot;
 
-	return duty->signs == watch->signs &&
-	    atomic_compare_exchange_strong(&duty->slot, &before, slot);
+	return standby->activity == watch->activity &&
+	    atomic_compare_exchange_strong(&standby->slot, &before, slot);
 }
 
 void
-duty_hand_on(struct duty *duty, int slot)
+standby_hand_on(struct standby *standby, int slot)
 {
-	int64_t now_ms = monotonic_ms();
+	int64_t now_ms = clock_monotonic_ms();
 
-	if (now_ms - duty->handed_on_ms < HAND_ON_MS)
+	if (now_ms - standby->handed_on_ms < HAND_ON_MS)
 		return;
-	if (atomic_compare_exchange_strong(&duty->slot, &slot,
-		(slot + 1) % duty->workers))
-		duty->handed_on_ms = now_ms;
+	if (atomic_compare_exchange_strong(&standby->slot, &slot,
+		(slot + 1) % standby->workers))
+		standby->handed_on_ms = now_ms;
 }

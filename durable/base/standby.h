@@ -5,86 +5,87 @@
  * Work that two of them share travels in two transactions of half the size,
  * which are in each other's way.  So one is on duty, and the others stand by.
  * Who stands by and finds that there is something to do watches for a moment
- * (DUTY_WATCH_MS) whether anybody begins to; if nobody does, because who was
+ * (STANDBY_WATCH_MS) whether anybody begins to; if nobody does, because who was
  * on duty is dead, frozen, or busy for long, it takes the duty over.
  *
- * When one cannot do it all they divide it (duty_share), so that they do not
- * want the same rows, and what is of one kind stays with one of them.
+ * When one cannot do it all they divide it (standby_partition), so that they do
+ * not want the same rows, and what is of one kind stays with one of them.
  *
  * Nothing depends on it but speed: two may be at work at a time.  It is in
  * memory that the master shares with its workers, so there is no waiting for
  * who died.
  */
-#ifndef DURABLE_DUTY_H
-#define DURABLE_DUTY_H
+#ifndef DURABLE_STANDBY_H
+#define DURABLE_STANDBY_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DUTY_WATCH_MS 20
+#define STANDBY_WATCH_MS 20
 
-struct duty;
+struct standby;
 
 /* Of so many workers, that of slot 0 first. */
-struct duty *duty_new(int workers);
+struct standby *standby_new(int workers);
 
-void duty_free(struct duty *duty);
+void standby_free(struct standby *standby);
 
-bool duty_is_mine(const struct duty *duty, int slot);
+bool standby_is_mine(const struct standby *standby, int slot);
 
 /* Somebody begins to work. */
-void duty_begin(struct duty *duty);
+void standby_begin(struct standby *standby);
 
 /*
  * Somebody has done his work, and knows whether there is enough for all, and
- * when there will be something to do (monotonic_ms).
+ * when there will be something to do (clock_monotonic_ms).
  */
-void duty_report(struct duty *duty, bool crowded, int64_t due_ms);
+void standby_report(struct standby *standby, bool saturated, int64_t due_ms);
 
 /* Whether that was so within the last second. */
-bool duty_is_crowded(const struct duty *duty);
+bool standby_is_saturated(const struct standby *standby);
 
 /* A part from 0 of so many. */
-struct duty_share {
+struct standby_partition {
 	int part, parts;
 };
 
 /*
- * This worker's part of what is to be done now: all, or while it is crowded one
- * of those who ask.  Who has one looks again within DUTY_SHARE_MS, as it does
- * not know of the others' work, and one of them may be gone.
+ * This worker's part of what is to be done now: all, or while it is saturated
+ * one of those who ask.  Who has one looks again within STANDBY_PARTITION_MS,
+ * as it does not know of the others' work, and one of them may be gone.
  */
-#define DUTY_SHARE_MS 100
-struct duty_share duty_share(struct duty *duty, int slot);
+#define STANDBY_PARTITION_MS 100
+struct standby_partition standby_partition(struct standby *standby, int slot);
 
 /*
  * Whether a share has that one of so many kinds of work.  Each has one at
  * least: where there are more shares than kinds, some have the same.
  */
-bool duty_share_has(const struct duty_share *share, int kind, int kinds);
+bool standby_partition_has(const struct standby_partition *partition, int kind,
+    int kinds);
 
 /* When there will be something to do; 0, at once, while somebody works. */
-int64_t duty_due_ms(const struct duty *duty);
+int64_t standby_due_ms(const struct standby *standby);
 
 /* What there was to see when a worker began to watch. */
-struct duty_watch {
+struct standby_watch {
 	int slot;
-	unsigned long signs;
+	unsigned long activity;
 };
 
-struct duty_watch duty_watch(const struct duty *duty);
+struct standby_watch standby_watch(const struct standby *standby);
 
 /*
  * At the end of the watch: takes the duty over, unless there has been a sign
  * of life, or another worker was faster; then it returns false.
  */
-bool
-duty_take_over(struct duty *duty, const struct duty_watch *watch, int slot);
+bool standby_take_over(struct standby *standby,
+    const struct standby_watch *watch, int slot);
 
 /*
  * Makes it the duty of the next worker, if it is this one's; not more often
  * than once in a second, when nobody can do it.
  */
-void duty_hand_on(struct duty *duty, int slot);
+void standby_hand_on(struct standby *standby, int slot);
 
 #endif

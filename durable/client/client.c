@@ -51,7 +51,7 @@ call_end(struct call *call, enum call_state state)
 
 struct client *
 client_open(const char *conninfo, const char *application_name,
-    const char *application, const struct room_member *member)
+    const char *application, const struct monitor_member *member)
 {
 	struct client *client = calloc(1, sizeof(*client));
 

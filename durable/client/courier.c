@@ -11,13 +11,11 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/arena.h"
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "db/monitor.h"
-#include "db/schema.h"
 
 /*
  * Notifications are hints, and one is lost with a worker that dies between its
@@ -36,17 +34,16 @@
 /* How often it is said at most that the schema lacks something. */
 #define UNREADY_LOG_MS     10000
 
-#define BACKOFF_MIN_MS     50
-#define BACKOFF_MAX_MS     250
 #define REST_MIN_MS        5
 #define REST_MAX_MS        500
 
-/* A connection that was lost after this time was a good one. */
-#define GOOD_CONNECTION_MS 1000
-
-/* The time-outs keep a blocked statement from blocking all callers (trip.c). */
+/* The time-outs keep a blocked statement from blocking all callers. */
 static const char setup[] = "set lock_timeout = '1s';"
 			    "set statement_timeout = '5s';";
+
+static const char *const listen_statements[] = {
+	"listen dbos_workflow_events_channel", NULL
+};
 
 /* FNV-1a. */
 static struct call_bucket *
@@ -84,7 +81,7 @@ make_hinted_due(struct courier *courier, const char *hint)
 static void
 hasten(struct courier *courier)
 {
-	int64_t soon_ms = monotonic_ms() + SAFETY_MIN_MS;
+	int64_t soon_ms = clock_monotonic_ms() + SAFETY_MIN_MS;
 
 	courier->safety_interval_ms = SAFETY_MIN_MS;
 	if (courier->waiting_count == 0 || soon_ms < courier->safety_ms)
@@ -104,7 +101,7 @@ make_all_due(struct courier *courier)
 	courier->safety_interval_ms *= 2;
 	if (courier->safety_interval_ms > SAFETY_MAX_MS)
 		courier->safety_interval_ms = SAFETY_MAX_MS;
-	courier->safety_ms = monotonic_ms() + courier->safety_interval_ms;
+	courier->safety_ms = clock_monotonic_ms() + courier->safety_interval_ms;
 }
 
 void
@@ -235,8 +232,8 @@ courier_log_unready(struct courier *courier)
 	const struct db_error *error = db_last_error(courier->db);
 
 	if (courier->unready_ms == 0 ||
-	    monotonic_ms() - courier->unready_ms >= UNREADY_LOG_MS) {
-		courier->unready_ms = monotonic_ms();
+	    clock_monotonic_ms() - courier->unready_ms >= UNREADY_LOG_MS) {
+		courier->unready_ms = clock_monotonic_ms();
 		log_error("requests are answered with 503, because the schema "
 			  "lacks something: %s (SQLSTATE %s); run "
 			  "widget-store-install",
@@ -244,32 +241,12 @@ courier_log_unready(struct courier *courier)
 	}
 }
 
+/* No connection came about: callers are told, and it is tried again later. */
 static void
-complain(struct courier *courier)
+note_away(struct courier *courier, int pause_ms)
 {
-	if (!courier->complained)
-		log_warning("cannot reach the database: %s",
-		    db_last_error(courier->db)->message);
-	courier->complained = true;
-}
-
-/* No connection came about: waits longer every time, up to a limit. */
-static void
-note_failure(struct courier *courier)
-{
-	struct timespec now;
-
-	complain(courier);
 	answer_all_away(courier);
-	courier->backoff_ms *= 2;
-	if (courier->backoff_ms < BACKOFF_MIN_MS)
-		courier->backoff_ms = BACKOFF_MIN_MS;
-	if (courier->backoff_ms > BACKOFF_MAX_MS)
-		courier->backoff_ms = BACKOFF_MAX_MS;
-	/* The last half is left to chance: not all clients come at once. */
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	courier->attempt_ms = monotonic_ms() + courier->backoff_ms / 2 +
-	    now.tv_nsec % (courier->backoff_ms / 2 + 1);
+	courier->attempt_ms = clock_monotonic_ms() + pause_ms;
 }
 
 static void
@@ -281,74 +258,44 @@ set_connected(struct courier *courier, bool connected)
 	client->connected = connected;
 	if (connected) {
 		client->away = false;
-		client->stats.reconnects += courier->connected_ms != 0;
+		client->stats.reconnects += courier->was_connected;
 	}
 	pthread_mutex_unlock(&client->lock);
 }
 
 /*
- * The connection is gone.  After a good one the next is tried at once, and if
- * it comes about nobody notices; otherwise this was a failed attempt too.
+ * The connection is gone.  The next attempt may follow at once: if it succeeds,
+ * no caller notices.
  */
 static void
-lose_connection(struct courier *courier)
+courier_lose_session(struct courier *courier)
 {
-	complain(courier);
-	db_disconnect(courier->db);
+	int pause_ms;
+
+	session_lose(courier->session);
 	set_connected(courier, false);
-	if (monotonic_ms() - courier->connected_ms >= GOOD_CONNECTION_MS)
-		courier->backoff_ms = 0;
-	if (courier->backoff_ms == 0)
-		courier->attempt_ms = 0;
-	else
-		note_failure(courier);
-}
-
-/* The database is not prepared for this program, and has been logged. */
-static void
-give_up(struct courier *courier)
-{
-	note_failure(courier);
-	if (eventfd_write(courier->client->give_up_fd, 1) != 0)
-		abort();
+	pause_ms = session_pause_ms(courier->session);
+	courier->attempt_ms = 0;
+	if (pause_ms != 0)
+		note_away(courier, pause_ms);
 }
 
 static void
-connect_to_database(struct courier *courier)
+courier_connect(struct courier *courier)
 {
-	if (!db_connect(courier->db, setup)) {
-		note_failure(courier);
+	enum session_state state = session_open(courier->session);
+
+	if (state != SESSION_READY) {
+		note_away(courier, session_pause_ms(courier->session));
+		if (state == SESSION_WRONG_SCHEMA &&
+		    eventfd_write(courier->client->give_up_fd, 1) != 0)
+			abort();
 		return;
 	}
-	switch (schema_check(courier->db, courier->arena)) {
-	case SCHEMA_CURRENT:
-		break;
-	case SCHEMA_WRONG:
-		courier->complained = true;
-		db_disconnect(courier->db);
-		give_up(courier);
-		return;
-	case SCHEMA_UNKNOWN:
-		note_failure(courier);
-		db_disconnect(courier->db);
-		return;
-	}
-	if (courier->client->member != NULL &&
-	    !room_enter(courier->db, courier->client->member)) {
-		note_failure(courier);
-		db_disconnect(courier->db);
-		return;
-	}
-	if (courier->complained)
-		log_info("the database is back");
-	courier->complained = false;
 	set_connected(courier, true);
-	courier->connected_ms = monotonic_ms();
-	courier->listening = false;
+	courier->was_connected = true;
+	backoff_reset(&courier->rest);
 	courier->rest_ms = 0;
-	/* The next loss is met with patience, unless this one proves good. */
-	if (courier->backoff_ms == 0)
-		courier->backoff_ms = BACKOFF_MIN_MS / 2;
 	make_all_due(courier);
 }
 
@@ -359,7 +306,7 @@ hear(struct courier *courier)
 	const struct db_notification *notification;
 
 	if (!db_consume(courier->db)) {
-		lose_connection(courier);
+		courier_lose_session(courier);
 		return;
 	}
 	while ((notification = db_next_notification(courier->db)) != NULL)
@@ -373,36 +320,6 @@ has_work(const struct courier *courier)
 	    !TAILQ_EMPTY(&courier->queries) || !TAILQ_EMPTY(&courier->due);
 }
 
-static void
-rest(struct courier *courier)
-{
-	courier->rest_ms *= 2;
-	if (courier->rest_ms < REST_MIN_MS)
-		courier->rest_ms = REST_MIN_MS;
-	if (courier->rest_ms > REST_MAX_MS)
-		courier->rest_ms = REST_MAX_MS;
-}
-
-/*
- * While nobody waits, others' events need not wake this session.  When nothing
- * changes it is a bare question, to which any server that is there answers.
- */
-static enum db_outcome
-set_listening(struct courier *courier, bool listening)
-{
-	enum db_outcome outcome;
-
-	if (courier->listening != listening)
-		db_queue(courier->db,
-		    listening ? "listen dbos_workflow_events_channel"
-			      : "unlisten *",
-		    0, NULL);
-	outcome = db_finish(courier->db);
-	if (outcome == DB_DONE)
-		courier->listening = listening;
-	return outcome;
-}
-
 /*
  * Goes to the database, if there is a reason: if only to ask whether it is
  * there.  It listens before anything is fetched, so that no event falls
@@ -414,35 +331,37 @@ go(struct courier *courier)
 	const bool works = has_work(courier);
 	enum db_outcome outcome = DB_DONE;
 
-	if (!works && monotonic_ms() < courier->ping_ms)
+	if (!works && clock_monotonic_ms() < courier->ping_ms)
 		return DB_DONE;
-	courier->ping_ms = monotonic_ms() + PING_MS;
+	courier->ping_ms = clock_monotonic_ms() + PING_MS;
 	if (!works)
 		return courier->waiting_count > 0
 		    ? DB_DONE
-		    : set_listening(courier, false);
-	if (!courier->listening)
-		outcome = set_listening(courier, true);
-	return outcome == DB_DONE ? trip_make(courier) : outcome;
+		    : session_listen(courier->session, false);
+	if (!session_is_listening(courier->session))
+		outcome = session_listen(courier->session, true);
+	return outcome == DB_DONE ? courier_batch_make(courier) : outcome;
 }
 
 /* Does what there is to do, over a connection that there is. */
 static void
-work(struct courier *courier)
+courier_work(struct courier *courier)
 {
-	if (courier->waiting_count > 0 && monotonic_ms() >= courier->safety_ms)
+	if (courier->waiting_count > 0 &&
+	    clock_monotonic_ms() >= courier->safety_ms)
 		make_all_due(courier);
 	switch (go(courier)) {
 	case DB_DONE:
 	case DB_REFUSED:
+		backoff_reset(&courier->rest);
 		courier->rest_ms = 0;
 		break;
 	case DB_SCHEMA:
 	case DB_RETRY:
-		rest(courier);
+		courier->rest_ms = backoff_next_ms(&courier->rest);
 		break;
 	case DB_LOST:
-		lose_connection(courier);
+		courier_lose_session(courier);
 		return;
 	}
 	hear(courier);
@@ -462,7 +381,7 @@ idle_ms(const struct courier *courier)
 		until_ms = courier->safety_ms;
 	else
 		until_ms = courier->ping_ms;
-	until_ms -= monotonic_ms();
+	until_ms -= clock_monotonic_ms();
 	return until_ms < 0 ? 0 : until_ms;
 }
 
@@ -486,11 +405,9 @@ free_courier(struct courier *courier)
 	size_t i;
 
 	answer_all_away(courier);
-	if (courier->client->member != NULL)
-		room_leave(courier->db, courier->client->member);
 	for (i = 0; i < COURIER_COLUMNS; i++)
 		strbuf_free(&courier->columns[i]);
-	db_free(courier->db);
+	session_free(courier->session);
 	arena_free(courier->arena);
 	free(courier);
 }
@@ -504,16 +421,26 @@ courier_run(void *arg)
 	if (courier == NULL)
 		abort();
 	courier->client = client;
-	courier->db = db_new(client->conninfo, client->application_name);
+	courier->options = (struct session_options){
+		.conninfo = client->conninfo,
+		.application_name = client->application_name,
+		.setup = setup,
+		.listen = listen_statements,
+		.member = client->member
+	};
+	courier->session = session_new(&courier->options);
+	courier->db = session_db(courier->session);
 	courier->arena = arena_new();
+	courier->rest = (struct backoff){ .min_ms = REST_MIN_MS,
+		.max_ms = REST_MAX_MS };
 	TAILQ_INIT(&courier->pending);
 	TAILQ_INIT(&courier->queries);
 	TAILQ_INIT(&courier->due);
 	while (collect(courier)) {
 		if (db_connected(courier->db))
-			work(courier);
-		else if (monotonic_ms() >= courier->attempt_ms)
-			connect_to_database(courier);
+			courier_work(courier);
+		else if (clock_monotonic_ms() >= courier->attempt_ms)
+			courier_connect(courier);
 		arena_reset(courier->arena);
 		wait_for_work(courier);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a client's callers and its courier share.  Private to client.c,
- * courier.c and trip.c.
+ * courier.c and courier_batch.c.
  *
  * A call belongs to its caller and to the courier, whoever leaves last frees
  * it: a caller whose time is over leaves while the courier may be working on
@@ -24,7 +24,8 @@
 
 #include <durable/client.h>
 #include "base/strbuf.h"
-#include "db/db.h"
+#include "base/backoff.h"
+#include "db/session.h"
 
 #define COURIER_BUCKETS 1024 /* of the table of waiting calls */
 #define COURIER_COLUMNS 9    /* array parameters of client_submit */
@@ -66,7 +67,7 @@ struct client {
 	const char *conninfo;
 	const char *application_name;
 	const char *application;
-	const struct room_member *member; /* NULL: nobody watches */
+	const struct monitor_member *member; /* NULL: nobody watches */
 	pthread_t courier;
 	int wake_fd;    /* eventfd: the courier has news */
 	int give_up_fd; /* eventfd: the courier has given up */
@@ -83,7 +84,9 @@ struct client {
 
 struct courier {
 	struct client *client;
-	struct db *db;
+	struct session_options options;
+	struct session *session;
+	struct db *db;            /* the session's */
 	struct arena *arena;      /* of one pass */
 	struct call_list pending; /* starts and sends to be submitted */
 	struct call_list queries;
@@ -92,12 +95,10 @@ struct courier {
 	size_t waiting_count;
 	struct strbuf columns[COURIER_COLUMNS];
 
-	bool listening;
-	bool complained;    /* about the database being away */
-	int backoff_ms;     /* between attempts to connect */
-	int rest_ms;        /* before something is repeated */
+	bool was_connected;  /* at least once */
+	struct backoff rest; /* before something is repeated */
+	int rest_ms;
 	int64_t unready_ms; /* when it was last logged that the schema is */
-	int64_t connected_ms;
 	int64_t attempt_ms; /* when to connect */
 	int64_t ping_ms;    /* when to ask whether the server is there */
 	int64_t safety_ms;  /* when to fetch for all who wait */
@@ -132,7 +133,7 @@ void courier_log_unready(struct courier *courier);
  * DB_RETRY: something is left and wants a rest; DB_LOST: so is the
  * connection.
  */
-enum db_outcome trip_make(struct courier *courier);
+enum db_outcome courier_batch_make(struct courier *courier);
 
 /* Leaves a call; the last one frees it. */
 void call_leave(struct call *call);

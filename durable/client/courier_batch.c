@@ -30,7 +30,7 @@ static const char announce_sql[] = "select pg_notify('durable_due', '')";
  * The calls of one transaction, by position: those that start and send, and
  * those whose event is looked at: first who is due, then who sends.
  */
-struct batch {
+struct courier_batch {
 	struct call **starts, **sends, **looks;
 	size_t starts_len, sends_len, looks_len;
 };
@@ -48,12 +48,12 @@ count_calls(const struct call_list *list)
 }
 
 /* An empty batch, with room for so many calls to submit and to look at. */
-static struct batch
+static struct courier_batch
 new_batch(struct courier *courier, size_t submits, size_t looks)
 {
 	struct arena *arena = courier->arena;
 
-	return (struct batch){
+	return (struct courier_batch){
 		.starts = arena_alloc(arena, submits * sizeof(struct call *)),
 		.sends = arena_alloc(arena, submits * sizeof(struct call *)),
 		.looks = arena_alloc(arena,
@@ -62,7 +62,7 @@ new_batch(struct courier *courier, size_t submits, size_t looks)
 }
 
 static void
-add_due(struct batch *batch, const struct courier *courier)
+add_due(struct courier_batch *batch, const struct courier *courier)
 {
 	struct call *call;
 
@@ -72,7 +72,7 @@ add_due(struct batch *batch, const struct courier *courier)
 }
 
 static void
-add_call(struct batch *batch, struct call *call)
+add_call(struct courier_batch *batch, struct call *call)
 {
 	if (call->kind == CALL_START) {
 		batch->starts[batch->starts_len++] = call;
@@ -83,7 +83,7 @@ add_call(struct batch *batch, struct call *call)
 }
 
 static void
-add_pending(struct batch *batch, const struct courier *courier)
+add_pending(struct courier_batch *batch, const struct courier *courier)
 {
 	struct call *call;
 
@@ -103,7 +103,7 @@ clear_columns(struct courier *courier)
 }
 
 static void
-queue_submit(struct courier *courier, const struct batch *batch,
+queue_submit(struct courier *courier, const struct courier_batch *batch,
     const struct db_rows **rows)
 {
 	struct strbuf *columns = courier->columns;
@@ -145,7 +145,7 @@ queue_submit(struct courier *courier, const struct batch *batch,
  * is heard after it, when who sent is among those who wait.
  */
 static void
-queue_looks(struct courier *courier, const struct batch *batch,
+queue_looks(struct courier *courier, const struct courier_batch *batch,
     const struct db_rows **rows)
 {
 	const char *params[2];
@@ -170,7 +170,7 @@ queue_looks(struct courier *courier, const struct batch *batch,
  * then it is one notification more or less.
  */
 static void
-queue_announcement(struct courier *courier, const struct batch *batch)
+queue_announcement(struct courier *courier, const struct courier_batch *batch)
 {
 	if (batch->starts_len == 0)
 		return;
@@ -184,7 +184,7 @@ queue_announcement(struct courier *courier, const struct batch *batch)
  * event now; else it may be gone.
  */
 static bool
-settle(struct courier *courier, struct call *call, const char *outcome)
+settle_call(struct courier *courier, struct call *call, const char *outcome)
 {
 	/* Its workflow is in a turn: it stays pending. */
 	if (strcmp(outcome, "busy") == 0)
@@ -220,7 +220,7 @@ count_batch(struct courier *courier, size_t operations)
 
 /* Who does not wait now is not looked at any more. */
 static void
-settle_batch(struct courier *courier, struct batch *batch,
+settle_batch(struct courier *courier, struct courier_batch *batch,
     const struct db_rows *rows)
 {
 	struct call **looks = batch->looks + batch->looks_len -
@@ -235,9 +235,9 @@ settle_batch(struct courier *courier, struct batch *batch,
 		if (at >= (start ? batch->starts_len : batch->sends_len))
 			abort();
 		if (start)
-			settle(courier, batch->starts[at],
+			settle_call(courier, batch->starts[at],
 			    db_value(rows, row, 2));
-		else if (!settle(courier, batch->sends[at],
+		else if (!settle_call(courier, batch->sends[at],
 			     db_value(rows, row, 2)))
 			looks[at] = NULL;
 	}
@@ -264,7 +264,7 @@ answer_event(struct courier *courier, struct call *call, const char *text,
 }
 
 static void
-hand_out(struct courier *courier, const struct batch *batch,
+hand_out(struct courier *courier, const struct courier_batch *batch,
     const struct db_rows *rows)
 {
 	size_t row, i;
@@ -295,7 +295,7 @@ hand_out(struct courier *courier, const struct batch *batch,
 
 /* Makes the trip of a batch: all of it is done, or nothing. */
 static enum db_outcome
-carry(struct courier *courier, struct batch *batch)
+carry(struct courier *courier, struct courier_batch *batch)
 {
 	const struct db_rows *submitted = NULL, *events = NULL;
 
@@ -344,7 +344,7 @@ met_lock(const struct courier *courier)
 static enum db_outcome
 carry_alone(struct courier *courier, struct call *call)
 {
-	struct batch batch = new_batch(courier, 1, 0);
+	struct courier_batch batch = new_batch(courier, 1, 0);
 	enum db_outcome outcome;
 
 	call->retry_ms = 0;
@@ -355,7 +355,7 @@ carry_alone(struct courier *courier, struct call *call)
 		return DB_DONE;
 	}
 	if (outcome == DB_RETRY && met_lock(courier)) {
-		call->retry_ms = monotonic_ms() + LOCKED_MS;
+		call->retry_ms = clock_monotonic_ms() + LOCKED_MS;
 		return DB_DONE;
 	}
 	return outcome;
@@ -368,8 +368,9 @@ carry_alone(struct courier *courier, struct call *call)
 static enum db_outcome
 carry_one_by_one(struct courier *courier)
 {
-	struct batch batch = new_batch(courier, 0, count_calls(&courier->due));
-	int64_t until_ms = monotonic_ms() + ONE_BY_ONE_MS;
+	struct courier_batch batch = new_batch(courier, 0,
+	    count_calls(&courier->due));
+	int64_t until_ms = clock_monotonic_ms() + ONE_BY_ONE_MS;
 	enum db_outcome outcome;
 	struct call *call, *next;
 
@@ -379,8 +380,8 @@ carry_one_by_one(struct courier *courier)
 		refuse_due(courier);
 		outcome = DB_DONE;
 	}
-	for (call = TAILQ_FIRST(&courier->pending);
-	     call != NULL && outcome == DB_DONE && monotonic_ms() < until_ms;
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL &&
+	     outcome == DB_DONE && clock_monotonic_ms() < until_ms;
 	     call = next) {
 		next = TAILQ_NEXT(call, link);
 		if (call->retry_ms == 0)
@@ -397,7 +398,8 @@ carry_locked(struct courier *courier)
 
 	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
 	     call = TAILQ_NEXT(call, link))
-		if (call->retry_ms != 0 && call->retry_ms <= monotonic_ms())
+		if (call->retry_ms != 0 &&
+		    call->retry_ms <= clock_monotonic_ms())
 			return carry_alone(courier, call);
 	return DB_DONE;
 }
@@ -422,7 +424,7 @@ carry_all(struct courier *courier)
 	size_t submits = count_calls(&courier->pending);
 	size_t looks = count_calls(&courier->due);
 	enum db_outcome outcome = DB_DONE;
-	struct batch batch;
+	struct courier_batch batch;
 
 	batch = new_batch(courier, submits, looks);
 	add_due(&batch, courier);
@@ -483,7 +485,7 @@ count_parameters(const char *sql)
 
 /* Runs one query.  DB_RETRY: it is left for another trip. */
 static enum db_outcome
-ask(struct courier *courier, struct call *call)
+ask_query(struct courier *courier, struct call *call)
 {
 	const struct db_rows *rows;
 	const char *value;
@@ -528,7 +530,7 @@ ask_queries(struct courier *courier)
 
 	while ((call = TAILQ_FIRST(&courier->queries)) != NULL &&
 	    call != retried) {
-		switch (ask(courier, call)) {
+		switch (ask_query(courier, call)) {
 		case DB_LOST:
 			return DB_LOST;
 		case DB_RETRY:
@@ -548,7 +550,7 @@ ask_queries(struct courier *courier)
 }
 
 enum db_outcome
-trip_make(struct courier *courier)
+courier_batch_make(struct courier *courier)
 {
 	enum db_outcome carried = carry_all(courier), asked;
 

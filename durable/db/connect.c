@@ -37,7 +37,7 @@ struct search {
  * host over its list of hosts.
  */
 static void
-ask(const struct search *search, struct host *host)
+ask_host(const struct search *search, struct host *host)
 {
 	const char *const keywords[] = { "connect_timeout", "keepalives_idle",
 		"keepalives_interval", "keepalives_count", "tcp_user_timeout",
@@ -63,12 +63,12 @@ advance(const struct search *search, struct host *host, short ready)
 	if (ready != 0)
 		host->state = PQconnectPoll(host->conn);
 	else if (host->state == PGRES_POLLING_FAILED &&
-	    monotonic_ms() >= host->again_ms)
-		ask(search, host);
+	    clock_monotonic_ms() >= host->again_ms)
+		ask_host(search, host);
 	else
 		return;
 	if (host->state == PGRES_POLLING_FAILED)
-		host->again_ms = monotonic_ms() + AGAIN_MS;
+		host->again_ms = clock_monotonic_ms() + AGAIN_MS;
 }
 
 /* Waits until a host has answered or it is time to ask one again. */
@@ -90,7 +90,7 @@ wait_for_hosts(const struct search *search, struct pollfd *fds)
 		if (failed && host->again_ms < until_ms)
 			until_ms = host->again_ms;
 	}
-	left_ms = until_ms - monotonic_ms();
+	left_ms = until_ms - clock_monotonic_ms();
 	if (poll(fds, search->count, left_ms < 0 ? 0 : (int)left_ms) < 0 &&
 	    errno != EINTR)
 		abort();
@@ -116,7 +116,7 @@ is_open(const struct search *search)
 
 	for (i = 0; i < search->count; i++)
 		if (search->hosts[i].state != PGRES_POLLING_FAILED)
-			return monotonic_ms() < search->until_ms;
+			return clock_monotonic_ms() < search->until_ms;
 	return false;
 }
 
@@ -204,7 +204,7 @@ spread(struct search *search, PQconninfoOption *options)
 		host->name = next_element(&names);
 		host->address = next_element(&addresses);
 		host->port = next_element(&ports);
-		ask(search, host);
+		ask_host(search, host);
 	}
 }
 
@@ -245,11 +245,11 @@ connect_open(const char *conninfo, const char *application_name)
 
 	if (search.hosts == NULL)
 		abort();
-	ask(&search, search.hosts);
+	ask_host(&search, search.hosts);
 	options = PQconninfo(search.hosts->conn);
 	if (options == NULL)
 		abort();
-	search.until_ms = monotonic_ms() + limit_ms(options);
+	search.until_ms = clock_monotonic_ms() + limit_ms(options);
 	spread(&search, options);
 	chosen = run(&search);
 	if (chosen == NULL)

@@ -67,11 +67,11 @@ static const char session[] =
 
 #define STATEMENTS_MAX 256 /* distinct statements; a power of two */
 
-enum prepared { UNPREPARED, PREPARING, PREPARED };
+enum prepared_state { UNPREPARED, PREPARING, PREPARED };
 
-struct statement {
+struct prepared {
 	const char *sql;
-	enum prepared state;
+	enum prepared_state state;
 	unsigned version; /* how often it was stale; a part of its name */
 };
 
@@ -80,7 +80,7 @@ enum expected_kind { EXPECT_PREPARE, EXPECT_RESULT, EXPECT_SYNC };
 
 struct expected {
 	enum expected_kind kind;
-	struct statement *statement;
+	struct prepared *statement;
 	const struct db_rows **rows; /* where the result goes, or NULL */
 	struct arena *arena;         /* and who owns it */
 };
@@ -90,7 +90,7 @@ struct db {
 	const char *application_name;
 	PGconn *conn;
 	struct db_error error;
-	struct statement statements[STATEMENTS_MAX]; /* open addressing */
+	struct prepared statements[STATEMENTS_MAX]; /* open addressing */
 	struct expected *expected;
 	size_t expected_count, expected_size;
 	bool in_trip; /* something was queued since the last round trip */
@@ -158,7 +158,7 @@ note_lost(struct db *db)
 
 static void
 note_result_error(struct db *db, const PGresult *result,
-    struct statement *statement)
+    struct prepared *statement)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	bool is_first = db->error.outcome == DB_DONE;
@@ -250,7 +250,8 @@ wait_for_server(struct db *db, short events, int64_t since_ms)
 	struct pollfd fd = { .fd = PQsocket(db->conn), .events = events };
 
 	if (poll(&fd, 1, LATE_MS) != 0 ||
-	    (monotonic_ms() - since_ms < GIVE_UP_MS && connect_alive(db->conn)))
+	    (clock_monotonic_ms() - since_ms < GIVE_UP_MS &&
+		connect_alive(db->conn)))
 		return true;
 	note_error(db, NULL, true, "the server does not answer");
 	db_disconnect(db);
@@ -261,7 +262,7 @@ wait_for_server(struct db *db, short events, int64_t since_ms)
 static bool
 await_answer(struct db *db)
 {
-	int64_t since_ms = monotonic_ms();
+	int64_t since_ms = clock_monotonic_ms();
 
 	while (PQisBusy(db->conn)) {
 		if (!wait_for_server(db, POLLIN, since_ms))
@@ -326,7 +327,7 @@ db_fd(const struct db *db)
 }
 
 static struct expected *
-expect(struct db *db, enum expected_kind kind, struct statement *statement)
+expect(struct db *db, enum expected_kind kind, struct prepared *statement)
 {
 	if (db->expected_count == db->expected_size) {
 		db->expected_size = db->expected_size * 2 + 64;
@@ -341,13 +342,13 @@ expect(struct db *db, enum expected_kind kind, struct statement *statement)
 }
 
 /* Finds the statement's place in the table, by its address. */
-static struct statement *
+static struct prepared *
 find_statement(struct db *db, const char *sql)
 {
 	size_t at = ((uintptr_t)sql >> 3) % STATEMENTS_MAX, tried;
 
 	for (tried = 0; tried < STATEMENTS_MAX; tried++) {
-		struct statement *statement =
+		struct prepared *statement =
 		    &db->statements[(at + tried) % STATEMENTS_MAX];
 
 		if (statement->sql == NULL)
@@ -373,7 +374,7 @@ void
 db_queue_rows(struct db *db, struct arena *arena, const char *sql,
     size_t nparams, const char *const params[], const struct db_rows **rows)
 {
-	struct statement *statement;
+	struct prepared *statement;
 	struct expected *expected;
 	char name[32];
 
@@ -420,7 +421,7 @@ db_sync(struct db *db)
 static bool
 flush(struct db *db)
 {
-	int64_t since_ms = monotonic_ms();
+	int64_t since_ms = clock_monotonic_ms();
 	int left;
 
 	while ((left = PQflush(db->conn)) == 1)
@@ -503,11 +504,11 @@ db_finish(struct db *db)
 {
 	size_t i;
 
-	seam("before-trip", db_fd(db));
+	failpoint("before-trip", db_fd(db));
 	db_sync(db);
 	if (db->error.outcome != DB_LOST && !flush(db))
 		note_lost(db);
-	seam("during-trip", db_fd(db));
+	failpoint("during-trip", db_fd(db));
 	for (i = 0; i < db->expected_count; i++) {
 		const struct expected *expected = &db->expected[i];
 		PGresult *result;
@@ -526,7 +527,7 @@ db_finish(struct db *db)
 	}
 	db->expected_count = 0;
 	db->in_trip = false;
-	seam("after-trip", db_fd(db));
+	failpoint("after-trip", db_fd(db));
 	return db->error.outcome;
 }
 

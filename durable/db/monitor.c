@@ -16,8 +16,8 @@
 #define NUMBER_LEN 24
 
 static const char enter_sql[] =
-    "select durable.room_enter($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-static const char leave_sql[] = "select durable.room_leave($1)";
+    "select durable.monitor_enter($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+static const char leave_sql[] = "select durable.monitor_leave($1)";
 
 static const char *
 number(char text[NUMBER_LEN], int64_t value)
@@ -42,7 +42,7 @@ server_pid(const struct db *db)
 }
 
 bool
-room_enter(struct db *db, const struct room_member *member)
+monitor_enter(struct db *db, const struct monitor_member *member)
 {
 	const struct prefork_worker *self = member->self;
 	char host[256] = "", text[9][NUMBER_LEN];
@@ -62,7 +62,7 @@ room_enter(struct db *db, const struct room_member *member)
 }
 
 void
-room_leave(struct db *db, const struct room_member *member)
+monitor_leave(struct db *db, const struct monitor_member *member)
 {
 	bool orphan = getppid() != member->self->master_pid;
 	const char *const params[] = { orphan ? "true" : "false" };

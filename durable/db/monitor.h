@@ -4,8 +4,8 @@
  * people can watch.  sql/monitor.sql says what becomes of it.  Nobody enters it
  * unless configured, and who does not pays nothing.
  */
-#ifndef DURABLE_ROOM_H
-#define DURABLE_ROOM_H
+#ifndef DURABLE_MONITOR_H
+#define DURABLE_MONITOR_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@ struct db;
 struct prefork_worker;
 
 /* Who enters; both must outlive the connection's owner. */
-struct room_member {
+struct monitor_member {
 	const char *program; /* "daemon" or "web" */
 	const struct prefork_worker *self;
 };
@@ -24,12 +24,12 @@ struct room_member {
  * connection: what ends the session ends its presence.  Makes a round trip;
  * returns false, and db_last_error says why, when that failed.
  */
-bool room_enter(struct db *db, const struct room_member *member);
+bool monitor_enter(struct db *db, const struct monitor_member *member);
 
 /*
  * Says that this worker ends as it was asked to, or because its master has
  * died.  Does nothing without a connection.
  */
-void room_leave(struct db *db, const struct room_member *member);
+void monitor_leave(struct db *db, const struct monitor_member *member);
 
 #endif

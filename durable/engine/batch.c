@@ -13,219 +13,226 @@
 #include "db/db.h"
 #include "engine/run.h"
 
-/* A run in a group, and what it wants of the answer. */
+/* A run in an execution, and what it wants of the answer. */
 struct member {
 	struct workflow *wf;
 	const char *step;
 	bool asks;
-	struct asked asked;
+	struct pending_call call;
 };
 
 /* One execution of one statement, for one run or many. */
-struct group {
+struct execution {
 	const char *sql;
 	size_t arrays, nparams;
-	struct strbuf elements[ROUND_PARAMS_MAX]; /* of the arrays */
-	const char *values[ROUND_PARAMS_MAX];     /* of the others */
+	struct strbuf elements[BATCH_PARAMS_MAX]; /* of the arrays */
+	const char *values[BATCH_PARAMS_MAX];     /* of the others */
 	struct member *members;
 	size_t count, size;
 	bool asks;
 	const struct db_rows *rows;
 };
 
-struct round {
-	struct group **groups; /* in the order of their execution */
+struct batch {
+	struct execution **executions; /* in the order of their execution */
 	size_t count, size;
 	size_t queued; /* those of them that have been queued */
 };
 
-struct round *
-round_new(void)
+struct batch *
+batch_new(void)
 {
-	struct round *round = calloc(1, sizeof(*round));
+	struct batch *batch = calloc(1, sizeof(*batch));
 
-	if (round == NULL)
+	if (batch == NULL)
 		abort();
-	return round;
+	return batch;
 }
 
 void
-round_free(struct round *round)
+batch_free(struct batch *batch)
 {
 	size_t i, column;
 
-	if (round == NULL)
+	if (batch == NULL)
 		return;
-	for (i = 0; i < round->size; i++) {
-		for (column = 0; column < ROUND_PARAMS_MAX; column++)
-			strbuf_free(&round->groups[i]->elements[column]);
-		free(round->groups[i]->members);
-		free(round->groups[i]);
+	for (i = 0; i < batch->size; i++) {
+		for (column = 0; column < BATCH_PARAMS_MAX; column++)
+			strbuf_free(&batch->executions[i]->elements[column]);
+		free(batch->executions[i]->members);
+		free(batch->executions[i]);
 	}
-	free(round->groups);
-	free(round);
+	free(batch->executions);
+	free(batch);
 }
 
 void
-round_reset(struct round *round)
+batch_reset(struct batch *batch)
 {
-	round->count = round->queued = 0;
+	batch->count = batch->queued = 0;
 }
 
-/* Groups are kept for the next turn: so are the buffers in them. */
-static struct group *
-insert_group(struct round *round, size_t at)
+/* Executions are kept for the next turn: so are the buffers in them. */
+static struct execution *
+insert_execution(struct batch *batch, size_t at)
 {
-	struct group *group;
+	struct execution *execution;
 
-	if (round->count == round->size) {
-		round->groups = reallocarray(round->groups, ++round->size,
-		    sizeof(struct group *));
-		if (round->groups == NULL ||
-		    (round->groups[round->count] = calloc(1,
-			 sizeof(struct group))) == NULL)
+	if (batch->count == batch->size) {
+		batch->executions = reallocarray(batch->executions,
+		    ++batch->size, sizeof(struct execution *));
+		if (batch->executions == NULL ||
+		    (batch->executions[batch->count] = calloc(1,
+			 sizeof(struct execution))) == NULL)
 			abort();
 	}
-	group = round->groups[round->count];
-	memmove(&round->groups[at + 1], &round->groups[at],
-	    (round->count - at) * sizeof(struct group *));
-	round->groups[at] = group;
-	round->count++;
-	return group;
+	execution = batch->executions[batch->count];
+	memmove(&batch->executions[at + 1], &batch->executions[at],
+	    (batch->count - at) * sizeof(struct execution *));
+	batch->executions[at] = execution;
+	batch->count++;
+	return execution;
 }
 
-static struct group *
-begin_group(struct round *round, size_t at, struct arena *arena,
-    const struct statement *statement)
+static struct execution *
+begin_execution(struct batch *batch, size_t at, struct arena *arena,
+    const struct batch_statement *statement)
 {
-	struct group *group = insert_group(round, at);
+	struct execution *execution = insert_execution(batch, at);
 	size_t i;
 
-	if (statement->nparams > ROUND_PARAMS_MAX)
+	if (statement->nparams > BATCH_PARAMS_MAX)
 		abort();
-	group->sql = statement->sql;
-	group->arrays = statement->arrays;
-	group->nparams = statement->nparams;
-	group->count = 0;
-	group->asks = false;
-	group->rows = NULL;
+	execution->sql = statement->sql;
+	execution->arrays = statement->arrays;
+	execution->nparams = statement->nparams;
+	execution->count = 0;
+	execution->asks = false;
+	execution->rows = NULL;
 	for (i = 0; i < statement->arrays; i++)
-		strbuf_reset(&group->elements[i]);
+		strbuf_reset(&execution->elements[i]);
 	for (; i < statement->nparams; i++)
-		group->values[i] = arena_strdup(arena, statement->params[i]);
-	return group;
+		execution->values[i] = arena_strdup(arena,
+		    statement->params[i]);
+	return execution;
 }
 
 /*
- * A group behind all that the run has added before: one of the statement, or
- * a new one, as far in front as may be, so that others find theirs behind it.
+ * An execution behind all that the run has added before: one of the statement,
+ * or a new one, as far in front as may be, so that others find theirs behind
+ * it.
  */
-static struct group *
-find_group(struct round *round, struct arena *arena, const struct workflow *wf,
-    const struct statement *statement)
+static struct execution *
+find_execution(struct batch *batch, struct arena *arena,
+    const struct workflow *wf, const struct batch_statement *statement)
 {
-	struct group *found = NULL;
+	struct execution *found = NULL;
 	size_t i;
 
-	for (i = round->count; i > round->queued; i--) {
-		struct group *group = round->groups[i - 1];
+	for (i = batch->count; i > batch->queued; i--) {
+		struct execution *execution = batch->executions[i - 1];
 
 		/* Only the run that is executing adds: it came last. */
-		if (group->members[group->count - 1].wf == wf)
+		if (execution->members[execution->count - 1].wf == wf)
 			break;
-		if (group->sql == statement->sql && group->arrays > 0)
-			found = group;
+		if (execution->sql == statement->sql && execution->arrays > 0)
+			found = execution;
 	}
-	return found == NULL ? begin_group(round, i, arena, statement) : found;
+	return found == NULL ? begin_execution(batch, i, arena, statement)
+			     : found;
 }
 
 void
-round_add(struct round *round, struct arena *arena, struct workflow *wf,
-    const struct statement *statement, const struct asked *asked)
+batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
+    const struct batch_statement *statement, const struct pending_call *call)
 {
-	struct group *group = find_group(round, arena, wf, statement);
+	struct execution *execution = find_execution(batch, arena, wf,
+	    statement);
 	size_t i;
 
-	for (i = 0; i < group->arrays; i++)
-		strbuf_add_element(&group->elements[i], statement->params[i]);
-	if (group->count == group->size) {
-		group->size = group->size * 2 + 8;
-		group->members = reallocarray(group->members, group->size,
-		    sizeof(struct member));
-		if (group->members == NULL)
+	for (i = 0; i < execution->arrays; i++)
+		strbuf_add_element(&execution->elements[i],
+		    statement->params[i]);
+	if (execution->count == execution->size) {
+		execution->size = execution->size * 2 + 8;
+		execution->members = reallocarray(execution->members,
+		    execution->size, sizeof(struct member));
+		if (execution->members == NULL)
 			abort();
 	}
-	group->members[group->count] = (struct member){ .wf = wf,
+	execution->members[execution->count] = (struct member){
+		.wf = wf,
 		.step = statement->step,
-		.asks = asked != NULL };
-	if (asked != NULL)
-		group->members[group->count].asked = *asked;
-	group->asks = group->asks || asked != NULL;
-	group->count++;
+		.asks = call != NULL };
+	if (call != NULL)
+		execution->members[execution->count].call = *call;
+	execution->asks = execution->asks || call != NULL;
+	execution->count++;
 }
 
 void
-round_queue(struct round *round, struct arena *arena, struct db *db)
+batch_queue(struct batch *batch, struct arena *arena, struct db *db)
 {
-	for (; round->queued < round->count; round->queued++) {
-		struct group *group = round->groups[round->queued];
+	for (; batch->queued < batch->count; batch->queued++) {
+		struct execution *execution = batch->executions[batch->queued];
 		size_t i;
 
-		for (i = 0; i < group->arrays; i++)
-			group->values[i] = strbuf_end_array(
-			    &group->elements[i]);
-		db_queue_rows(db, arena, group->sql, group->nparams,
-		    group->values, group->asks ? &group->rows : NULL);
+		for (i = 0; i < execution->arrays; i++)
+			execution->values[i] = strbuf_end_array(
+			    &execution->elements[i]);
+		db_queue_rows(db, arena, execution->sql, execution->nparams,
+		    execution->values,
+		    execution->asks ? &execution->rows : NULL);
 	}
 }
 
 /* Who takes an answer adds nothing. */
 void
-round_take(struct round *round, const struct db_error *refused)
+batch_answer(struct batch *batch, const struct db_error *refused)
 {
 	size_t i, j;
 
-	for (i = 0; i < round->queued; i++) {
-		const struct group *group = round->groups[i];
+	for (i = 0; i < batch->queued; i++) {
+		const struct execution *execution = batch->executions[i];
 
-		for (j = 0; j < group->count; j++) {
-			const struct member *member = &group->members[j];
+		for (j = 0; j < execution->count; j++) {
+			const struct member *member = &execution->members[j];
 			const struct answer answer = { .refused = refused,
-				.rows = group->rows,
+				.rows = execution->rows,
 				.row = j };
 
 			if (member->asks)
-				member->asked.take(member->wf, &member->asked,
-				    &answer);
+				member->call.on_result(member->wf,
+				    &member->call, &answer);
 		}
 	}
-	round_reset(round);
+	batch_reset(batch);
 }
 
 const char *
-round_step_of(const struct round *round, const char *sql)
+batch_step_of(const struct batch *batch, const char *sql)
 {
 	size_t i;
 
-	for (i = 0; i < round->queued; i++)
-		if (round->groups[i]->sql == sql)
-			return round->groups[i]->members[0].step;
+	for (i = 0; i < batch->queued; i++)
+		if (batch->executions[i]->sql == sql)
+			return batch->executions[i]->members[0].step;
 	return NULL;
 }
 
 struct workflow *
-round_next_of(const struct round *round, const char *sql, size_t *at)
+batch_next_of(const struct batch *batch, const char *sql, size_t *at)
 {
 	size_t i, before = 0;
 
-	for (i = 0; i < round->queued; i++) {
-		const struct group *group = round->groups[i];
+	for (i = 0; i < batch->queued; i++) {
+		const struct execution *execution = batch->executions[i];
 
-		if (group->sql != sql)
+		if (execution->sql != sql)
 			continue;
-		if (*at - before < group->count)
-			return group->members[(*at)++ - before].wf;
-		before += group->count;
+		if (*at - before < execution->count)
+			return execution->members[(*at)++ - before].wf;
+		before += execution->count;
 	}
 	return NULL;
 }

@@ -8,8 +8,8 @@
  * statement for many runs: where its parameters are arrays, each run adds an
  * element, and its answer is the row of the same place.
  */
-#ifndef DURABLE_ROUND_H
-#define DURABLE_ROUND_H
+#ifndef DURABLE_BATCH_H
+#define DURABLE_BATCH_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,13 +19,13 @@ struct child;
 struct db;
 struct db_error;
 struct db_rows;
-struct round;
+struct batch;
 struct workflow;
 
-#define ROUND_PARAMS_MAX 10
+#define BATCH_PARAMS_MAX 10
 
 /* sql must be a string constant; so many of its first parameters are arrays. */
-struct statement {
+struct batch_statement {
 	const char *step; /* its name, a string of the turn or longer */
 	const char *sql;
 	size_t arrays;
@@ -41,8 +41,8 @@ struct answer {
 };
 
 /* A call that waits for an answer. */
-struct asked {
-	void (*take)(struct workflow *wf, const struct asked *asked,
+struct pending_call {
+	void (*on_result)(struct workflow *wf, const struct pending_call *call,
 	    const struct answer *answer);
 	int number;
 	const char *name;
@@ -50,37 +50,37 @@ struct asked {
 	const struct child *child; /* that it starts, or NULL */
 };
 
-struct round *round_new(void);
-void round_free(struct round *round);
+struct batch *batch_new(void);
+void batch_free(struct batch *batch);
 
 /* Forgets everything. */
-void round_reset(struct round *round);
+void batch_reset(struct batch *batch);
 
 /*
- * Adds a statement of a run; its values are copied into the arena.  asked is
- * the call that wants the answer, copied too, its texts not; NULL when nobody
+ * Adds a statement of a run; its values are copied into the arena.  call is
+ * the one that wants the answer, copied too, its texts not; NULL when nobody
  * does.
  */
-void round_add(struct round *round, struct arena *arena, struct workflow *wf,
-    const struct statement *statement, const struct asked *asked);
+void batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
+    const struct batch_statement *statement, const struct pending_call *call);
 
 /* Queues what has been added, for the round trip that somebody makes next. */
-void round_queue(struct round *round, struct arena *arena, struct db *db);
+void batch_queue(struct batch *batch, struct arena *arena, struct db *db);
 
 /*
  * After that round trip: gives the answers to those who want them, or says
  * why they are refused (else NULL), and begins anew.
  */
-void round_take(struct round *round, const struct db_error *refused);
+void batch_answer(struct batch *batch, const struct db_error *refused);
 
 /*
  * The runs that had the statement sql in the last round trip, one after the
  * other: *at counts from 0.  Returns NULL behind the last one.
  */
 struct workflow *
-round_next_of(const struct round *round, const char *sql, size_t *at);
+batch_next_of(const struct batch *batch, const char *sql, size_t *at);
 
 /* The name of the step whose statement it was, of the first run; or NULL. */
-const char *round_step_of(const struct round *round, const char *sql);
+const char *batch_step_of(const struct batch *batch, const char *sql);
 
 #endif

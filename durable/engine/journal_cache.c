@@ -23,42 +23,42 @@
 /* When one turn has brought them to this, all is forgotten. */
 #define BYTES_MAX  (64 << 20)
 
-struct remembered {
-	TAILQ_ENTRY(remembered) others;
+struct cached_journal {
+	TAILQ_ENTRY(cached_journal) others;
 	const struct workflow_type *type;
 	int64_t deadline_ms;
 	struct strbuf texts; /* id, input, its format; then the journal */
 };
 
 /* What a turn left, in the order in which it ran. */
-struct kept {
-	TAILQ_HEAD(journals, remembered) journals;
-	struct remembered *next; /* that is likely to be asked for */
+struct cached_turn {
+	TAILQ_HEAD(journals, cached_journal) journals;
+	struct cached_journal *next; /* that is likely to be asked for */
 };
 
 /*
  * A ring: a new tag takes the place of the one that was given TAGS + 1 before,
  * and that is void in this turn.
  */
-struct cache {
+struct journal_cache {
 	int64_t first_tag; /* since all was forgotten */
 	int64_t next_tag;
 	int64_t begun_tag; /* this turn's, if it asks for one */
 	int64_t tag;       /* what it got */
 	size_t bytes;
-	struct kept ring[TAGS + 1];
+	struct cached_turn ring[TAGS + 1];
 };
 
-static struct kept *
-kept_under(struct cache *cache, int64_t tag)
+static struct cached_turn *
+cached_turn_of(struct journal_cache *cache, int64_t tag)
 {
 	return &cache->ring[tag % (TAGS + 1)];
 }
 
-struct cache *
-cache_new(void)
+struct journal_cache *
+journal_cache_new(void)
 {
-	struct cache *cache = calloc(1, sizeof(*cache));
+	struct journal_cache *cache = calloc(1, sizeof(*cache));
 	uint32_t start;
 	int64_t i;
 
@@ -74,31 +74,34 @@ cache_new(void)
 }
 
 void
-cache_free(struct cache *cache)
+journal_cache_free(struct journal_cache *cache)
 {
 	if (cache == NULL)
 		return;
-	cache_forget(cache);
+	journal_cache_forget(cache);
 	free(cache);
 }
 
-struct tag_range
-cache_begin(struct cache *cache)
+void
+journal_cache_begin(struct journal_cache *cache)
 {
-	struct tag_range range = { .from = cache->next_tag - TAGS,
-		.to = cache->next_tag };
-
-	if (range.from < cache->first_tag)
-		range.from = cache->first_tag;
 	cache->begun_tag = cache->next_tag;
-	return range;
+}
+
+/* Whether what the ring has at a tag's place was kept under this tag. */
+static bool
+is_valid(const struct journal_cache *cache, int64_t tag)
+{
+	return tag >= cache->first_tag && tag >= cache->next_tag - TAGS &&
+	    tag < cache->next_tag;
 }
 
 /* Takes a journal out of what is kept under its tag. */
 static void
-take(struct cache *cache, int64_t tag, struct remembered *of)
+take_journal(struct journal_cache *cache, int64_t tag,
+    struct cached_journal *of)
 {
-	struct kept *kept = kept_under(cache, tag);
+	struct cached_turn *kept = cached_turn_of(cache, tag);
 
 	if (kept->next == of)
 		kept->next = NULL;
@@ -107,30 +110,30 @@ take(struct cache *cache, int64_t tag, struct remembered *of)
 }
 
 static void
-drop(struct remembered *of)
+drop_journal(struct cached_journal *of)
 {
 	strbuf_free(&of->texts);
 	free(of);
 }
 
 static void
-drop_all(struct cache *cache, int64_t tag)
+drop_turn(struct journal_cache *cache, int64_t tag)
 {
-	struct kept *kept = kept_under(cache, tag);
-	struct remembered *of;
+	struct cached_turn *kept = cached_turn_of(cache, tag);
+	struct cached_journal *of;
 
 	while ((of = TAILQ_FIRST(&kept->journals)) != NULL) {
-		take(cache, tag, of);
-		drop(of);
+		take_journal(cache, tag, of);
+		drop_journal(of);
 	}
 }
 
 int64_t
-cache_tag(struct cache *cache)
+journal_cache_tag(struct journal_cache *cache)
 {
 	if (cache->next_tag == cache->begun_tag) {
 		/* Though it may not be given: what nobody loads grows old. */
-		drop_all(cache, cache->next_tag++);
+		drop_turn(cache, cache->next_tag++);
 		cache->tag = cache->bytes >= FULL_BYTES ? 0 : cache->begun_tag;
 	}
 	return cache->tag;
@@ -189,7 +192,7 @@ put_entry(struct strbuf *texts, int number, const struct entry *entry)
 static void
 take_entry(struct workflow *wf, const char **at)
 {
-	struct entry entry = { .remembered = true };
+	struct entry entry = { .cached = true };
 	int number = (int)take_number(at);
 
 	entry.started_ms = take_number(at);
@@ -202,11 +205,11 @@ take_entry(struct workflow *wf, const char **at)
 }
 
 /* Where a turn has left this journal: they are asked for in its order. */
-static struct remembered *
-find(struct cache *cache, int64_t tag, const char *id)
+static struct cached_journal *
+find_journal(struct journal_cache *cache, int64_t tag, const char *id)
 {
-	struct kept *kept = kept_under(cache, tag);
-	struct remembered *first = TAILQ_FIRST(&kept->journals), *of;
+	struct cached_turn *kept = cached_turn_of(cache, tag);
+	struct cached_journal *first = TAILQ_FIRST(&kept->journals), *of;
 
 	if (kept->next == NULL)
 		kept->next = first;
@@ -224,9 +227,11 @@ find(struct cache *cache, int64_t tag, const char *id)
 }
 
 bool
-cache_load(struct cache *cache, struct workflow *wf)
+journal_cache_load(struct journal_cache *cache, struct workflow *wf)
 {
-	struct remembered *of = find(cache, wf->tag, wf->id);
+	struct cached_journal *of = is_valid(cache, wf->cache_tag)
+	    ? find_journal(cache, wf->cache_tag, wf->id)
+	    : NULL;
 	const char *at, *end;
 
 	if (of == NULL)
@@ -234,7 +239,7 @@ cache_load(struct cache *cache, struct workflow *wf)
 	at = of->texts.text;
 	end = at + of->texts.len;
 	take_text(&at);
-	wf->kept = of;
+	wf->cached = of;
 	wf->type = of->type;
 	wf->deadline_ms = of->deadline_ms;
 	wf->input = take_text(&at);
@@ -244,10 +249,10 @@ cache_load(struct cache *cache, struct workflow *wf)
 	return true;
 }
 
-static struct remembered *
-remember(const struct workflow *wf)
+static struct cached_journal *
+new_journal(const struct workflow *wf)
 {
-	struct remembered *of = calloc(1, sizeof(*of));
+	struct cached_journal *of = calloc(1, sizeof(*of));
 
 	if (of == NULL)
 		abort();
@@ -260,33 +265,35 @@ remember(const struct workflow *wf)
 }
 
 void
-cache_keep(struct cache *cache, const struct workflow *wf)
+journal_cache_keep(struct journal_cache *cache, const struct workflow *wf)
 {
 	/* Else all has been forgotten since it was loaded. */
-	struct remembered *of = wf->tag < cache->first_tag ? NULL : wf->kept;
+	struct cached_journal *of = wf->cache_tag < cache->first_tag
+	    ? NULL
+	    : wf->cached;
 	int i;
 
 	if (of != NULL)
-		take(cache, wf->tag, of);
-	if (wf->wait.tag < cache->first_tag) {
+		take_journal(cache, wf->cache_tag, of);
+	if (wf->wait.cache_tag < cache->first_tag) {
 		if (of != NULL)
-			drop(of);
+			drop_journal(of);
 		return;
 	}
 	if (of == NULL)
-		of = remember(wf);
+		of = new_journal(wf);
 	for (i = 0; i < wf->journal_len && of->texts.len < BYTES_MAX; i++)
-		if (wf->journal[i].known && !wf->journal[i].remembered)
+		if (wf->journal[i].known && !wf->journal[i].cached)
 			put_entry(&of->texts, i, &wf->journal[i]);
-	TAILQ_INSERT_TAIL(&kept_under(cache, wf->wait.tag)->journals, of,
-	    others);
+	TAILQ_INSERT_TAIL(&cached_turn_of(cache, wf->wait.cache_tag)->journals,
+	    of, others);
 	cache->bytes += of->texts.size;
 	if (cache->bytes >= BYTES_MAX)
-		cache_forget(cache);
+		journal_cache_forget(cache);
 }
 
 void
-cache_forget(struct cache *cache)
+journal_cache_forget(struct journal_cache *cache)
 {
 	int64_t i;
 
@@ -294,7 +301,7 @@ cache_forget(struct cache *cache)
 	if (cache->bytes == 0)
 		return;
 	for (i = 0; i <= TAGS; i++)
-		drop_all(cache, i);
+		drop_turn(cache, i);
 	/* Many small pieces, between which others live. */
 	malloc_trim(0);
 }

@@ -10,48 +10,40 @@
  * since.  That holds as long as every commit is known to have happened or not:
  * with a new session all is to be forgotten.
  */
-#ifndef DURABLE_CACHE_H
-#define DURABLE_CACHE_H
+#ifndef DURABLE_JOURNAL_CACHE_H
+#define DURABLE_JOURNAL_CACHE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct cache;
+struct journal_cache;
 struct workflow;
 
-/* Makes an empty cache.  The caller frees it with cache_free. */
-struct cache *cache_new(void);
-void cache_free(struct cache *cache);
+/* Makes an empty cache.  The caller frees it with journal_cache_free. */
+struct journal_cache *journal_cache_new(void);
+void journal_cache_free(struct journal_cache *cache);
 
-/* The tags from one up to the other, without it. */
-struct tag_range {
-	int64_t from, to;
-};
-
-/*
- * Begins a turn.  It may load what was kept under a tag of the range that this
- * returns; all other tags are void.
- */
-struct tag_range cache_begin(struct cache *cache);
+/* A turn begins: journal_cache_tag gives a new tag, once. */
+void journal_cache_begin(struct journal_cache *cache);
 
 /* The turn's tag; 0 when memory is full. */
-int64_t cache_tag(struct cache *cache);
+int64_t journal_cache_tag(struct journal_cache *cache);
 
 /*
- * Loads the journal that is kept under wf->tag, and what else a run begins
- * with, into a run that has an id and nothing else.  The texts are the
- * cache's until the turn has been committed.  Returns false when there is no
- * such journal, though the tag was valid: somebody else has written it.
+ * Loads the journal that is kept under wf->cache_tag, and what else a run
+ * begins with, into a run that has an id and that tag.  The texts are the
+ * cache's until the turn has been committed.  Returns false when the cache has
+ * none: another worker has run the workflow since, or it was dropped.
  */
-bool cache_load(struct cache *cache, struct workflow *wf);
+bool journal_cache_load(struct journal_cache *cache, struct workflow *wf);
 
 /*
  * After the commit: keeps the journal of a suspended workflow under the tag of
  * its wait, or drops what there is of one that has none.
  */
-void cache_keep(struct cache *cache, const struct workflow *wf);
+void journal_cache_keep(struct journal_cache *cache, const struct workflow *wf);
 
 /* Forgets all; the tags are void. */
-void cache_forget(struct cache *cache);
+void journal_cache_forget(struct journal_cache *cache);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "db/value.h"
-#include "engine/turn.h"
+#include "engine/turn_api.h"
 
 /* A journal is read whole by a turn of its workflow, if not remembered. */
 #define STEPS_MAX (1 << 20)
@@ -84,7 +84,7 @@ run_suspend(struct workflow *wf, const struct wait *wait)
 }
 
 void
-run_condemn(struct workflow *wf, const char *name, const char *message)
+run_fail(struct workflow *wf, const char *name, const char *message)
 {
 	wf->end = RUN_FAILED;
 	wf->failure = value_encode_error(turn_arena(wf->turn), name, message,
@@ -95,7 +95,7 @@ run_condemn(struct workflow *wf, const char *name, const char *message)
 static void __attribute__((noreturn))
 fail(struct workflow *wf, const char *name, const char *message)
 {
-	run_condemn(wf, name, message);
+	run_fail(wf, name, message);
 	run_leave(wf, RUN_FAILED);
 }
 

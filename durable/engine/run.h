@@ -13,7 +13,7 @@
 #include <durable/workflow.h>
 
 struct db_error;
-struct remembered;
+struct cached_journal;
 struct turn;
 
 /* How a run ended. */
@@ -30,7 +30,7 @@ enum run_end {
 /* A recorded step; the texts are the turn's arena's, or its cache's. */
 struct entry {
 	bool known;
-	bool remembered; /* the worker's cache has it */
+	bool cached; /* the worker's cache has it */
 	const char *name;
 	const char *output;
 	const char *error;
@@ -63,8 +63,8 @@ struct wait {
 	const char *target; /* of an event or a result */
 	const char *key;    /* of an event; topic of a message; held: step */
 	int64_t held_ms;    /* held: since when, on the database's clock */
-	int64_t tag;        /* under which the journal is kept, 0: not */
-	const char *tid;    /* where its row is, or NULL: by its key */
+	int64_t cache_tag;  /* under which the journal is kept, 0: not */
+	const char *place;  /* of its row (ctid), or NULL: by its key */
 };
 
 struct workflow {
@@ -73,17 +73,17 @@ struct workflow {
 	struct arena *arena;      /* of this run */
 	const struct workflow_type *type;
 	const char *id;
-	int64_t tag;               /* under which it was kept, 0: it was not */
-	struct remembered *kept;   /* and where, or NULL (cache.h) */
-	const char *tid;           /* where its wait is, or NULL: not known */
-	const char *alarm;         /* that has woken it, or NULL */
-	int alarm_size;            /* and how many it wakes at most */
-	bool deaf;                 /* its messages have not been looked for */
+	int64_t cache_tag; /* its journal was loaded from the cache, or 0 */
+	struct cached_journal *cached; /* and is this one, or NULL */
+	const char *wait_place;    /* of its row (ctid), or NULL: not known */
+	const char *timer_group;   /* that has woken it, or NULL */
+	int timer_group_size;      /* and how many it wakes at most */
+	bool messages_unloaded;    /* its messages have not been looked for */
 	const char *input;         /* stored arguments */
 	const char *serialization; /* of input, output and error */
 	bool begun;                /* taken from a queue by this turn */
-	int64_t deadline_ms;       /* 0: none */
 	int64_t held_ms;           /* since when its next step is held, or 0 */
+	int64_t deadline_ms;       /* 0: none */
 
 	struct entry *journal; /* by function id */
 	int journal_len, journal_size;
@@ -115,7 +115,7 @@ void run_add_message(struct workflow *wf, const struct message *message);
 void run_execute(struct workflow *wf);
 
 /* Ends the workflow with an error without running it. */
-void run_condemn(struct workflow *wf, const char *name, const char *message);
+void run_fail(struct workflow *wf, const char *name, const char *message);
 
 /*
  * Begins the call that follows in program order: checks the deadline, gives

@@ -2,17 +2,18 @@
 /*
  * What the runs of a turn ask of it.
  */
+#include "engine/turn_api.h"
+
 #include <stdarg.h>
 #include <string.h>
 
 #include <durable/engine.h>
+
 #include "base/arena.h"
 #include "base/clock.h"
 #include "db/value.h"
-#include "engine/batch.h"
 #include "engine/hold_off.h"
-#include "engine/run.h"
-#include "engine/turn_state.h"
+#include "engine/turn_private.h"
 #include "engine/write_set.h"
 
 /* How many runs, children among them, one turn may grow to. */
@@ -21,7 +22,7 @@
 int64_t
 turn_now_ms(const struct turn *turn)
 {
-	return turn->begun_ms + monotonic_ms() - turn->begun_mono_ms;
+	return turn->begun_ms + clock_monotonic_ms() - turn->begun_own_ms;
 }
 
 struct arena *
@@ -44,18 +45,45 @@ break_turn(struct turn *turn, struct workflow *wf, const struct db_error *error)
 	run_leave(wf, RUN_BROKEN);
 }
 
+/* See turn_hold_off; for patience_ms at most when the schema is at fault. */
+static const struct db_error *
+hold_off(struct turn *turn, struct workflow *wf, const char *step,
+    int64_t patience_ms)
+{
+	const struct held_step *held = hold_off_find(turn->hold_off, step);
+	int64_t now_ms = turn_now_ms(turn), since_ms = wf->held_ms;
+
+	if (held == NULL)
+		return NULL;
+	if (since_ms == 0)
+		since_ms = now_ms;
+	if (held->error.outcome == DB_SCHEMA && now_ms - since_ms >= patience_ms)
+		return &held->error;
+	run_suspend(wf,
+	    &(struct wait){ .kind = WAIT_HELD,
+		.wake_ms = now_ms + held->until_ms - clock_monotonic_ms(),
+		.held_ms = since_ms });
+}
+
+const struct db_error *
+turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
+{
+	return hold_off(turn, wf, step,
+	    (int64_t)turn->engine->schema_patience_s * 1000);
+}
+
 void
 turn_tell(struct turn *turn, struct workflow *wf,
-    const struct statement *statement)
+    const struct batch_statement *statement)
 {
-	round_add(turn->round, turn->arena, wf, statement, NULL);
+	batch_add(turn->batch, turn->arena, wf, statement, NULL);
 }
 
 void
 turn_ask(struct turn *turn, struct workflow *wf,
-    const struct statement *statement, const struct asked *asked)
+    const struct batch_statement *statement, const struct pending_call *call)
 {
-	round_add(turn->round, turn->arena, wf, statement, asked);
+	batch_add(turn->batch, turn->arena, wf, statement, call);
 	run_leave(wf, RUN_READY);
 }
 
@@ -69,19 +97,19 @@ undo(struct turn *turn)
 }
 
 bool
-turn_make_round(struct turn *turn)
+turn_execute_batch(struct turn *turn)
 {
 	turn_savepoint(turn);
-	round_queue(turn->round, turn->arena, turn->db);
+	batch_queue(turn->batch, turn->arena, turn->db);
 	turn_release(turn);
 	if (db_finish(turn->db) == DB_DONE) {
-		round_take(turn->round, NULL);
+		batch_answer(turn->batch, NULL);
 		return true;
 	}
 	turn->error = *db_last_error(turn->db);
 	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
 		return false;
-	round_take(turn->round, &turn->error);
+	batch_answer(turn->batch, &turn->error);
 	return true;
 }
 
@@ -92,11 +120,11 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 	const struct db_rows *rows;
 
 	/* What the run has told before comes first. */
-	round_queue(turn->round, turn->arena, turn->db);
+	batch_queue(turn->batch, turn->arena, turn->db);
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
-		round_take(turn->round, NULL);
+		batch_answer(turn->batch, NULL);
 		return rows;
 	}
 	turn->error = *db_last_error(turn->db);
@@ -141,7 +169,7 @@ turn_add_step(struct turn *turn, const struct workflow *wf, int number,
 		entry->serialization, arena_number(arena, entry->started_ms),
 		arena_number(arena, entry->completed_ms) };
 
-	outbox_add(turn->outbox, OUTBOX_JOURNAL, values);
+	write_set_add(turn->write_set, WRITE_JOURNAL, values);
 }
 
 void
@@ -153,8 +181,8 @@ turn_add_event(struct turn *turn, const struct workflow *wf, int number,
 	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
 	    key) };
 
-	outbox_add(turn->outbox, OUTBOX_EVENTS, values);
-	outbox_add(turn->outbox, OUTBOX_HINTS, hint);
+	write_set_add(turn->write_set, WRITE_EVENTS, values);
+	write_set_add(turn->write_set, WRITE_HINTS, hint);
 }
 
 void
@@ -163,7 +191,7 @@ turn_add_message(struct turn *turn, const char *id, const char *topic,
 {
 	const char *const values[] = { id, topic, text };
 
-	outbox_add(turn->outbox, OUTBOX_MESSAGES, values);
+	write_set_add(turn->write_set, WRITE_MESSAGES, values);
 }
 
 void
@@ -172,7 +200,7 @@ turn_add_consumed(struct turn *turn, const struct message *message, int number)
 	const char *const values[] = { message->id,
 		arena_number(turn->arena, number) };
 
-	outbox_add(turn->outbox, OUTBOX_CONSUMED, values);
+	write_set_add(turn->write_set, WRITE_CONSUMED, values);
 }
 
 void
@@ -185,10 +213,10 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 
 	if (turn->alone ||
 	    turn->count >= GROWTH * (size_t)turn->engine->turn_size) {
-		turn_add_wait(turn, child->id, child->type, &start);
+		turn_wait_add(turn, child->id, child->type, &start);
 		return;
 	}
-	wf = take_add_run(turn);
+	wf = turn_load_add_run(turn);
 	wf->creator = parent;
 	wf->type = child->type;
 	wf->id = child->id;
@@ -199,26 +227,26 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 
 void
 turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct asked *asked)
+    const struct pending_call *call)
 {
-	const struct child *child = asked->child;
+	const struct child *child = call->child;
 	const char *const params[] = { child->id, child->type->name,
 		child->type->version, child->input, wf->id,
 		wf->deadline_ms == 0
 		    ? NULL
 		    : arena_number(turn->arena, wf->deadline_ms),
 		turn->engine->application, turn->engine->executor };
-	const struct statement statement = { .step = child->type->name,
+	const struct batch_statement statement = {
+		.step = child->type->name,
 		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
 		       "$8)",
 		.arrays = 6,
 		.nparams = 8,
 		.params = params };
 
-	/* The engine's own statement: its schema is waited for without end. */
-	wf->held_ms = 0;
-	turn_hold_off(turn, wf, statement.sql);
-	turn_ask(turn, wf, &statement, asked);
+	/* The engine's own statement is waited for without end. */
+	hold_off(turn, wf, statement.sql, INT64_MAX);
+	turn_ask(turn, wf, &statement, call);
 }
 
 void
@@ -233,24 +261,4 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 	line->level = level;
 	*turn->last_line = line;
 	turn->last_line = &line->next;
-}
-
-const struct db_error *
-turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
-{
-	const struct held_step *held = hold_off_find(turn->hold_off, step);
-	int64_t now_ms = turn_now_ms(turn), since_ms = wf->held_ms;
-
-	if (held == NULL)
-		return NULL;
-	if (since_ms == 0)
-		since_ms = now_ms;
-	if (held->error.outcome == DB_SCHEMA &&
-	    now_ms - since_ms >=
-		(int64_t)turn->engine->schema_patience_s * 1000)
-		return &held->error;
-	run_suspend(wf,
-	    &(struct wait){ .kind = WAIT_HELD,
-		.wake_ms = now_ms + held->until_ms - monotonic_ms(),
-		.held_ms = since_ms });
 }

@@ -1,38 +1,65 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a turn takes, and the runs that it makes of it.
+ * What a turn takes: rows of the database become runs.
+ *
+ * turn_take locks the workflows and says where each journal is.  The runs whose
+ * journal this worker's cache has are complete then, but for their messages;
+ * all others are loaded from the tables in a second round trip.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include <durable/engine.h>
+
 #include "base/arena.h"
 #include "base/array_literal.h"
 #include "base/clock.h"
+#include "base/strbuf.h"
 #include "engine/journal_cache.h"
-#include "engine/run.h"
-#include "engine/turn_state.h"
+#include "engine/served.h"
+#include "engine/turn_api.h"
+#include "engine/turn_private.h"
 
-/* Columns of durable.turn_begin. */
-enum column {
-	COLUMN_KIND,
-	COLUMN_ID,
-	COLUMN_NUMBER,
-	COLUMN_NAME,
-	COLUMN_VALUE,
-	COLUMN_SERIALIZATION,
-	COLUMN_OTHER,
-	COLUMN_AT_MS,
-	COLUMN_UNTIL_MS,
-	COLUMN_TID,
-	COLUMN_ALARM,
-	COLUMN_ALARM_SIZE,
-	COLUMN_HELD_MS,
-	COLUMN_STEPS /* the first of them */
+static const char begin_sql[] =
+    "select present_ms, has_suspects from durable.turn_begin()";
+
+enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
+
+static const char take_sql[] =
+    "select workflow_uuid, source, wait_place, cache_tag, timer_group, "
+    "timer_group_size, held_since "
+    "from durable.turn_take($1, $2, $3, $4, $5, $6)";
+
+enum {
+	TAKE_ID,
+	TAKE_SOURCE,
+	TAKE_WAIT_PLACE,
+	TAKE_CACHE_TAG,
+	TAKE_TIMER_GROUP,
+	TAKE_TIMER_GROUP_SIZE,
+	TAKE_HELD_SINCE
 };
 
-/* What there is of each step, an array each. */
-enum step_column {
+static const char load_sql[] =
+    "select workflow_uuid, is_enqueued, name, version, input, serialization, "
+    "timeout_ms, deadline_ms, step_numbers, step_names, step_outputs, "
+    "step_errors, step_serializations, step_children, step_started_ms "
+    "from durable.turn_load($1)";
+
+enum {
+	LOAD_ID,
+	LOAD_IS_ENQUEUED,
+	LOAD_NAME,
+	LOAD_VERSION,
+	LOAD_INPUT,
+	LOAD_SERIALIZATION,
+	LOAD_TIMEOUT_MS,
+	LOAD_DEADLINE_MS,
+	LOAD_STEPS /* the first of the columns that follow */
+};
+
+/* Arrays with an element a step, from LOAD_STEPS on. */
+enum {
 	STEP_NUMBER,
 	STEP_NAME,
 	STEP_OUTPUT,
@@ -43,8 +70,20 @@ enum step_column {
 	STEP_COLUMNS
 };
 
+static const char inbox_sql[] =
+    "select workflow_uuid, message_uuid, topic, message, serialization "
+    "from durable.turn_inbox($1)";
+
+enum {
+	INBOX_ID,
+	INBOX_MESSAGE_ID,
+	INBOX_TOPIC,
+	INBOX_MESSAGE,
+	INBOX_SERIALIZATION
+};
+
 struct workflow *
-take_add_run(struct turn *turn)
+turn_load_add_run(struct turn *turn)
 {
 	struct workflow *wf = arena_alloc(turn->arena, sizeof(*wf));
 
@@ -68,93 +107,16 @@ number_of(const char *text)
 }
 
 static int64_t
-number_at(const struct db_rows *rows, size_t row, enum column column)
+number_at(const struct db_rows *rows, size_t row, int column)
 {
 	return number_of(db_value(rows, row, column));
 }
 
-/* The journal of a run, from the arrays in its row. */
-static void
-load_steps(struct workflow *wf, const struct db_rows *rows, size_t row)
-{
-	struct elements columns[STEP_COLUMNS];
-	const char *step[STEP_COLUMNS];
-	int i;
-
-	for (i = 0; i < STEP_COLUMNS; i++)
-		columns[i] = elements_of(wf->turn->arena,
-		    db_value(rows, row, COLUMN_STEPS + i));
-	while (elements_next(&columns[STEP_NUMBER], &step[STEP_NUMBER])) {
-		for (i = STEP_NUMBER + 1; i < STEP_COLUMNS; i++)
-			elements_next(&columns[i], &step[i]);
-		run_add_entry(wf, (int)number_of(step[STEP_NUMBER]),
-		    &(struct entry){ .name = step[STEP_NAME],
-			.output = step[STEP_OUTPUT],
-			.error = step[STEP_ERROR],
-			.serialization = step[STEP_SERIALIZATION],
-			.child = step[STEP_CHILD],
-			.started_ms = number_of(step[STEP_STARTED_MS]) });
-	}
-}
-
-static void
-load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
-{
-	const char *version = db_value(rows, row, COLUMN_OTHER);
-	const char *name = db_value(rows, row, COLUMN_NAME);
-	int64_t timeout_ms = number_at(rows, row, COLUMN_AT_MS);
-	struct workflow *wf = take_add_run(turn);
-
-	wf->type = engine_type(turn->engine, name, version);
-	wf->id = db_value(rows, row, COLUMN_ID);
-	wf->tid = db_value(rows, row, COLUMN_TID);
-	wf->alarm = db_value(rows, row, COLUMN_ALARM);
-	wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
-	wf->input = db_value(rows, row, COLUMN_VALUE);
-	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
-	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
-	wf->held_ms = number_at(rows, row, COLUMN_HELD_MS);
-	wf->deadline_ms = number_at(rows, row, COLUMN_UNTIL_MS);
-	if (wf->deadline_ms == 0 && timeout_ms != 0)
-		wf->deadline_ms = run_later(turn->begun_ms, timeout_ms);
-	load_steps(wf, rows, row);
-}
-
-/* Some that nobody has run since this worker did; false: they are not. */
+/* Whether a value of the server's type boolean is true. */
 static bool
-load_remembered(struct turn *turn, const struct db_rows *rows, size_t row)
+is_true(const struct db_rows *rows, size_t row, int column)
 {
-	struct elements ids = elements_of(turn->arena,
-	    db_value(rows, row, COLUMN_VALUE));
-	struct elements tids = elements_of(turn->arena,
-	    db_value(rows, row, COLUMN_OTHER));
-	const char *id, *tid;
-
-	while (elements_next(&ids, &id) && elements_next(&tids, &tid)) {
-		struct workflow *wf = take_add_run(turn);
-
-		wf->id = id;
-		wf->tid = tid;
-		wf->tag = number_at(rows, row, COLUMN_AT_MS);
-		wf->alarm = db_value(rows, row, COLUMN_ALARM);
-		wf->alarm_size = (int)number_at(rows, row, COLUMN_ALARM_SIZE);
-		wf->deaf = wf->alarm != NULL;
-		if (!cache_load(turn->cache, wf))
-			return false;
-	}
-	return true;
-}
-
-static void
-load_message(struct workflow *wf, const struct db_rows *rows, size_t row)
-{
-	const struct message message = { .id = db_value(rows, row,
-					     COLUMN_OTHER),
-		.topic = db_value(rows, row, COLUMN_NAME),
-		.text = db_value(rows, row, COLUMN_VALUE),
-		.serialization = db_value(rows, row, COLUMN_SERIALIZATION) };
-
-	run_add_message(wf, &message);
+	return *db_value(rows, row, column) == 't';
 }
 
 /* The run of a workflow; *at is where the last one was, and is often it. */
@@ -173,100 +135,190 @@ find_run(const struct turn *turn, const char *id, size_t *at)
 	abort();
 }
 
-static bool
-is_of_kind(const struct db_rows *rows, size_t row, const char *kind)
+/* Makes a run of each row of turn_take; those in the cache are loaded. */
+static void
+make_runs(struct turn *turn, const struct db_rows *rows)
 {
-	return strcmp(db_value(rows, row, COLUMN_KIND), kind) == 0;
+	size_t row;
+
+	for (row = 0; row < db_row_count(rows); row++) {
+		struct workflow *wf = turn_load_add_run(turn);
+
+		wf->id = db_value(rows, row, TAKE_ID);
+		wf->wait_place = db_value(rows, row, TAKE_WAIT_PLACE);
+		wf->cache_tag = number_at(rows, row, TAKE_CACHE_TAG);
+		wf->timer_group = db_value(rows, row, TAKE_TIMER_GROUP);
+		wf->timer_group_size = (int)number_at(rows, row,
+		    TAKE_TIMER_GROUP_SIZE);
+		wf->held_ms = number_at(rows, row, TAKE_HELD_SINCE);
+		if (!journal_cache_load(turn->journal_cache, wf))
+			wf->cache_tag = 0;
+		/* Workflows that only slept rarely receive: see wf_recv. */
+		wf->messages_unloaded = wf->cached != NULL &&
+		    wf->timer_group != NULL;
+	}
+	turn->taken = turn->count;
 }
 
 /*
- * Makes the turn's runs from the rows of turn_begin, of which the last is about
- * the turn.  Returns false when one is not remembered whose wait says so.
+ * Whether as many rows as a turn may take came from one source: those of a
+ * type, of its timer groups or of a queue stand together.
  */
 static bool
-load(struct turn *turn, const struct db_rows *rows)
+is_full(const struct turn *turn, const struct db_rows *rows)
 {
-	size_t last = db_row_count(rows) - 1, row, at = 0;
+	int in_a_row = 0;
+	size_t row;
 
-	turn->begun_ms = number_at(rows, last, COLUMN_AT_MS);
-	turn->begun_mono_ms = monotonic_ms();
-	turn->due_ms = number_at(rows, last, COLUMN_UNTIL_MS);
-	turn->full = turn->due_ms == turn->begun_ms;
-	turn->suspects = number_at(rows, last, COLUMN_NUMBER) == 1;
-	for (row = 0; row < last; row++) {
-		if (is_of_kind(rows, row, "workflow"))
-			load_workflow(turn, rows, row);
-		else if (is_of_kind(rows, row, "remembered") &&
-		    !load_remembered(turn, rows, row))
-			return false;
+	for (row = 0; row < db_row_count(rows); row++) {
+		if (row > 0 &&
+		    (strcmp(db_value(rows, row, TAKE_SOURCE),
+			 db_value(rows, row - 1, TAKE_SOURCE)) != 0 ||
+			(turn->runs[row]->timer_group == NULL) !=
+			    (turn->runs[row - 1]->timer_group == NULL)))
+			in_a_row = 0;
+		if (++in_a_row == turn->engine->turn_size)
+			return true;
 	}
-	for (row = 0; row < last; row++)
-		if (is_of_kind(rows, row, "message"))
-			load_message(find_run(turn,
-					 db_value(rows, row, COLUMN_ID), &at),
-			    rows, row);
-	turn->taken = turn->count;
+	return false;
+}
+
+/* The journal of a run, from the arrays in its row. */
+static void
+load_steps(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	struct array_elements columns[STEP_COLUMNS];
+	const char *step[STEP_COLUMNS];
+	int i;
+
+	for (i = 0; i < STEP_COLUMNS; i++)
+		columns[i] = array_literal_read(wf->turn->arena,
+		    db_value(rows, row, LOAD_STEPS + i));
+	while (array_literal_next(&columns[STEP_NUMBER], &step[STEP_NUMBER])) {
+		for (i = STEP_NUMBER + 1; i < STEP_COLUMNS; i++)
+			array_literal_next(&columns[i], &step[i]);
+		run_add_entry(wf, (int)number_of(step[STEP_NUMBER]),
+		    &(struct entry){ .name = step[STEP_NAME],
+			.output = step[STEP_OUTPUT],
+			.error = step[STEP_ERROR],
+			.serialization = step[STEP_SERIALIZATION],
+			.child = step[STEP_CHILD],
+			.started_ms = number_of(step[STEP_STARTED_MS]) });
+	}
+}
+
+static void
+load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	int64_t timeout_ms = number_at(rows, row, LOAD_TIMEOUT_MS);
+
+	wf->type = engine_type(wf->turn->engine,
+	    db_value(rows, row, LOAD_NAME), db_value(rows, row, LOAD_VERSION));
+	wf->input = db_value(rows, row, LOAD_INPUT);
+	wf->serialization = db_value(rows, row, LOAD_SERIALIZATION);
+	wf->begun = is_true(rows, row, LOAD_IS_ENQUEUED);
+	wf->deadline_ms = number_at(rows, row, LOAD_DEADLINE_MS);
+	if (wf->deadline_ms == 0 && timeout_ms != 0)
+		wf->deadline_ms = run_later(wf->turn->begun_ms, timeout_ms);
+	load_steps(wf, rows, row);
+}
+
+/*
+ * The array literals of the runs that are not in the cache, and of those whose
+ * messages are to be read; NULL for none.
+ */
+static void
+list_unloaded(const struct turn *turn, const char **unloaded,
+    const char **to_read)
+{
+	struct strbuf loads = { 0 }, reads = { 0 };
+	bool any_load = false, any_read = false;
+	size_t i;
+
+	for (i = 0; i < turn->count; i++) {
+		const struct workflow *wf = turn->runs[i];
+
+		if (wf->cached == NULL)
+			strbuf_add_element(&loads, wf->id);
+		if (!wf->messages_unloaded)
+			strbuf_add_element(&reads, wf->id);
+		any_load = any_load || wf->cached == NULL;
+		any_read = any_read || !wf->messages_unloaded;
+	}
+	*unloaded = any_load
+	    ? arena_strdup(turn->arena, strbuf_end_array(&loads))
+	    : NULL;
+	*to_read = any_read
+	    ? arena_strdup(turn->arena, strbuf_end_array(&reads))
+	    : NULL;
+	strbuf_free(&loads);
+	strbuf_free(&reads);
+}
+
+/* Loads from the tables what the cache does not have, in one round trip. */
+static bool
+load_runs(struct turn *turn)
+{
+	const struct db_rows *workflows = NULL, *messages = NULL;
+	const char *unloaded, *to_read;
+	size_t row, at = 0;
+
+	list_unloaded(turn, &unloaded, &to_read);
+	if (to_read == NULL)
+		return true;
+	if (unloaded != NULL)
+		db_queue_rows(turn->db, turn->arena, load_sql, 1, &unloaded,
+		    &workflows);
+	db_queue_rows(turn->db, turn->arena, inbox_sql, 1, &to_read, &messages);
+	if (db_finish(turn->db) != DB_DONE)
+		return false;
+	for (row = 0; workflows != NULL && row < db_row_count(workflows); row++)
+		load_workflow(find_run(turn,
+				  db_value(workflows, row, LOAD_ID), &at),
+		    workflows, row);
+	for (row = 0; row < db_row_count(messages); row++)
+		run_add_message(find_run(turn,
+				    db_value(messages, row, INBOX_ID), &at),
+		    &(struct message){
+			.id = db_value(messages, row, INBOX_MESSAGE_ID),
+			.topic = db_value(messages, row, INBOX_TOPIC),
+			.text = db_value(messages, row, INBOX_MESSAGE),
+			.serialization = db_value(messages, row,
+			    INBOX_SERIALIZATION) });
 	return true;
 }
 
-/* The array literals of the types and the queues in a share. */
-static const char *
-types_in(struct turn *turn, const struct duty_share *share)
+/* Begins the transaction and locks what the plan says. */
+static bool
+take(struct turn *turn, const struct turn_plan *plan)
 {
-	const struct workflow_type *const *types = turn->engine->types;
-	int i;
+	const char *const params[] = { served_types(turn->served,
+					   &plan->partition),
+		served_queues(turn->served, &plan->partition),
+		served_runnable(turn->served), turn->engine->application,
+		arena_number(turn->arena, turn->engine->turn_size),
+		plan->only };
+	const struct db_rows *begun = NULL, *taken = NULL;
 
-	strbuf_reset(&turn->due_types);
-	for (i = 0; i < turn->types_count; i++)
-		if (duty_share_has(share, i, turn->types_count))
-			strbuf_add_element(&turn->due_types,
-			    arena_printf(turn->arena, "%s@%s", types[i]->name,
-				types[i]->version));
-	return strbuf_end_array(&turn->due_types);
-}
-
-static const char *
-queues_in(struct turn *turn, const struct duty_share *share)
-{
-	int i;
-
-	strbuf_reset(&turn->due_queues);
-	for (i = 0; i < turn->queues_count; i++)
-		if (duty_share_has(share, i, turn->queues_count))
-			strbuf_add_element(&turn->due_queues,
-			    turn->engine->queues[i]);
-	return strbuf_end_array(&turn->due_queues);
+	journal_cache_begin(turn->journal_cache);
+	db_queue(turn->db, "begin", 0, NULL);
+	db_queue_rows(turn->db, turn->arena, begin_sql, 0, NULL, &begun);
+	db_queue_rows(turn->db, turn->arena, take_sql, 6, params, &taken);
+	if (db_finish(turn->db) != DB_DONE)
+		return false;
+	turn->begun_ms = number_at(begun, 0, BEGIN_PRESENT_MS);
+	turn->begun_own_ms = clock_monotonic_ms();
+	turn->saw_suspects = is_true(begun, 0, BEGIN_HAS_SUSPECTS);
+	make_runs(turn, taken);
+	turn->full = plan->only == NULL && is_full(turn, taken);
+	return true;
 }
 
 bool
-take_begin(struct turn *turn, const struct turn_plan *plan)
+turn_load(struct turn *turn, const struct turn_plan *plan)
 {
-	const struct tag_range tags = cache_begin(turn->cache);
-	const char *const params[] = { turn->types.text,
-		queues_in(turn, &plan->share), turn->engine->application,
-		arena_number(turn->arena, turn->engine->turn_size), plan->only,
-		arena_number(turn->arena, tags.from),
-		arena_number(turn->arena, tags.to),
-		types_in(turn, &plan->share), plan->again ? "true" : "false" };
-	const struct db_rows *rows;
-
-	db_queue(turn->db, "begin", 0, NULL);
-	rows = db_query(turn->db, turn->arena,
-	    "select kind, workflow_uuid, number, name, value, serialization, "
-	    "other, at_ms, until_ms, tid, alarm, alarm_size, held_ms, "
-	    "step_numbers, step_names, step_outputs, step_errors, "
-	    "step_serializations, step_children, step_started_ms "
-	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-	    9, params);
-	if (rows == NULL) {
-		turn->error = *db_last_error(turn->db);
-		return false;
-	}
-	if (load(turn, rows))
+	if (take(turn, plan) && load_runs(turn))
 		return true;
-	/* Somebody wrote that tag; the next turn reads all journals. */
-	cache_forget(turn->cache);
-	turn->error = (struct db_error){ .outcome = DB_RETRY,
-		.message = "a wait has a tag that stands for others" };
+	turn->error = *db_last_error(turn->db);
 	return false;
 }

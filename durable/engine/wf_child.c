@@ -9,19 +9,19 @@
 #include "base/arena.h"
 #include "db/value.h"
 #include "engine/run.h"
-#include "engine/turn.h"
+#include "engine/turn_api.h"
 
 /* How long a result may be waited for: for ever, as far as anybody knows. */
 #define FOR_EVER_MS (INT64_C(100) * 365 * 24 * 3600 * 1000)
 
 /* Records what became of the start of a child. */
 static void
-take_start(struct workflow *wf, const struct asked *asked,
+take_start(struct workflow *wf, const struct pending_call *call,
     const struct answer *answer)
 {
-	const struct child *child = asked->child;
-	struct entry entry = { .name = asked->name,
-		.started_ms = asked->started_ms,
+	const struct child *child = call->child;
+	struct entry entry = { .name = call->name,
+		.started_ms = call->started_ms,
 		.completed_ms = turn_now_ms(wf->turn) };
 	const char *known = answer->refused != NULL
 	    ? NULL
@@ -38,7 +38,7 @@ take_start(struct workflow *wf, const struct asked *asked,
 		    VALUE_PORTABLE);
 	else
 		entry.child = child->id;
-	run_record(wf, asked->number, &entry);
+	run_record(wf, call->number, &entry);
 	if (known != NULL && strcmp(known, "created") == 0)
 		turn_add_child(wf->turn, wf, child);
 }
@@ -48,28 +48,29 @@ wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
     json_object *input)
 {
 	struct arena *arena = turn_arena(wf->turn);
-	struct asked asked = { .take = take_start, .name = type->name };
+	struct pending_call call = { .on_result = take_start,
+		.name = type->name };
 	const struct entry *entry;
 	struct child *child;
 
 	value_own(wf->arena, input);
-	entry = run_call(wf, type->name, &asked.number);
+	entry = run_call(wf, type->name, &call.number);
 	if (entry != NULL) {
 		run_answer(wf, entry);
 		return entry->child;
 	}
-	asked.child = child = arena_alloc(arena, sizeof(*child));
+	call.child = child = arena_alloc(arena, sizeof(*child));
 	child->type = type;
 	child->id = id != NULL
 	    ? arena_strdup(arena, id)
-	    : arena_printf(arena, "%s-%d", wf->id, asked.number);
+	    : arena_printf(arena, "%s-%d", wf->id, call.number);
 	child->input = arena_strdup(arena,
 	    value_encode_argument(wf->arena, input));
 	if (child->input == NULL)
 		wf_fail(wf, "DBOSInvalidInput",
 		    "the input of workflow '%s' is not valid JSON", child->id);
-	asked.started_ms = turn_now_ms(wf->turn);
-	turn_start_child(wf->turn, wf, &asked);
+	call.started_ms = turn_now_ms(wf->turn);
+	turn_start_child(wf->turn, wf, &call);
 }
 
 /* Records how a child has ended, and where. */

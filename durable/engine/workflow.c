@@ -12,7 +12,7 @@
 #include "base/arena.h"
 #include "db/value.h"
 #include "engine/run.h"
-#include "engine/turn.h"
+#include "engine/turn_api.h"
 
 struct step {
 	struct workflow *wf;
@@ -67,7 +67,7 @@ wf_fail(struct workflow *wf, const char *name, const char *format, ...)
 	va_start(args, format);
 	message = arena_vprintf(wf->arena, format, args);
 	va_end(args);
-	run_condemn(wf, name, message);
+	run_fail(wf, name, message);
 	run_leave(wf, RUN_FAILED);
 }
 
@@ -110,16 +110,16 @@ first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
 
 /* Records what the database said to a step's statement. */
 static void
-take_step(struct workflow *wf, const struct asked *asked,
+take_step(struct workflow *wf, const struct pending_call *call,
     const struct answer *answer)
 {
 	if (answer->refused != NULL)
-		run_record_error(wf, asked->number, asked->name,
-		    run_database_error(wf, answer->refused), asked->started_ms);
+		run_record_error(wf, call->number, call->name,
+		    run_database_error(wf, answer->refused), call->started_ms);
 	else
-		run_record_output(wf, asked->number, asked->name,
+		run_record_output(wf, call->number, call->name,
 		    first_value(wf, answer->rows, answer->row),
-		    asked->started_ms);
+		    call->started_ms);
 }
 
 /*
@@ -139,28 +139,30 @@ is_held_too_long(struct workflow *wf, int number, const char *name,
 }
 
 static json_object *
-ask(struct workflow *wf, const char *name, const struct statement *statement)
+ask_step(struct workflow *wf, const char *name,
+    const struct batch_statement *statement)
 {
-	struct asked asked = { .take = take_step, .name = name };
-	const struct entry *entry = run_call(wf, name, &asked.number);
+	struct pending_call call = { .on_result = take_step, .name = name };
+	const struct entry *entry = run_call(wf, name, &call.number);
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	if (is_held_too_long(wf, asked.number, name, statement->sql))
-		return run_recorded(wf, asked.number);
-	asked.started_ms = turn_now_ms(wf->turn);
-	turn_ask(wf->turn, wf, statement, &asked);
+	if (is_held_too_long(wf, call.number, name, statement->sql))
+		return run_recorded(wf, call.number);
+	call.started_ms = turn_now_ms(wf->turn);
+	turn_ask(wf->turn, wf, statement, &call);
 }
 
 /* In a turn of one the answer is asked for: it may be an error. */
 static void
-tell(struct workflow *wf, const char *name, const struct statement *statement)
+tell_step(struct workflow *wf, const char *name,
+    const struct batch_statement *statement)
 {
 	const struct entry *entry;
 	int number;
 
 	if (turn_is_alone(wf->turn)) {
-		ask(wf, name, statement);
+		ask_step(wf, name, statement);
 		return;
 	}
 	entry = run_call(wf, name, &number);
@@ -181,8 +183,8 @@ json_object *
 wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
-	return ask(wf, name,
-	    &(struct statement){ .step = name,
+	return ask_step(wf, name,
+	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.nparams = nparams,
 		.params = params });
@@ -206,8 +208,8 @@ void
 wf_sql_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
-	tell(wf, name,
-	    &(struct statement){ .step = name,
+	tell_step(wf, name,
+	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.nparams = nparams,
 		.params = params });
@@ -217,8 +219,8 @@ json_object *
 wf_batch(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
-	return ask(wf, name,
-	    &(struct statement){ .step = name,
+	return ask_step(wf, name,
+	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.arrays = nparams,
 		.nparams = nparams,
@@ -244,8 +246,8 @@ void
 wf_batch_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
-	tell(wf, name,
-	    &(struct statement){ .step = name,
+	tell_step(wf, name,
+	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.arrays = nparams,
 		.nparams = nparams,

@@ -18,72 +18,72 @@ static const struct {
 	const char *sql;
 	size_t columns;
 	enum tail tail;
-} kinds[OUTBOX_KINDS] = {
-	[OUTBOX_OVER] = { "select durable.turn_over($1)", 1, TAIL_NONE },
-	[OUTBOX_CONSUMED] = { "select durable.turn_consumed($1, $2)", 2,
+} kinds[WRITE_KINDS] = {
+	[WRITE_ENDED] = { "select durable.turn_end_waits($1)", 1, TAIL_NONE },
+	[WRITE_CONSUMED] = { "select durable.turn_consumed($1, $2)", 2,
 	    TAIL_NONE },
-	[OUTBOX_ALARMS] = { "select durable.turn_alarms($1, $2, $3, $4)", 4,
-	    TAIL_NONE },
-	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8, "
-			   "$9)",
+	[WRITE_TIMER_GROUPS] = { "select durable.turn_timer_groups($1, $2, $3, $4)",
+	    4, TAIL_NONE },
+	[WRITE_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8, "
+			  "$9)",
 	    9, TAIL_NONE },
-	[OUTBOX_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
-			     "$9, $10)",
+	[WRITE_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
+			    "$9, $10)",
 	    9, TAIL_APPLICATION },
-	[OUTBOX_MESSAGES] = { "select durable.turn_messages($1, $2, $3)", 3,
+	[WRITE_MESSAGES] = { "select durable.turn_messages($1, $2, $3)", 3,
 	    TAIL_NONE },
-	[OUTBOX_EVENTS] = { "select durable.turn_events($1, $2, $3, $4, $5)", 5,
+	[WRITE_EVENTS] = { "select durable.turn_events($1, $2, $3, $4, $5)", 5,
 	    TAIL_NONE },
-	[OUTBOX_STATUSES] = { "select durable.turn_statuses($1, $2, $3, $4, $5, $6, $7, $8, "
-			      "$9)",
+	[WRITE_STATUSES] = { "select durable.turn_statuses($1, $2, $3, $4, $5, $6, $7, $8, "
+			     "$9)",
 	    7, TAIL_APPLICATION_EXECUTOR },
-	[OUTBOX_HINTS] = { "select pg_notify('dbos_workflow_events_channel', payload) "
-			   "from unnest($1::text[]) as payload "
-			   "where octet_length(payload) < 8000",
+	[WRITE_HINTS] = { "select pg_notify('dbos_workflow_events_channel', payload) "
+			  "from unnest($1::text[]) as payload "
+			  "where octet_length(payload) < 8000",
 	    1, TAIL_NONE },
 };
 
-struct outbox {
+struct write_set {
 	const char *application;
 	const char *executor;
-	struct strbuf columns[OUTBOX_KINDS][COLUMNS_MAX];
-	size_t rows[OUTBOX_KINDS];
+	struct strbuf columns[WRITE_KINDS][COLUMNS_MAX];
+	size_t rows[WRITE_KINDS];
 };
 
-struct outbox *
-outbox_new(const char *application, const char *executor)
+struct write_set *
+write_set_new(const char *application, const char *executor)
 {
-	struct outbox *outbox = calloc(1, sizeof(*outbox));
+	struct write_set *write_set = calloc(1, sizeof(*write_set));
 
-	if (outbox == NULL)
+	if (write_set == NULL)
 		abort();
-	outbox->application = application;
-	outbox->executor = executor;
-	return outbox;
+	write_set->application = application;
+	write_set->executor = executor;
+	return write_set;
 }
 
 void
-outbox_free(struct outbox *outbox)
+write_set_free(struct write_set *write_set)
 {
 	int kind, column;
 
-	if (outbox == NULL)
+	if (write_set == NULL)
 		return;
-	for (kind = 0; kind < OUTBOX_KINDS; kind++)
+	for (kind = 0; kind < WRITE_KINDS; kind++)
 		for (column = 0; column < COLUMNS_MAX; column++)
-			strbuf_free(&outbox->columns[kind][column]);
-	free(outbox);
+			strbuf_free(&write_set->columns[kind][column]);
+	free(write_set);
 }
 
 void
-outbox_reset(struct outbox *outbox)
+write_set_reset(struct write_set *write_set)
 {
 	int kind, column;
 
-	for (kind = 0; kind < OUTBOX_KINDS; kind++) {
+	for (kind = 0; kind < WRITE_KINDS; kind++) {
 		for (column = 0; column < COLUMNS_MAX; column++)
-			strbuf_reset(&outbox->columns[kind][column]);
-		outbox->rows[kind] = 0;
+			strbuf_reset(&write_set->columns[kind][column]);
+		write_set->rows[kind] = 0;
 	}
 }
 
@@ -103,49 +103,49 @@ add_value(struct strbuf *column, size_t rows, const char *value)
 }
 
 void
-outbox_add(struct outbox *outbox, enum outbox_kind kind,
+write_set_add(struct write_set *write_set, enum write_set_kind kind,
     const char *const values[])
 {
 	size_t column;
 
 	for (column = 0; column < kinds[kind].columns; column++)
-		add_value(&outbox->columns[kind][column], outbox->rows[kind],
-		    values[column]);
-	outbox->rows[kind]++;
+		add_value(&write_set->columns[kind][column],
+		    write_set->rows[kind], values[column]);
+	write_set->rows[kind]++;
 }
 
 static void
-queue_kind(struct outbox *outbox, struct db *db, enum outbox_kind kind)
+queue_kind(struct write_set *write_set, struct db *db, enum write_set_kind kind)
 {
 	const char *params[COLUMNS_MAX + 2];
 	size_t nparams = 0, column;
 
-	if (outbox->rows[kind] == 0)
+	if (write_set->rows[kind] == 0)
 		return;
 	for (column = 0; column < kinds[kind].columns; column++) {
-		struct strbuf *values = &outbox->columns[kind][column];
+		struct strbuf *values = &write_set->columns[kind][column];
 
 		params[nparams++] = values->len == 0 ? NULL
 						     : strbuf_end_array(values);
 	}
 	if (kinds[kind].tail != TAIL_NONE)
-		params[nparams++] = outbox->application;
+		params[nparams++] = write_set->application;
 	if (kinds[kind].tail == TAIL_APPLICATION_EXECUTOR)
-		params[nparams++] = outbox->executor;
+		params[nparams++] = write_set->executor;
 	db_queue(db, kinds[kind].sql, nparams, params);
 }
 
 void
-outbox_queue(struct outbox *outbox, struct db *db)
+write_set_queue(struct write_set *write_set, struct db *db)
 {
 	int kind;
 
-	for (kind = 0; kind < OUTBOX_HINTS; kind++)
-		queue_kind(outbox, db, (enum outbox_kind)kind);
+	for (kind = 0; kind < WRITE_HINTS; kind++)
+		queue_kind(write_set, db, (enum write_set_kind)kind);
 }
 
 void
-outbox_queue_hints(struct outbox *outbox, struct db *db)
+write_set_queue_hints(struct write_set *write_set, struct db *db)
 {
-	queue_kind(outbox, db, OUTBOX_HINTS);
+	queue_kind(write_set, db, WRITE_HINTS);
 }

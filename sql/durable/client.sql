@@ -74,9 +74,11 @@ begin
             where s.workflow_uuid = any (send_ids)
             for key share skip locked
         ), inserted as (
-            insert into dbos.notifications (message_uuid, destination_uuid, topic,
+            insert into dbos.notifications (message_uuid, destination_uuid,
+                topic,
                 message, serialization)
-            select distinct on (n.id, n.key) n.key || '::' || n.id, n.id, n.topic,
+            select distinct on (n.id, n.key) n.key || '::' || n.id, n.id,
+                n.topic,
                 n.message, 'portable_json'
             from unnest(send_ids, send_names, send_topics, send_messages,
                 send_keys) as n (id, name, topic, message, key)
@@ -212,7 +214,7 @@ begin
         order by w.wake_at
         limit 1), (
         select a.wake_at
-        from durable.alarms as a
+        from durable.timer_groups as a
         where a.type = t.type
         order by a.wake_at
         limit 1)))) / 1000::double precision

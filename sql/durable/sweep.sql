@@ -25,10 +25,10 @@ begin
     if found and present_ms < former_ms then
         -- By the clock before, with the minute that the latest may be old
         -- and the seconds that a step is held off.
-        -- Twice: a turn that began before may leave an alarm, for which the
-        -- first look waits, with other waits and alarms.
+        -- Twice: a turn that began before may leave a timer group, for which
+        -- the first look waits, with other waits and timer groups.
         for look in 1..2 loop
-            update durable.alarms as a
+            update durable.timer_groups as a
             set wake_at = present_ms
             where a.wake_at > present_ms
                 and a.wake_at <= former_ms + 60000 + 16000;
@@ -71,8 +71,8 @@ begin
             limit 1000)
             union all
             (select w.workflow_uuid
-            from durable.alarms as a
-            join durable.waits as w on w.alarm = a.alarm
+            from durable.timer_groups as a
+            join durable.waits as w on w.timer_group = a.timer_group
             where a.type = t.type
                 and a.wake_at < present_ms - 1000
             order by a.wake_at
@@ -87,14 +87,15 @@ begin
                     and s.status = 'PENDING');
     end loop;
     -- Those whom it woke have left it one by one.
-    delete from durable.alarms as a
-    where a.alarm in (
-            select d.alarm
-            from durable.alarms as d
+    delete from durable.timer_groups as a
+    where a.timer_group in (
+            select d.timer_group
+            from durable.timer_groups as d
             where d.type = any (types)
                 and d.wake_at < present_ms - 1000
                 and not exists (
-                    select from durable.waits as w where w.alarm = d.alarm)
+                    select from durable.waits as w
+                        where w.timer_group = d.timer_group)
             for update skip locked);
     for arrival in
         delete from durable.arrivals as a

@@ -1,22 +1,21 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What the engine adds to the DBOS system database: here the tables, and where
--- suspended workflows wait; in wake.sql the triggers that wake them, in take.sql
--- what the daemon calls in its turns and in sweep.sql beside them, in client.sql
--- what everybody else does.  widget-store-install has their order.
+-- suspended workflows wait; in wake.sql the triggers that wake them, in
+-- take.sql what the daemon calls in its turns and in sweep.sql beside them, in
+-- client.sql what everybody else does.  widget-store-install has their order.
 --
 -- Run by psql as widget_store_owner inside a transaction; running it again
 -- replaces the functions and leaves the tables alone.  Tables change only by
 -- a numbered script in upgrades/.
 --
--- Lock order: durable.alarms, dbos.workflow_status and durable.waits of the
--- turn's workflows (with skip locked, so that no turn waits for another's),
--- durable.suspects,
--- what the steps lock (store.products, store.orders), the status rows that a
--- new message's foreign key locks, and the waits of those whom the turn wakes.
--- These are not due, and so in no turn, unless one saw them a moment ago and
--- keeps them locked.  For both a turn waits for 200 ms at most, and is
--- repeated: two may wait for each other.
+-- Lock order: durable.timer_groups, dbos.workflow_status and durable.waits of
+-- the turn's workflows (with skip locked, so that no turn waits for
+-- another's), durable.suspects, what the steps lock (store.products,
+-- store.orders), the status rows that a new message's foreign key locks, and
+-- the waits of those whom the turn wakes. These are not due, and so in no
+-- turn, unless one saw them a moment ago and keeps them locked.  For both a
+-- turn waits for 200 ms at most, and is repeated: two may wait for each other.
 --
 -- I5, no wake-up is lost.  A turn holds its workflows' status rows FOR
 -- UPDATE from before it looks for messages until it has committed their
@@ -55,9 +54,9 @@ create table if not exists durable.waits (
         (kind in ('start', 'message', 'event', 'result', 'timer', 'held')),
     target text,
     key text,
-    tag bigint,
-    alarm bigint constraint waits_alarm check
-        (num_nonnulls(alarm, wake_at) = 1),
+    cache_tag bigint,
+    timer_group bigint constraint waits_timer_group check
+        (num_nonnulls(timer_group, wake_at) = 1),
     held_since bigint
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,
@@ -71,7 +70,7 @@ comment on column durable.waits.workflow_uuid is
     'The workflow that waits; its status is PENDING.';
 comment on column durable.waits.wake_at is
     'When it is due, in milliseconds since the epoch; a message, an event or '
-    'a result moves it to now.  Null: its alarm has that.';
+    'a result moves it to now.  Null: its timer group has that.';
 comment on column durable.waits.type is
     'Which code can run it: name@version.';
 comment on column durable.waits.kind is
@@ -81,11 +80,11 @@ comment on column durable.waits.target is
     'The workflow whose event or result it waits for.';
 comment on column durable.waits.key is
     'Topic of the message, or key of the event.';
-comment on column durable.waits.tag is
+comment on column durable.waits.cache_tag is
     'Under which the worker that ran it last remembers its journal; null: it '
-    'does not, or its alarm has that.';
-comment on column durable.waits.alarm is
-    'Which alarm wakes it, with others.';
+    'does not, or its timer group has that.';
+comment on column durable.waits.timer_group is
+    'Which timer group wakes it, with others.';
 comment on column durable.waits.held_since is
     'When its step met a circumstance first, in milliseconds since the epoch; '
     'null: it is not held.';
@@ -93,48 +92,49 @@ comment on column durable.waits.held_since is
 create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)
 where target is not null;
-create index if not exists waits_of_alarm on durable.waits (alarm)
-where alarm is not null;
+create index if not exists waits_of_timer_group on durable.waits (timer_group)
+where timer_group is not null;
 
-create table if not exists durable.alarms (
-    alarm bigint not null generated always as identity
-        constraint alarms_pkey primary key,
+create table if not exists durable.timer_groups (
+    timer_group bigint not null generated always as identity
+        constraint timer_groups_pkey primary key,
     wake_at bigint not null,
     type text not null,
     size int not null,
-    tag bigint
+    cache_tag bigint
 );
-comment on table durable.alarms is
+comment on table durable.timer_groups is
     'Wakes the workflows of a type that wait for one time, and for nothing '
     'else: those that went to sleep in one turn.  When all of them do so again '
     'it is moved, and their waits stay as they are.  Nobody comes to it later.';
-comment on column durable.alarms.alarm is
+comment on column durable.timer_groups.timer_group is
     'Its number, in the waits of those whom it wakes.';
-comment on column durable.alarms.wake_at is
+comment on column durable.timer_groups.wake_at is
     'When they are due, in milliseconds since the epoch.';
-comment on column durable.alarms.type is
+comment on column durable.timer_groups.type is
     'Which code can run them: name@version.';
-comment on column durable.alarms.size is
+comment on column durable.timer_groups.size is
     'How many it wakes at most.';
-comment on column durable.alarms.tag is
+comment on column durable.timer_groups.cache_tag is
     'Under which the worker that ran them last remembers their journals.';
 
-create index if not exists alarms_due on durable.alarms (type, wake_at);
+create index if not exists timer_groups_due on durable.timer_groups (type,
+    wake_at);
 
 create or replace view durable.waiting as
 select w.workflow_uuid, coalesce(w.wake_at, a.wake_at) as wake_at, w.type,
-    w.kind, w.target, w.key, coalesce(w.tag, a.tag) as tag
+    w.kind, w.target, w.key, coalesce(w.cache_tag, a.cache_tag) as cache_tag
 from durable.waits as w
-left join durable.alarms as a on a.alarm = w.alarm;
+left join durable.timer_groups as a on a.timer_group = w.timer_group;
 comment on view durable.waiting is
-    'The waits, with what their alarms have for them.';
+    'The waits, with what their timer groups have for them.';
 comment on column durable.waiting.workflow_uuid is 'As in durable.waits.';
 comment on column durable.waiting.wake_at is 'When it is due.';
 comment on column durable.waiting.type is 'As in durable.waits.';
 comment on column durable.waiting.kind is 'As in durable.waits.';
 comment on column durable.waiting.target is 'As in durable.waits.';
 comment on column durable.waiting.key is 'As in durable.waits.';
-comment on column durable.waiting.tag is
+comment on column durable.waiting.cache_tag is
     'Under which the worker that ran it last remembers its journal.';
 
 create table if not exists durable.suspects (

@@ -293,7 +293,7 @@ begin
                 else a.round_ms end;
     end if;
     return json_build_object('orders', store.audit_orders(present_ms),
-        'crashes', coalesce((select r.crashes from durable.room as r), 0),
+        'crashes', coalesce((select r.crashes from durable.monitor as r), 0),
         -- An order has a checkout and a dispatch.
         'lost', (
             select count(distinct coalesce(s.parent_workflow_id,
@@ -322,7 +322,7 @@ as $$
 begin
     return (
         select json_build_object(
-            'since_ms', (select r.since_ms from durable.room as r),
+            'since_ms', (select r.since_ms from durable.monitor as r),
             'processes', durable.processes_json(),
             'deaths', durable.deaths_json(),
             'totals', store.audit())::text);

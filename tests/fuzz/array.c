@@ -116,19 +116,19 @@ write_element(struct strbuf *buf, const char *element)
 static void
 try_reading(struct arena *arena, const char *literal, struct input input)
 {
-	struct elements elements = elements_of(arena, literal);
+	struct array_elements elements = array_literal_read(arena, literal);
 	const char *element;
 
 	while (input_has_more(&input)) {
 		const char *wanted = element_of(input_line(arena, &input));
 
-		require(elements_next(&elements, &element),
+		require(array_literal_next(&elements, &element),
 		    "there are as many elements");
 		require((element == NULL) == (wanted == NULL) &&
 			(element == NULL || strcmp(element, wanted) == 0),
 		    "each is what the server wrote");
 	}
-	require(!elements_next(&elements, &element), "and no more");
+	require(!array_literal_next(&elements, &element), "and no more");
 }
 
 /* What the server writes is read, and so is what we write. */
@@ -148,11 +148,11 @@ try_elements(struct arena *arena, struct strbuf *buf, struct input input)
 static void
 try_anything(struct arena *arena, struct input input)
 {
-	struct elements elements = elements_of(arena,
+	struct array_elements elements = array_literal_read(arena,
 	    input_take(arena, &input, '\0'));
 	const char *element;
 
-	while (elements_next(&elements, &element))
+	while (array_literal_next(&elements, &element))
 		;
 	require(element == NULL, "at the end there is nothing");
 }

@@ -241,7 +241,8 @@ hear_and_fetch(struct courier *courier)
 		require(world.calls[i]->due == is_hinted(world.calls[i]),
 		    "those are due whose event it is, and nobody else");
 	if (!TAILQ_EMPTY(&courier->due))
-		require(trip_make(courier) == DB_DONE, "events are fetched");
+		require(courier_batch_make(courier) == DB_DONE,
+		    "events are fetched");
 }
 
 int

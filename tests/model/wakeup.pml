@@ -268,7 +268,7 @@ inline take_enqueued()
 
 /*
  * "select 'message' ... where not n.consumed"; not if the receiver is remembered
- * and was woken by an alarm.
+ * and was woken by a timer group.
  */
 inline look_for_messages()
 {
@@ -591,7 +591,7 @@ end_idle:
 	:: d_step { run_watcher(); run_setter() }
 	or_die
 	fi;
-	/* The outbox, in its order. */
+	/* The write set, in its order. */
 #ifdef WAIT_AFTER_COMMIT
 	d_step {
 		for (i : 0 .. WORKFLOWS - 1) {

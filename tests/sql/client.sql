@@ -214,9 +214,9 @@ select test.clear(), test.waiting('due', -5000);
 select ok(value between 5 and 6, 'one how late a worker is')
 from durable.metrics()
 where name = 'due_lag_seconds';
-insert into durable.alarms (wake_at, type, size)
+insert into durable.timer_groups (wake_at, type, size)
 values (durable.now_ms() - 7000, 'job@1', 1);
-select ok(value between 7 and 8, 'also by an alarm')
+select ok(value between 7 and 8, 'also by a timer group')
 from durable.metrics()
 where name = 'due_lag_seconds';
 analyze durable.waits;

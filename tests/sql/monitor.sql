@@ -5,7 +5,7 @@
 select plan(36);
 
 -- What the machine room says.
-create function test.room()
+create function test.monitor()
 returns jsonb
 language sql
 return store.processes_json()::jsonb;
@@ -20,7 +20,7 @@ create function test.enter(
 )
 returns int
 language sql
-return durable.room_enter('daemon', 'here', slot, pid, pid * 1000::bigint,
+return durable.monitor_enter('daemon', 'here', slot, pid, pid * 1000::bigint,
     master, master * 1000::bigint, deaths, dead_pid, 1, 0);
 
 -- How often each has died, by role and slot.
@@ -35,16 +35,16 @@ return (
         from durable.deaths
         group by role, slot) as d);
 
-select is(test.room() -> 'processes', '[]', 'nobody lives at first');
-select is(test.room() -> 'since_ms', 'null', 'and nothing is counted');
+select is(test.monitor() -> 'processes', '[]', 'nobody lives at first');
+select is(test.monitor() -> 'since_ms', 'null', 'and nothing is counted');
 
 -- Living and dying.
 
 select test.other('select test.enter(0, 11, 10)::text');
-select is(jsonb_path_query_array(test.room(), '$.processes[*].pid'),
+select is(jsonb_path_query_array(test.monitor(), '$.processes[*].pid'),
     '[10, 11, null]', 'a worker lives, its master does, and the server');
 select test.other('select test.enter(0, 11, 10)::text');
-select is(jsonb_path_query_array(test.room(), '$.processes[*].pid'),
+select is(jsonb_path_query_array(test.monitor(), '$.processes[*].pid'),
     '[10, 11, null]', 'who connects again is the same');
 select is(test.deaths(), 'none', 'and has not died');
 
@@ -54,14 +54,14 @@ select is(test.deaths(), 'worker 1: 2',
 select is(array_agg(pid order by death_id), '{null,9}',
     'whose pid is not known, but for the last one')
 from durable.deaths;
-select is(jsonb_path_query_array(test.room(),
+select is(jsonb_path_query_array(test.monitor(),
     '$.processes[*] ? (@.role == "worker").deaths'), '[0, 2]',
     'each in its slot');
 select test.enter(1, 12, 10, 2, 9);
 select is(test.deaths(), 'worker 1: 2', 'and is believed once');
 select test.enter(1, 13, 10, 2, 9);
 select is(test.deaths(), 'worker 1: 2', 'who was asked to stop has not died');
-select durable.room_leave(false);
+select durable.monitor_leave(false);
 select is(array_agg(pid order by pid), '{10,13}',
     'a planned stop is one of the worker and its master')
 from durable.processes
@@ -77,12 +77,12 @@ update durable.processes set state = 'running' where pid = 10;
 select test.enter(1, 22, 20);
 select is(test.deaths(), 'master 0: 1, worker 0: 1, worker 1: 2',
     'who vanished together with its master is found dead');
-select durable.room_leave(true);
+select durable.monitor_leave(true);
 select is(test.deaths(), 'master 0: 2, worker 0: 1, worker 1: 2',
     'an orphan says that its master died');
-select durable.room_leave(true);
+select durable.monitor_leave(true);
 select is(test.deaths(), 'master 0: 2, worker 0: 1, worker 1: 2', 'once');
-select is(test.room() #>> '{totals,crashes}', '5', 'all are counted');
+select is(test.monitor() #>> '{totals,crashes}', '5', 'all are counted');
 
 -- The server: crash recovery empties the unlogged table.
 select is(relpersistence, 'u', 'crash recovery empties a table')
@@ -110,13 +110,13 @@ insert into dbos.operation_outputs (workflow_uuid, function_id, function_name,
     output)
 values ('shop', 0, 'create_order', '1'), ('shop', 1, 'reserve_inventory',
     'true'), ('shop', 3, 'DBOS.sleep', '5');
-select durable.turn_runs('{shop}');
+select durable.monitor_note_runs('{shop}');
 commit;
 begin;
 insert into dbos.operation_outputs (workflow_uuid, function_id, function_name,
     output)
 values ('shop', 2, 'DBOS.recv', '"paid"');
-select durable.turn_runs('{shop,shop}');
+select durable.monitor_note_runs('{shop,shop}');
 commit;
 select is(array_agg(format('%s %s %s', steps, next_function_id, finished)
     order by run_id), array['{0,1,3} 4 f', '{2} 4 f'],
@@ -134,12 +134,12 @@ select is(store.watched_order_json(1)::jsonb ->> 'workflow_id', 'shop',
 begin;
 insert into dbos.operation_outputs (workflow_uuid, function_id, function_name)
 values ('shop', 4, 'DBOS.setEvent');
-select durable.turn_runs('{shop}');
+select durable.monitor_note_runs('{shop}');
 rollback;
 select is(count(*), 2::bigint, 'a turn that is rolled back leaves no run')
 from durable.runs;
 select set_config('durable.process_id', '', false);
-select durable.turn_runs('{shop}');
+select durable.monitor_note_runs('{shop}');
 select is(count(*), 2::bigint, 'who has not entered writes none')
 from durable.runs;
 select test.enter(1, 23, 20);
@@ -148,15 +148,15 @@ insert into durable.runs (run_id, workflow_uuid, host, pid, began_ms,
 values (-200000, 'old', 'here', 1, 1, 1, '{}', 0, true);
 -- One in a thousand looks.
 alter table durable.runs alter run_id restart 1000;
-select durable.turn_runs('{shop}');
+select durable.monitor_note_runs('{shop}');
 select is(count(*), 0::bigint, 'what is long ago is forgotten')
 from durable.runs
 where workflow_uuid = 'old';
 
 -- The books.
 
-select is(test.room() #>> '{totals,lost}', '0', 'nothing is lost');
-select is(test.room() #>> '{totals,orders}', '1', 'of one order');
+select is(test.monitor() #>> '{totals,lost}', '0', 'nothing is lost');
+select is(test.monitor() #>> '{totals,orders}', '1', 'of one order');
 
 -- What the audit says of the books after a change.
 create function test.lost_by(change text)

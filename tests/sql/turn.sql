@@ -172,7 +172,8 @@ create table test.told as
 select t.*
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
     as t (kind, workflow_uuid, number, name, value, serialization, other,
-    at_ms, until_ms, tid, alarm, alarm_size, step_numbers, step_names,
+    at_ms, until_ms, tid, timer_group, timer_group_size, step_numbers,
+        step_names,
     step_outputs, step_errors, step_serializations, step_children,
     step_started_ms, place);
 select is(string_agg(kind, ',' order by place),
@@ -212,8 +213,8 @@ select test.clear();
 
 select test.waiting('w' || n, -10) from generate_series(1, 4) as n;
 update durable.waits as w
-set tag = t.tag
-from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, tag)
+set cache_tag = t.cache_tag
+from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, cache_tag)
 where t.id = w.workflow_uuid;
 select test.workflow('new');
 select is(string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
@@ -221,7 +222,7 @@ select is(string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
             when t.tid = w.ctid or t.other = array[w.ctid]::text
             then ' placed' else '' end,
         ', ' order by t.kind, t.workflow_uuid),
-    'remembered {w2} 10 placed, workflow new , workflow w1  placed, '
+    'cached {w2} 10 placed, workflow new , workflow w1  placed, '
         'workflow w3  placed, workflow w4  placed',
     'of whom a worker remembers it is told that, and of no other')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
@@ -435,11 +436,11 @@ select is((w.*)::text, '(w,6,job@2,timer,,,,)', 'the next one replaces it')
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}', '{7}');
-select is(tag, 7::bigint, 'with a tag, if its worker remembers it')
+select is(cache_tag, 7::bigint, 'with a tag, if its worker remembers it')
 from durable.waits;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is(tag, null, 'and none, if the next one does not')
+select is(cache_tag, null, 'and none, if the next one does not')
 from durable.waits;
 update durable.waits set type = 'job@1';
 create table test.told_tid as
@@ -528,21 +529,21 @@ select is(string_agg(w.workflow_uuid, ','), 'x', 'who has ended waits no more')
 from durable.waits as w;
 select test.clear();
 
--- Alarms.
+-- Timer groups.
 
 create function test.waits()
 returns text
 language sql
 return (
     select string_agg(w.workflow_uuid || ' ' || w.wake_at || ' '
-        || coalesce(w.tag::text, '-') || ' '
-        || coalesce((w.alarm - a.first)::text, '-'), ', '
+        || coalesce(w.cache_tag::text, '-') || ' '
+        || coalesce((w.timer_group - a.first)::text, '-'), ', '
         order by w.workflow_uuid)
     from (
-        select x.*, v.alarm
+        select x.*, v.timer_group
         from durable.waiting as x
         join durable.waits as v using (workflow_uuid)) as w
-    cross join (select min(alarm) as first from durable.alarms) as a);
+    cross join (select min(timer_group) as first from durable.timer_groups) as a);
 create function test.told(
     max_workflows int default 64,
     tags_to int default 8
@@ -552,17 +553,18 @@ language sql
 volatile
 return (
     select string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
-        || coalesce((t.alarm - a.first) || ' of ' || t.alarm_size, '-'), ', '
+        || coalesce((t.timer_group - a.first) || ' of '
+            || t.timer_group_size, '-'), ', '
         order by t.kind, coalesce(t.workflow_uuid, t.value))
     from durable.turn_begin('{job@1}', '{}', 'app', max_workflows, null, 0,
         tags_to) as t
-    cross join (select min(alarm) as first from durable.alarms) as a
+    cross join (select min(timer_group) as first from durable.timer_groups) as a
     where t.kind <> 'turn');
 -- They go to sleep, until this.
 create function test.sleeping(
     ids text[],
     at bigint,
-    tag bigint default 7,
+    cache_tag bigint default 7,
     tids tid[] default null
 )
 returns void
@@ -573,7 +575,7 @@ return durable.turn_waits(ids, array_fill(at, array[cardinality(ids)]),
     array_fill('timer'::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
-    array_fill(tag, array[cardinality(ids)]), tids);
+    array_fill(cache_tag, array[cardinality(ids)]), tids);
 
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d,e,f,g}'::text[]) as id;
@@ -583,29 +585,30 @@ select durable.turn_waits('{a,b,c,d,e,f,g}', '{5,5,6,5,6,5,7}',
     '{7}'), '{null,null,null,null,null,t,null}', '{7,7,null,7,null,7,7}');
 select matches(test.waits(), '^a 5 7 (0|1), b 5 7 \1, c 6 - (0|1), d 5 7 -, '
     'e 6 - \2, f 5 7 -, g 7 7 -$', 'who sleeps until the same time as others '
-    'of his type shares an alarm with them');
-select is(string_agg((a.wake_at, a.type, a.size, a.tag)::text, ' '
-    order by a.wake_at), '(5,job@1,2,7) (6,job@1,2,)', 'which knows when and whom')
-from durable.alarms as a;
+    'of his type shares a timer group with them');
+select is(string_agg((a.wake_at, a.type, a.size, a.cache_tag)::text, ' '
+    order by a.wake_at), '(5,job@1,2,7) (6,job@1,2,)',
+        'which knows when and whom')
+from durable.timer_groups as a;
 select test.clear();
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d}'::text[]) as id;
 select test.sleeping('{a,b,c,d}', 5);
 
-select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
-    'a turn takes all whom an alarm wakes');
+select is(test.told(), 'cached {a,b,c,d} 0 of 4',
+    'a turn takes all whom a timer group wakes');
 select is(test.told(tags_to => 7), 'workflow a 0 of 4, workflow b 0 of 4, '
     'workflow c 0 of 4, workflow d 0 of 4', 'remembered or not');
 insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'b', 'hello');
-select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
+select is(test.told(), 'cached {a,b,c,d} 0 of 4',
     'who is remembered has not come for a message');
 select is(count(*), 1::bigint, 'who is not is told of it')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'message';
-select is(test.told(2), 'remembered {a,b} 0 of 4', 'no more than asked for');
+select is(test.told(2), 'cached {a,b} 0 of 4', 'no more than asked for');
 select test.waiting('own', -10);
-select is(test.told(2), 'remembered {a,b} 0 of 4, workflow own -',
+select is(test.told(2), 'cached {a,b} 0 of 4, workflow own -',
     'and as many others');
 select is(t.until_ms, t.at_ms, 'and then there is a next turn at once')
 from durable.turn_begin('{job@1}', '{}', 'app', 2, null) as t
@@ -616,7 +619,7 @@ where t.kind = 'turn';
 delete from dbos.workflow_status where workflow_uuid = 'own';
 select is(test.taken(only_ids => '{a,b}'), 'a,b', 'who is due is so by his id');
 insert into durable.suspects values ('c', 1);
-select is(test.told(), 'remembered {a,b,d} 0 of 4',
+select is(test.told(), 'cached {a,b,d} 0 of 4',
     'a suspect is left');
 delete from durable.suspects;
 update dbos.workflow_status set application_name = 'other';
@@ -628,63 +631,64 @@ update dbos.workflow_status set application_name = 'app';
 select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'c' for update$$);
-select is(test.told(), 'remembered {a,b,d} 0 of 4', 'who is locked is left');
+select is(test.told(), 'cached {a,b,d} 0 of 4', 'who is locked is left');
 select ok(test.comes_back_soon(), 'but not for long');
-insert into durable.alarms (wake_at, type, size)
+insert into durable.timer_groups (wake_at, type, size)
 values (durable.now_ms() + 60, 'job@1', 1);
 select ok(t.until_ms < t.at_ms + 100, 'nor longer than till the next is due')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'turn';
-delete from durable.alarms where size = 1;
+delete from durable.timer_groups where size = 1;
 select test.other('rollback');
 select test.other('begin');
-select is(test.other($$select test.told()$$), 'remembered {a,b,c,d} 0 of 4',
+select is(test.other($$select test.told()$$), 'cached {a,b,c,d} 0 of 4',
     'another worker takes them');
 select is(test.told(), null, 'then there is nothing, and nobody waits');
 select ok(test.comes_back_soon(), 'but looks again soon: the other may die');
 select test.other('rollback');
 select ok(not test.comes_back_soon(), 'who got all need not hurry');
 
-select durable.turn_alarms(array[alarm], '{900}', '{4}', '{9}')
-from durable.alarms;
+select durable.turn_timer_groups(array[timer_group], '{900}', '{4}', '{9}')
+from durable.timer_groups;
 select is(test.waits(), 'a 900 9 0, b 900 9 0, c 900 9 0, d 900 9 0',
-    'when all sleep again their alarm is moved');
-update durable.alarms set wake_at = durable.now_ms() + 60000;
+    'when all sleep again their timer group is moved');
+update durable.timer_groups set wake_at = durable.now_ms() + 60000;
 select is(test.told(), null, 'and nobody is due');
 select ok(t.until_ms - t.at_ms between 50000 and 60000,
     'until it is time')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'turn';
-update durable.alarms set wake_at = 5, tag = 7;
+update durable.timer_groups set wake_at = 5, cache_tag = 7;
 select durable.turn_over('{d}');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
-from durable.alarms;
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
+from durable.timer_groups;
 select is(test.waits(), 'a 5 7 0, b 5 7 0, c 5 7 0',
     'it is not forgotten while it wakes somebody');
 
 create table test.places as
 select string_to_array(trim(both '{}' from t.value), ',') as ids,
-    t.other::tid[] as tids, t.alarm
+    t.other::tid[] as tids, t.timer_group
 from durable.turn_begin('{job@1}', '{}', 'app', 2, null, 0, 8) as t
-where t.kind = 'remembered';
+where t.kind = 'cached';
 select test.sleeping(p.ids, 800, 10, p.tids) from test.places as p;
 select matches(test.waits(), '^a 800 10 ([1-9]), b 800 10 \1, c 5 7 0$',
     'who goes to sleep without one of them gets another one');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
 from test.places;
 select test.sleeping('{c}', 700, 10);
 select matches(test.waits(), '^a 800 10 ., b 800 10 ., c 700 10 -$',
     'and who is alone has none');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
 from test.places;
 select is(count(*), 1::bigint, 'what wakes nobody is forgotten')
-from durable.alarms;
+from durable.timer_groups;
 select test.sleeping('{a,b,c}', 5);
-select is(count(distinct w.alarm), 1::bigint, 'they may meet again')
+select is(count(distinct w.timer_group), 1::bigint, 'they may meet again')
 from durable.waits as w;
 
 update dbos.workflow_status set status = 'CANCELLED' where workflow_uuid = 'a';
-select is(test.told(), 'remembered {b,c} 1 of 3', 'who is cancelled sleeps no more');
+select is(test.told(), 'cached {b,c} 1 of 3',
+    'who is cancelled sleeps no more');
 alter table dbos.workflow_status disable trigger user;
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'b';
 alter table dbos.workflow_status enable trigger user;
@@ -694,7 +698,7 @@ from durable.waits;
 delete from durable.waits;
 select durable.sweep('{job@1}', 'app');
 select is(count(*), 0::bigint, 'and then nothing is left')
-from durable.alarms;
+from durable.timer_groups;
 select test.clear();
 
 -- The journal.
@@ -867,14 +871,14 @@ select ok(test.reads_little($$
 select ok(test.reads_little($$
     select durable.turn_suspect('{job@1}', '{main}', 'app', 64, null)$$),
     'nor one at the start');
-insert into durable.alarms (wake_at, type, size)
+insert into durable.timer_groups (wake_at, type, size)
 values (9000000000000, 'job@1', 3000);
 update durable.waits
 set wake_at = null,
-    alarm = (select alarm from durable.alarms);
+    timer_group = (select timer_group from durable.timer_groups);
 analyze;
 select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
-    'nor when they share an alarm');
+    'nor when they share a timer group');
 select ok(test.reads_little($$
     select durable.turn_begin('{job@1}', '{main}', 'app', 64, null)$$),
     'does either');

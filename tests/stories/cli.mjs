@@ -14,7 +14,7 @@ import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual, promisify } from "node:util";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const modules = process.env.NODE_MODULES ?? join(here, "node_modules");
+const modules = process.env.NODE_MODULES ?? join(here, "../node_modules");
 const require = createRequire(`${modules}/`);
 const { DBOSClient } = require("@dbos-inc/dbos-sdk");
 const { Client } = require("pg");

@@ -731,7 +731,7 @@ test_listening(void)
 	is_str(sql("select sum(calls) > 0 from test.pg_stat_statements "
 		   "where query like 'unlisten%%'"),
 	    "true", "who is busy does not listen");
-	begin_ms = monotonic_ms();
+	begin_ms = clock_monotonic_ms();
 	for (i = 0; i < 5; i++) {
 		start(arena_printf(arena, "idle%d", i), "good", "null");
 		sql("select pg_notify('durable_due', '')");
@@ -739,7 +739,7 @@ test_listening(void)
 			    "SUCCESS") == 0;
 	}
 	is_int(done, 5, "one after the other, who is idle is told");
-	ok(monotonic_ms() - begin_ms < 2000, "at once");
+	ok(clock_monotonic_ms() - begin_ms < 2000, "at once");
 }
 
 static void
@@ -772,12 +772,12 @@ test_duty(pid_t daemon)
 		const char *id = arena_printf(arena, "awake %d", i);
 
 		kill(workers[i], SIGSTOP);
-		begin_ms = monotonic_ms();
+		begin_ms = clock_monotonic_ms();
 		start(id, "good", "null");
 		sql("select pg_notify('durable_due', '')");
 		done += strcmp(ended(id), "SUCCESS") == 0;
-		if (monotonic_ms() - begin_ms > slowest_ms)
-			slowest_ms = monotonic_ms() - begin_ms;
+		if (clock_monotonic_ms() - begin_ms > slowest_ms)
+			slowest_ms = clock_monotonic_ms() - begin_ms;
 		kill(workers[i], SIGCONT);
 	}
 	is_int(done, 3, "whichever worker is frozen, another one goes on");
@@ -1065,12 +1065,13 @@ test_memory(void)
 	    "array_agg('1000'::text), 'test', '{}', '{}', '{}', '{}', '{}') "
 	    "from generate_series(1, 20) as n");
 	ok(wait_sql("21 20",
-	       "select count(*) || ' ' || count(tag) from durable.waiting "
+	       "select count(*) || ' ' || count(cache_tag) from durable.waiting "
 	       "where workflow_uuid = 'long' or workflow_uuid like 'soon%'"),
 	    "who goes on soon is remembered, who waits for long is not");
 	sql("with void as (update durable.waits as w "
-	    "set wake_at = a.wake_at, alarm = null from durable.alarms as a "
-	    "where a.alarm = w.alarm and w.workflow_uuid like 'soon1%%'), "
+	    "set wake_at = a.wake_at, timer_group = null "
+	    "from durable.timer_groups as a "
+	    "where a.timer_group = w.timer_group and w.workflow_uuid like 'soon1%%'), "
 	    "changed as (update dbos.operation_outputs "
 	    "set function_name = 'other' "
 	    "where workflow_uuid like 'soon%%') select 1");
@@ -1110,10 +1111,10 @@ test_memory(void)
 	start("stranger", "ticker", "1200");
 	ok(wait_sql("1",
 	       "select count(*) from durable.waiting "
-	       "where workflow_uuid = 'stranger' and tag is not null"),
+	       "where workflow_uuid = 'stranger' and cache_tag is not null"),
 	    "and somebody else");
 	sql("update durable.waits as w "
-	    "set tag = k.tag, wake_at = s.wake_at, alarm = null "
+	    "set cache_tag = k.cache_tag, wake_at = s.wake_at, timer_group = null "
 	    "from durable.waiting as k, durable.waiting as s "
 	    "where k.workflow_uuid = 'known' and s.workflow_uuid = 'stranger' "
 	    "and w.workflow_uuid = s.workflow_uuid");
@@ -1138,7 +1139,7 @@ start_together(const char *prefix, const char *type, const char *inputs)
 
 /* Of a daemon with one worker. */
 static void
-test_alarms(void)
+test_timer_groups(void)
 {
 	static const char sessions[] =
 	    "select array_agg(pid order by pid) from pg_stat_activity "
@@ -1148,16 +1149,16 @@ test_alarms(void)
 
 	start_together("chime", "ticker", "{1000,1000,1000,1000}");
 	ok(wait_sql("4 1",
-	       "select count(*) || ' ' || count(distinct alarm) "
+	       "select count(*) || ' ' || count(distinct timer_group) "
 	       "from durable.waits where workflow_uuid like 'chime%'"),
-	    "who goes to sleep in one turn for as long has one alarm");
+	    "who goes to sleep in one turn for as long has one timer group");
 	snprintf(places, sizeof(places), "%s",
-	    sql("select array_agg(ctid || ' ' || alarm order by workflow_uuid) "
+	    sql("select array_agg(ctid || ' ' || timer_group order by workflow_uuid) "
 		"from durable.waits where workflow_uuid like 'chime%%'"));
 	ok(wait_sql("8",
 	       "select count(*) from test.notes where id like 'chime%'"),
 	    "they tick");
-	is_str(sql("select array_agg(ctid || ' ' || alarm "
+	is_str(sql("select array_agg(ctid || ' ' || timer_group "
 		   "order by workflow_uuid) "
 		   "from durable.waits where workflow_uuid like 'chime%%'"),
 	    places, "and their waits stay as they are");
@@ -1238,8 +1239,8 @@ test_alarms(void)
 	is_str(ended("drowse16"), "SUCCESS",
 	    "who is about to be remembered and who is not");
 	is_str(sql(sessions), places, "are no reason to die");
-	ok(wait_sql("0", "select count(*) from durable.alarms"),
-	    "nothing is left of the alarms");
+	ok(wait_sql("0", "select count(*) from durable.timer_groups"),
+	    "nothing is left of the timer groups");
 	db_free(other);
 }
 
@@ -1325,7 +1326,7 @@ main(void)
 	stop_daemon(daemon);
 	daemon = start_daemon(&engine, 1);
 	test_memory();
-	test_alarms();
+	test_timer_groups();
 	stop_daemon(daemon);
 	db_free(db);
 	arena_free(arena);

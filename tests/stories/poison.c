@@ -84,8 +84,9 @@ looper(struct workflow *wf, json_object *input)
 }
 
 /*
- * Who is refused memory ends (durable/base/memory.c).  Where nothing limits it, it
- * goes no further than four times the limit, for the host's sake, and returns.
+ * Who is refused memory ends (durable/base/memory.c).  Where nothing limits it,
+ * it goes no further than four times the limit, for the host's sake, and
+ * returns.
  */
 static json_object *
 hoarder(struct workflow *wf, json_object *input)
@@ -183,7 +184,7 @@ static double
 rate(bool poisoned)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
-	const int64_t begin_ms = monotonic_ms();
+	const int64_t begin_ms = clock_monotonic_ms();
 	const long before = feed();
 	int64_t ms = 0;
 	long after = before;
@@ -191,7 +192,7 @@ rate(bool poisoned)
 	while (poisoned ? !poisons_ended() && ms < LIMIT_MS : ms < MEASURE_MS) {
 		nanosleep(&pause, NULL);
 		after = feed();
-		ms = monotonic_ms() - begin_ms;
+		ms = clock_monotonic_ms() - begin_ms;
 	}
 	diag("%ld healthy workflows in %ld ms", after - before, (long)ms);
 	return (double)(after - before) * 1000 / (double)ms;

@@ -8,10 +8,10 @@
 
 /* Asserts what comes next; NULL for SQL's null. */
 static void
-next_is(struct elements *elements, const char *wanted, const char *title)
+next_is(struct array_elements *elements, const char *wanted, const char *title)
 {
 	const char *element;
-	bool found = elements_next(elements, &element);
+	bool found = array_literal_next(elements, &element);
 
 	ok(found, title);
 	is_str(element, wanted, title);
@@ -20,17 +20,17 @@ next_is(struct elements *elements, const char *wanted, const char *title)
 static void
 has_none(struct arena *arena, const char *literal, const char *title)
 {
-	struct elements elements = elements_of(arena, literal);
+	struct array_elements elements = array_literal_read(arena, literal);
 	const char *element = "";
 
-	ok(!elements_next(&elements, &element) && element == NULL, title);
+	ok(!array_literal_next(&elements, &element) && element == NULL, title);
 }
 
 int
 main(void)
 {
 	struct arena *arena = arena_new();
-	struct elements elements = elements_of(arena,
+	struct array_elements elements = array_literal_read(arena,
 	    "{plain,NULL,\"NULL\",\"\",\"a \\\"quote\\\", a \\\\ and {braces}\",7}");
 
 	next_is(&elements, "plain", "a plain element");

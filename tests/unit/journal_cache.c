@@ -17,15 +17,15 @@ static struct turn turn;
 static struct workflow
 empty(const char *id, int64_t tag)
 {
-	return (struct workflow){ .turn = &turn, .id = id, .tag = tag };
+	return (struct workflow){ .turn = &turn, .id = id, .cache_tag = tag };
 }
 
 static struct workflow
-loaded(struct cache *cache, const char *id, int64_t tag)
+loaded(struct journal_cache *cache, const char *id, int64_t tag)
 {
 	struct workflow wf = empty(id, tag);
 
-	cache_load(cache, &wf);
+	journal_cache_load(cache, &wf);
 	return wf;
 }
 
@@ -41,24 +41,24 @@ add(struct workflow *wf, int number, const char *name, const char *output)
 
 /* Keeps what it has recorded, as a turn does that has been committed. */
 static int64_t
-keep(struct cache *cache, struct workflow *wf)
+keep(struct journal_cache *cache, struct workflow *wf)
 {
-	cache_begin(cache);
-	wf->wait.tag = cache_tag(cache);
-	cache_keep(cache, wf);
-	return wf->wait.tag;
+	journal_cache_begin(cache);
+	wf->wait.cache_tag = journal_cache_tag(cache);
+	journal_cache_keep(cache, wf);
+	return wf->wait.cache_tag;
 }
 
 static bool
-is_valid(struct cache *cache, int64_t tag)
+is_valid(struct journal_cache *cache, int64_t tag)
 {
-	struct tag_range range = cache_begin(cache);
+	struct cache_tag_range range = journal_cache_begin(cache);
 
 	return tag >= range.from && tag < range.to;
 }
 
 static void
-test_journal(struct cache *cache)
+test_journal(struct journal_cache *cache)
 {
 	struct workflow wf = empty("w", 0);
 	int64_t tag;
@@ -101,7 +101,7 @@ test_journal(struct cache *cache)
 }
 
 static void
-test_tags(struct cache *cache)
+test_tags(struct journal_cache *cache)
 {
 	struct workflow a = empty("a", 0), b = empty("b", 0);
 	int64_t first, second;
@@ -116,34 +116,35 @@ test_tags(struct cache *cache)
 	ok(!is_valid(cache, second + 1), "the next one is not yet");
 	is_str(loaded(cache, "a", first).journal[0].name, "of a", "and finds");
 	is_str(loaded(cache, "b", second).journal[0].name, "of b", "its own");
-	ok(!cache_load(cache, &(struct workflow){ .id = "a", .tag = second }),
+	ok(!journal_cache_load(cache,
+	       &(struct workflow){ .id = "a", .cache_tag = second }),
 	    "and nobody else's");
 	a = loaded(cache, "a", first);
-	cache_keep(cache, &a);
+	journal_cache_keep(cache, &a);
 	is_str(loaded(cache, "b", second).journal[0].name, "of b",
 	    "also when another one is dropped");
-	cache_forget(cache);
+	journal_cache_forget(cache);
 	ok(!is_valid(cache, second), "what is forgotten has no valid tag");
-	ok(cache_tag(cache) > second, "and no tag is given twice");
+	ok(journal_cache_tag(cache) > second, "and no tag is given twice");
 }
 
-/* Three workflows of one turn, as an alarm wakes them. */
+/* Three workflows of one turn, as a timer group wakes them. */
 static void
-test_together(struct cache *cache)
+test_together(struct journal_cache *cache)
 {
 	static const char *const ids[] = { "a", "b", "c" };
 	struct workflow wf, last;
 	int64_t tag, next;
 	int i;
 
-	cache_begin(cache);
-	tag = cache_tag(cache);
-	is_int(cache_tag(cache), tag, "a turn has one tag");
+	journal_cache_begin(cache);
+	tag = journal_cache_tag(cache);
+	is_int(journal_cache_tag(cache), tag, "a turn has one tag");
 	for (i = 0; i < 3; i++) {
 		wf = empty(ids[i], 0);
-		wf.wait.tag = tag;
+		wf.wait.cache_tag = tag;
 		add(&wf, 0, ids[i], NULL);
-		cache_keep(cache, &wf);
+		journal_cache_keep(cache, &wf);
 	}
 	ok(is_valid(cache, tag), "that is valid for all");
 	for (i = 0; i < 3; i++)
@@ -158,14 +159,14 @@ test_together(struct cache *cache)
 	next = keep(cache, &wf);
 	is_str(loaded(cache, "b", next).journal[0].name, "b",
 	    "who is kept again is found under the new tag");
-	cache_keep(cache, &last);
+	journal_cache_keep(cache, &last);
 	is_str(loaded(cache, "a", tag).journal[0].name, "a",
 	    "and the others under theirs");
-	cache_forget(cache);
+	journal_cache_forget(cache);
 }
 
 static void
-test_tags_limit(struct cache *cache)
+test_tags_limit(struct journal_cache *cache)
 {
 	struct workflow wf = empty("old", 0);
 	int64_t old = keep(cache, &wf);
@@ -176,12 +177,12 @@ test_tags_limit(struct cache *cache)
 		keep(cache, &(struct workflow){ .id = "new" });
 	}
 	is_int(n, 2048, "a tag is valid until so many have been given");
-	cache_forget(cache);
+	journal_cache_forget(cache);
 }
 
 /* Keeps it until it gets no tag.  Returns how often it got one. */
 static int
-fill(struct cache *cache, struct workflow *wf)
+fill(struct journal_cache *cache, struct workflow *wf)
 {
 	int n = 0;
 
@@ -191,7 +192,7 @@ fill(struct cache *cache, struct workflow *wf)
 }
 
 static void
-test_memory_limit(struct cache *cache)
+test_memory_limit(struct journal_cache *cache)
 {
 	static char long_text[1 << 20];
 	struct workflow wf = empty("long", 0), again;
@@ -217,14 +218,14 @@ test_memory_limit(struct cache *cache)
 		n++;
 	ok(n < 2 * 2048, "and makes room");
 
-	cache_forget(cache);
-	cache_begin(cache);
-	wf.wait.tag = tag = cache_tag(cache);
+	journal_cache_forget(cache);
+	journal_cache_begin(cache);
+	wf.wait.cache_tag = tag = journal_cache_tag(cache);
 	for (n = 0; n < 64; n++)
-		cache_keep(cache, &wf);
+		journal_cache_keep(cache, &wf);
 	ok(!is_valid(cache, tag),
 	    "when one turn wants too much all is forgotten");
-	cache_forget(cache);
+	journal_cache_forget(cache);
 
 	tag = keep(cache, &wf);
 	for (n = 0; is_valid(cache, tag) && n < 100; n++) {
@@ -232,29 +233,30 @@ test_memory_limit(struct cache *cache)
 		tag = keep(cache, &again);
 	}
 	is_int(n, 100, "who is kept again needs no more memory");
-	cache_begin(cache);
+	journal_cache_begin(cache);
 	again = loaded(cache, "long", tag);
-	cache_forget(cache);
-	cache_keep(cache, &again);
+	journal_cache_forget(cache);
+	journal_cache_keep(cache, &again);
 	ok(true, "who was loaded before all was forgotten is gone");
 }
 
 int
 main(void)
 {
-	struct cache *cache = cache_new(), *other = cache_new();
+	struct journal_cache *cache = journal_cache_new(),
+			     *other = journal_cache_new();
 	struct workflow wf = empty("w", 0);
 
 	turn.arena = arena_new();
 	ok(keep(cache, &wf) != keep(other, &wf),
 	    "two workers give different tags");
-	cache_free(other);
+	journal_cache_free(other);
 	test_journal(cache);
 	test_tags(cache);
 	test_together(cache);
 	test_tags_limit(cache);
 	test_memory_limit(cache);
-	cache_free(cache);
+	journal_cache_free(cache);
 	arena_free(turn.arena);
 	return done_testing();
 }

@@ -23,7 +23,7 @@ struct report {
 	bool leaving;
 	int deaths;
 	pid_t dead_pid, master_pid;
-	char legacy; /* what it found; it leaves the number of its slot */
+	char crash_note; /* what it found; it leaves the number of its slot */
 };
 
 static int reports[2];
@@ -38,9 +38,10 @@ tell(const struct prefork_worker *self, bool leaving)
 		.deaths = self->deaths,
 		.dead_pid = self->dead_pid,
 		.master_pid = self->master_pid,
-		.legacy = self->legacy[PREFORK_LEGACY_SIZE - 1] };
+		.crash_note = self->crash_note[PREFORK_CRASH_NOTE_SIZE - 1] };
 
-	self->legacy[PREFORK_LEGACY_SIZE - 1] = (char)('0' + self->slot);
+	self->crash_note[PREFORK_CRASH_NOTE_SIZE - 1] = (char)('0' +
+	    self->slot);
 
 	if (write(reports[1], &report, sizeof(report)) != sizeof(report))
 		abort();
@@ -171,8 +172,8 @@ test_restart(void)
 	ok(!next.first && next.deaths == 1 && next.dead_pid == both[1].pid &&
 		next.master_pid == master,
 	    "its successor knows, and who it was");
-	ok(both[0].legacy == '\0' && both[1].legacy == '\0' &&
-		next.legacy == '1',
+	ok(both[0].crash_note == '\0' && both[1].crash_note == '\0' &&
+		next.crash_note == '1',
 	    "and what it left");
 	kill(both[0].pid, SIGTERM);
 	ok(hear(&next) && next.leaving, "a worker that is asked to stop does");
@@ -222,7 +223,7 @@ test_orphans(void)
 }
 
 static int64_t
-monotonic_ms(void)
+clock_monotonic_ms(void)
 {
 	struct timespec now;
 
@@ -233,14 +234,14 @@ monotonic_ms(void)
 static void
 test_pause(void)
 {
-	int64_t begin_ms = monotonic_ms();
+	int64_t begin_ms = clock_monotonic_ms();
 	pid_t master = start_master(1, die_young);
 	struct report report;
 	int i;
 
 	for (i = 0; i < 6; i++)
 		hear(&report);
-	ok(monotonic_ms() - begin_ms >= 10 + 20 + 40 + 80,
+	ok(clock_monotonic_ms() - begin_ms >= 10 + 20 + 40 + 80,
 	    "one who keeps dying young waits longer every time");
 	ok(report.slot == 0 && report.deaths == 5, "but is forked again");
 	is_int(end_master(master, SIGTERM), 0, "a pause does not delay a stop");

@@ -14,7 +14,7 @@
 
 struct arena;
 struct client;
-struct room_member;
+struct monitor_member;
 
 enum client_outcome {
 	CLIENT_ANSWERED,   /* value holds the answer */
@@ -65,7 +65,7 @@ struct client_stats {
  * connection.  All four must outlive the client.
  */
 struct client *client_open(const char *conninfo, const char *application_name,
-    const char *application, const struct room_member *member);
+    const char *application, const struct monitor_member *member);
 
 /*
  * Ends the courier and frees the client.  Nobody may be in a call.

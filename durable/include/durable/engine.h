@@ -13,8 +13,6 @@
 
 #include <durable/workflow.h>
 
-struct prefork_worker;
-
 struct engine {
 	const char *conninfo;    /* libpq's; "" for the environment */
 	const char *application; /* owner of the workflows */
@@ -51,13 +49,6 @@ struct engine {
  * the database is not of our version.
  */
 int engine_run(struct engine *engine, int workers);
-
-/*
- * A worker process: runs turns until it is asked to stop (it finishes the
- * turn then).  arg is the struct engine.  Returns its exit status:
- * PREFORK_EXIT_GIVE_UP when the database is not of our version.
- */
-int engine_work(struct prefork_worker *self, void *arg);
 
 /*
  * The type that runs workflows of this name and version; version NULL means
