@@ -273,9 +273,9 @@ test_answered_already(void)
 				arena_printf(arena, "key %d", i), WAIT_MS)
 				.outcome == CLIENT_ANSWERED;
 	is_int(answered, 25,
-	    "messages to a workflow whose event is there are answered");
+	    "messages to a workflow with its event set are answered");
 	ok(monotonic_ms() - begin_ms < 1500,
-	    "messages whose event is there are answered at once");
+	    "messages to a workflow with its event set take no time");
 }
 
 /* As when a worker dies between its commit and the notification behind it. */

@@ -959,7 +959,7 @@ test_mended_tables(void)
 	    "alter column other set default test.refuse()");
 	start("in vain", "good", "null");
 	ok(wait_sql("true", "select last_value > 6 from test.refusals"),
-	    "a turn whose journal is refused is repeated");
+	    "a turn with a refused journal is repeated");
 	sql("alter table dbos.operation_outputs drop column other");
 	is_str(ended("in vain"), "SUCCESS",
 	    "a refused journal fails no workflow");
@@ -1078,8 +1078,8 @@ test_circumstances(void)
 }
 
 /*
- * For a daemon with one worker, whose journal cache serves workflows that go on
- * soon: a change to the journal table shows whether the worker reads it.
+ * For a daemon with one worker.  Its journal cache serves workflows that go on
+ * soon; a change to the journal table shows whether the worker reads the table.
  */
 static void
 test_memory(void)
