@@ -225,7 +225,7 @@ healthy_beside_poison(int round)
 		    strcmp(poisons[i], "failing") == 0
 			? "ERROR"
 			: "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-		    id[i]);
+		    arena_printf(arena, "%s is given up or fails", id[i]));
 	return with > (before < after ? before : after) / 2;
 }
 
