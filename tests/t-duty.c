@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is on duty, as all processes see it.
+ * The worker that is not on standby, as all processes see it.
  */
 #include <sys/wait.h>
 
@@ -26,7 +26,7 @@ wait_ms(int ms)
 	nanosleep(&time, NULL);
 }
 
-/* How often each kind is in one of so many shares. */
+/* In how many of the partitions each kind is, a digit each. */
 static const char *
 shares_of(int parts, int kinds)
 {
@@ -49,24 +49,28 @@ test_shares(void)
 {
 	struct duty *duty = duty_new(3);
 
-	is_str(shares_of(1, 2), "11", "one worker does all");
-	is_str(shares_of(2, 5), "11111", "of two each kind is one's");
-	is_str(shares_of(4, 2), "22", "or two have the same");
-	is_str(shares_of(3, 1), "3", "when there is but one all have it");
+	is_str(shares_of(1, 2), "11", "one worker's partition has every kind");
+	is_str(shares_of(2, 5), "11111",
+	    "two workers' partitions have each kind once");
+	is_str(shares_of(4, 2), "22",
+	    "four workers for two kinds have each kind twice");
+	is_str(shares_of(3, 1), "3", "three workers for one kind all have it");
 	ok(has_share(duty, 0, 0, 1) && has_share(duty, 2, 0, 1),
-	    "who can do it all does");
+	    "without saturation every worker has all");
 	duty_report(duty, true, 17);
 	ok(has_share(duty, 0, 0, 2) && has_share(duty, 2, 1, 2),
-	    "when it is crowded those who ask have a share each");
+	    "when saturated the workers that ask have a partition each");
 	ok(has_share(duty, 1, 1, 3) && has_share(duty, 2, 2, 3),
-	    "one more, and the shares are smaller");
+	    "a third worker makes the partitions smaller");
 	wait_ms(300);
-	ok(has_share(duty, 1, 0, 1), "who is frozen has none");
-	ok(has_share(duty, 0, 0, 2), "who wakes up has one again");
+	ok(has_share(duty, 1, 0, 1),
+	    "a worker that does not ask loses its partition");
+	ok(has_share(duty, 0, 0, 2),
+	    "a worker that asks again has a partition again");
 	wait_ms(800);
 	duty_share(duty, 0);
 	ok(!duty_is_crowded(duty) && has_share(duty, 1, 0, 1),
-	    "after the crowd one does it all");
+	    "after saturation one worker has all");
 	duty_free(duty);
 }
 
@@ -79,33 +83,35 @@ main(void)
 	int status;
 
 	ok(duty_is_mine(duty, 0) && !duty_is_mine(duty, 1),
-	    "at first it is the first one's duty");
+	    "the first worker is active at first");
 	duty_hand_on(duty, 1);
-	ok(duty_is_mine(duty, 0), "nobody hands on what is not his");
+	ok(duty_is_mine(duty, 0), "a worker on standby hands nothing on");
 	duty_hand_on(duty, 0);
-	ok(duty_is_mine(duty, 1), "who has it does");
+	ok(duty_is_mine(duty, 1), "the active worker hands on");
 	duty_hand_on(duty, 1);
-	ok(duty_is_mine(duty, 1), "but not at once again");
+	ok(duty_is_mine(duty, 1), "an activity just received is not handed on");
 
 	watch = duty_watch(duty);
 	duty_begin(duty);
-	ok(!duty_take_over(duty, &watch, 0), "who begins keeps it");
-	is_int((int)duty_due_ms(duty), 0, "and may find something to do");
+	ok(!duty_take_over(duty, &watch, 0),
+	    "a turn that begins prevents a take-over");
+	is_int((int)duty_due_ms(duty), 0,
+	    "a turn that begins makes work due now");
 	watch = duty_watch(duty);
 	if ((other = fork()) == 0) {
 		duty_report(duty, true, 17);
 		_exit(0);
 	}
 	ok(waitpid(other, NULL, 0) == other && !duty_take_over(duty, &watch, 0),
-	    "who ends, too, in whichever process");
+	    "a turn that ends in any process prevents a take-over");
 	ok(duty_is_crowded(duty) && duty_due_ms(duty) == 17,
-	    "what it reports is known");
+	    "saturation and next due time are known to all processes");
 	watch = duty_watch(duty);
 	if ((other = fork()) == 0)
 		_exit(!duty_take_over(duty, &watch, 0));
 	ok(waitpid(other, &status, 0) == other && status == 0,
-	    "without a sign another one takes it over");
-	ok(!duty_take_over(duty, &watch, 1), "but only one");
+	    "without activity another process takes over");
+	ok(!duty_take_over(duty, &watch, 1), "only one process takes over");
 	duty_free(duty);
 	test_shares();
 	return done_testing();

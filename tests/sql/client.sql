@@ -155,7 +155,7 @@ select is(test.send('{a,b,a}', '{1,1,1}', '{n,n,k}'),
     'a message to a locked workflow is busy and delays no other');
 select is(test.start('{a,i}', '{job,job}'),
     'start 1 exists, start 2 created',
-        'a start does not wait for a locked workflow');
+    'a start does not wait for a locked workflow');
 select test.other('rollback');
 select is(test.send('{a}', '{2}', '{n}'), 'send 1 sent',
     'a busy message can be sent after the turn');

@@ -54,7 +54,7 @@ select is(test.executable('widget_store_web'), array['durable.client_events',
     'store.restock', 'store.view_json', 'store.watched_order_json'],
     'the web may execute what it needs and nothing else');
     select is(test.touchable('widget_store_web'), null,
-        'the web may touch no table');
+    'the web may touch no table');
 select is(has_schema_privilege('widget_store_web', 'dbos', 'usage'), false,
     'the web does not see the system database');
 select is(test.as_role('widget_store_web', statement), '42501',

@@ -139,7 +139,7 @@ select is(durable.workflow_json('shop')::jsonb -> 'waits_for',
 select is(durable.workflow_json('shop')::jsonb -> 'runs' -> 1 ->> 'pid', '23',
     'workflow_json tells which process made a run');
     select is(durable.workflow_json('unknown'), null,
-        'workflow_json of an unknown workflow is null');
+    'workflow_json of an unknown workflow is null');
 select is(store.watched_order_json(1)::jsonb ->> 'workflow_id', 'shop',
     'watched_order_json names the order''s checkout');
 begin;
