@@ -1326,7 +1326,7 @@ main(void)
 		"create function test.read_from_afar() returns void "
 		"language plpgsql as $$ begin "
 		"if nextval('test.readings') <= 4 then "
-		"raise 'it is away' using errcode = '08001'; end if; end $$;"
+		"raise 'the other server is away' using errcode = '08001'; end if; end $$;"
 		"create table test.told (at serial, id text, what text, "
 		"size int);"
 		"create function test.tell(ids text[], whats text[]) "
