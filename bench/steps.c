@@ -8,10 +8,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "log.h"
-#include "options.h"
-#include "prefork.h"
+#include <durable/engine.h>
+#include "base/log.h"
+#include "base/options.h"
 
 #define STEPS 100
 
@@ -80,5 +79,5 @@ main(int argc, char *argv[])
 
 	log_open("steps");
 	options_read(argc, argv, "bench", defs);
-	return prefork_run(workers, engine_work, &engine);
+	return engine_run(&engine, workers);
 }

@@ -2,14 +2,14 @@
 /*
  * The checkout of one widget.
  */
-#include "checkout.h"
+#include "daemon/checkout.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "arena.h"
-#include "dispatch.h"
-#include "orders.h"
+#include "base/arena.h"
+#include "daemon/dispatch.h"
+#include "daemon/orders.h"
 
 #define PAYMENT_STATUS "payment_status"
 #define PAYMENT_ID     "payment_id"

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "workflow.h"
+#include <durable/workflow.h>
 
 /* checkout_workflow: takes no input, returns nothing; sets payment_id first. */
 extern const struct workflow_type checkout_type;

@@ -5,7 +5,7 @@
 #ifndef DAEMON_DISPATCH_H
 #define DAEMON_DISPATCH_H
 
-#include "workflow.h"
+#include <durable/workflow.h>
 
 /* dispatch_order_workflow: its input is the order id, it returns nothing. */
 extern const struct workflow_type dispatch_type;

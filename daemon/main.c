@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "checkout.h"
-#include "dispatch.h"
-#include "engine.h"
-#include "log.h"
-#include "options.h"
-#include "prefork.h"
+#include <durable/engine.h>
+#include "base/log.h"
+#include "base/options.h"
+#include "daemon/checkout.h"
+#include "daemon/dispatch.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -66,5 +65,5 @@ main(int argc, char *argv[])
 	options_read(argc, argv, VERSION, defs);
 	if (allow_crash)
 		engine.crash_channel = "widget_store_crash";
-	return prefork_run(workers, engine_work, &engine);
+	return engine_run(&engine, workers);
 }

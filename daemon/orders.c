@@ -3,7 +3,7 @@
  * The steps of the store's workflows, in batches: a turn's many checkouts make
  * one statement of each.
  */
-#include "orders.h"
+#include "daemon/orders.h"
 
 /* The store sells one. */
 static const char widget[] = "1";

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "workflow.h"
+#include <durable/workflow.h>
 
 /* The numbers of the example's schema. */
 enum order_status {

@@ -5,10 +5,10 @@
  */
 #include <stddef.h>
 
-#include "answer.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 void
 checkout_post(struct http_request *request, const struct site *site,

@@ -6,12 +6,12 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "answer.h"
-#include "client.h"
-#include "db.h"
-#include "log.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/log.h"
+#include "db/db.h"
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 static const char ask_executor[] = "select store.crash_executor()";
 static const char ask_database[] = "select store.crash_database()";

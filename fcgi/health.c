@@ -4,10 +4,10 @@
  */
 #include <stddef.h>
 
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 void
 health_get(struct http_request *request, const struct site *site,

@@ -2,7 +2,7 @@
 /*
  * Requests and answers over libfcgi.
  */
-#include "http.h"
+#include "fcgi/http.h"
 
 #include <fcgiapp.h>
 
@@ -19,8 +19,8 @@
 
 #include <json-c/json_object.h>
 
-#include "arena.h"
-#include "strbuf.h"
+#include "base/arena.h"
+#include "base/strbuf.h"
 
 #define BODY_MAX           1024
 
@@ -209,7 +209,7 @@ http_header(struct http_request *request, const char *name, const char *value)
 
 /* Writes the whole answer.  A client that has gone is no concern of ours. */
 static void
-put(struct http_request *request, int status, const char *body)
+put_response(struct http_request *request, int status, const char *body)
 {
 	struct http_source *source = source_of(request);
 	struct strbuf *head = &source->head;
@@ -236,7 +236,7 @@ http_answer(struct http_request *request, int status, const char *type,
 {
 	http_header(request, "Content-Type", type);
 	http_header(request, "Cache-Control", "no-store");
-	put(request, status, body);
+	put_response(request, status, body);
 }
 
 void
@@ -291,7 +291,7 @@ http_json(struct http_request *request, const char *json)
 	http_header(request, "Content-Type", "application/json");
 	add_freshness(request);
 	http_header(request, "ETag", tag);
-	put(request, has_already(request, tag) ? 304 : 200, json);
+	put_response(request, has_already(request, tag) ? 304 : 200, json);
 }
 
 void

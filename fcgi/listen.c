@@ -2,7 +2,7 @@
 /*
  * Finding or making the listening socket.
  */
-#include "listen.h"
+#include "fcgi/listen.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 
 #define BACKLOG          1024
 #define PASSED_FD        3

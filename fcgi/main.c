@@ -6,12 +6,12 @@
 
 #include <stddef.h>
 
-#include "listen.h"
-#include "log.h"
-#include "metrics.h"
-#include "options.h"
-#include "prefork.h"
-#include "serve.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/prefork.h"
+#include "fcgi/listen.h"
+#include "fcgi/metrics.h"
+#include "fcgi/serve.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

@@ -2,7 +2,7 @@
 /*
  * Counting, and GET /metrics: the Prometheus text format, version 0.0.4.
  */
-#include "metrics.h"
+#include "fcgi/metrics.h"
 
 #include <sys/mman.h>
 
@@ -13,11 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
-#include "strbuf.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 #define ROUTES_MAX 24
 #define CLASSES    6 /* hundreds of a status; 0 is not used */
@@ -159,7 +159,7 @@ metrics_end(struct metrics *metrics, const struct route *route, int status,
 }
 
 static void __attribute__((format(printf, 2, 3)))
-put(struct strbuf *page, const char *format, ...)
+put_line(struct strbuf *page, const char *format, ...)
 {
 	char line[256];
 	va_list args;
@@ -175,8 +175,8 @@ static void
 put_type(struct strbuf *page, const char *name, const char *type,
     const char *help)
 {
-	put(page, "# HELP widget_store_%s %s\n", name, help);
-	put(page, "# TYPE widget_store_%s %s\n", name, type);
+	put_line(page, "# HELP widget_store_%s %s\n", name, help);
+	put_line(page, "# TYPE widget_store_%s %s\n", name, type);
 }
 
 /* The sum over the workers of the counter at this offset in a slot. */
@@ -197,7 +197,8 @@ put_sum(struct strbuf *page, const struct metrics *metrics, size_t offset,
     const char *name, const char *type, const char *help)
 {
 	put_type(page, name, type, help);
-	put(page, "widget_store_%s %" PRIu64 "\n", name, sum(metrics, offset));
+	put_line(page, "widget_store_%s %" PRIu64 "\n", name,
+	    sum(metrics, offset));
 }
 
 /* The offset of a counter of a route in a slot. */
@@ -226,7 +227,7 @@ put_requests(struct strbuf *page, const struct metrics *metrics, size_t route)
 			offsetof(struct route_counters, classes) +
 			    i * sizeof(counter)));
 		if (count > 0)
-			put(page,
+			put_line(page,
 			    "widget_store_http_requests_total"
 			    "{route=\"%s\",class=\"%zuxx\"} %" PRIu64 "\n",
 			    route_name(route), i, count);
@@ -248,12 +249,13 @@ put_durations(struct strbuf *page, const struct metrics *metrics, size_t route)
 		    route_offset(route,
 			offsetof(struct route_counters, buckets) +
 			    i * sizeof(counter)));
-		put(page, "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n",
-		    name, route_name(route), bounds[i].seconds, count);
+		put_line(page,
+		    "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n", name,
+		    route_name(route), bounds[i].seconds, count);
 	}
-	put(page, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name,
+	put_line(page, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name,
 	    route_name(route), duration_us / 1000000, duration_us % 1000000);
-	put(page, "%s_count{route=\"%s\"} %" PRIu64 "\n", name,
+	put_line(page, "%s_count{route=\"%s\"} %" PRIu64 "\n", name,
 	    route_name(route), count);
 }
 
@@ -304,10 +306,10 @@ metrics_get(struct http_request *request, const struct site *site,
 	put_sum(&page, site->metrics, offsetof(struct slot, busy),
 	    "threads_busy", "gauge", "Threads that have a request.");
 	put_type(&page, "threads", "gauge", "Threads there may be.");
-	put(&page, "widget_store_threads %d\n", site->threads);
+	put_line(&page, "widget_store_threads %d\n", site->threads);
 	put_type(&page, "database_up", "gauge",
 	    "Whether the database answers.");
-	put(&page, "widget_store_database_up %d\n",
+	put_line(&page, "widget_store_database_up %d\n",
 	    gauges.outcome == CLIENT_ANSWERED);
 	if (gauges.outcome == CLIENT_ANSWERED)
 		strbuf_add_text(&page, gauges.value);

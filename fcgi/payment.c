@@ -4,11 +4,11 @@
  * paid.  POST /payment_webhook/{payment}/{status}: tells the checkout workflow
  * how its payment ended, once, and answers with the order.
  */
-#include "answer.h"
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 void
 payment_post(struct http_request *request, const struct site *site,

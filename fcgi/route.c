@@ -2,12 +2,12 @@
 /*
  * Paths against patterns.
  */
-#include "route.h"
+#include "fcgi/route.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
 #define KEY_MAX 128
 #define ID_MAX  256

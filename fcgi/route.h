@@ -9,7 +9,7 @@
 #ifndef FCGI_ROUTE_H
 #define FCGI_ROUTE_H
 
-#include "http.h"
+#include "fcgi/http.h"
 
 #define ROUTE_SEGMENTS_MAX 2
 

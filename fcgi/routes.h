@@ -5,7 +5,7 @@
 #ifndef FCGI_ROUTES_H
 #define FCGI_ROUTES_H
 
-#include "route.h"
+#include "fcgi/route.h"
 
 /* Ended by a NULL pattern. */
 extern const struct route routes[];
@@ -30,9 +30,9 @@ route_handler view_get;
 route_handler view_get_order;
 route_handler view_get_payment;
 
-/* room.c: what there is to watch, when that is allowed. */
-route_handler room_get_processes;
-route_handler room_get_workflow;
+/* monitor.c: what there is to watch, when that is allowed. */
+route_handler monitor_get_processes;
+route_handler monitor_get_workflow;
 
 /* crash.c: what a demonstration may break, when that is allowed. */
 route_handler crash_all;

@@ -3,7 +3,7 @@
  * Threads of which one, the leader, waits at the socket, and answers what it
  * gets when another one leads.
  */
-#include "serve.h"
+#include "fcgi/serve.h"
 
 #include <sys/eventfd.h>
 #include <sys/queue.h>
@@ -20,15 +20,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client.h"
-#include "duty.h"
-#include "log.h"
-#include "metrics.h"
-#include "monotonic.h"
-#include "prefork.h"
-#include "room.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/prefork.h"
+#include "base/standby.h"
+#include "db/monitor.h"
+#include "fcgi/metrics.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 /* A thread that was not called for so long is one too many. */
 #define SPARE_MAX_S 5
@@ -44,7 +44,7 @@ SLIST_HEAD(followers, thread);
 
 struct worker {
 	struct site site;
-	struct duty *duty;
+	struct standby *standby;
 	int slot;
 	int listen_fd;
 	int stop_fd;          /* eventfd: take no more requests */
@@ -61,7 +61,7 @@ static void *run_thread(void *arg);
 
 /* Answers a request; returns its route, NULL when it has none. */
 static const struct route *
-answer(const struct site *site, struct http_request *request)
+answer_request(const struct site *site, struct http_request *request)
 {
 	struct route_match match = route_find(routes, request);
 
@@ -90,13 +90,13 @@ answer(const struct site *site, struct http_request *request)
 static void
 handle(const struct site *site, struct http_request *request)
 {
-	int64_t begin_us = monotonic_us();
+	int64_t begin_us = clock_monotonic_us();
 	const struct route *route;
 
 	metrics_begin(site->metrics);
-	route = answer(site, request);
+	route = answer_request(site, request);
 	metrics_end(site->metrics, route, request->status,
-	    monotonic_us() - begin_us, site->client);
+	    clock_monotonic_us() - begin_us, site->client);
 	if (request->status >= 500)
 		log_warning("%s %s answered %d: %s",
 		    http_method_name(request->method), route->name,
@@ -239,12 +239,12 @@ is_readable(int fd, int timeout_ms)
 static bool
 lets_in(struct worker *worker)
 {
-	const struct duty_watch watch = duty_watch(worker->duty);
+	const struct standby_watch watch = standby_watch(worker->standby);
 
-	return duty_is_mine(worker->duty, worker->slot) ||
-	    (!is_readable(worker->stop_fd, DUTY_WATCH_MS) &&
+	return standby_is_mine(worker->standby, worker->slot) ||
+	    (!is_readable(worker->stop_fd, STANDBY_WATCH_MS) &&
 		is_readable(worker->listen_fd, 0) &&
-		duty_take_over(worker->duty, &watch, worker->slot));
+		standby_take_over(worker->standby, &watch, worker->slot));
 }
 
 /* Waits for somebody to connect; false when it is time to end. */
@@ -301,10 +301,10 @@ run_thread(void *arg)
 		request = http_accept(source);
 		if (request == NULL)
 			continue;
-		duty_begin(worker->duty);
+		standby_begin(worker->standby);
 		handle(&worker->site, request);
 		if (request->status == 503)
-			duty_hand_on(worker->duty, worker->slot);
+			standby_hand_on(worker->standby, worker->slot);
 		http_finish(source);
 	}
 	http_source_free(source);
@@ -370,7 +370,7 @@ serve_work(struct prefork_worker *self, void *arg)
 		    .wait_timeout_ms = serve->wait_timeout_ms,
 		    .allow_crash = serve->allow_crash,
 		    .machine_room = serve->machine_room },
-		.duty = self->duty,
+		.standby = self->standby,
 		.slot = self->slot,
 		.listen_fd = serve->listen_fd,
 		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -379,7 +379,7 @@ serve_work(struct prefork_worker *self, void *arg)
 		.followers = SLIST_HEAD_INITIALIZER(worker.followers),
 		.threads_max = serve->threads
 	};
-	const struct room_member member = { .program = "web", .self = self };
+	const struct monitor_member member = { .program = "web", .self = self };
 	bool started;
 	int status = 1;
 

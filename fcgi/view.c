@@ -7,15 +7,15 @@
 #include <limits.h>
 #include <stddef.h>
 
-#include "answer.h"
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 /* Answers with what everybody sees and, unless it is NULL, the subject. */
 static void
-answer(struct http_request *request, const struct site *site,
+answer_view(struct http_request *request, const struct site *site,
     const char *subject)
 {
 	static const struct answer_texts texts = { .nothing = "There is none" };
@@ -40,7 +40,7 @@ view_get(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
 	(void)segments;
-	answer(request, site, NULL);
+	answer_view(request, site, NULL);
 }
 
 void
@@ -51,7 +51,7 @@ view_get_order(struct http_request *request, const struct site *site,
 		http_error(request, 400, "The id of an order is a number");
 		return;
 	}
-	answer(request, site,
+	answer_view(request, site,
 	    arena_printf(request->arena, "order/%s", segments[0]));
 }
 
@@ -59,6 +59,6 @@ void
 view_get_payment(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	answer(request, site,
+	answer_view(request, site,
 	    arena_printf(request->arena, "payment/%s", segments[0]));
 }

@@ -3,10 +3,10 @@
 -- The schema dbos: the system database that we share with the DBOS family of
 -- libraries and tools, as their schema version 123 has it.  This is that
 -- version's final state in one piece, with the very names, column orders and
--- definitions (tests/catalog.tap compares them), so that an official client
+-- definitions (tests/sql/catalog.tap compares them), so that an official client
 -- cannot tell the difference and an official upgrade finds what it expects.
 -- For this reason nothing of ours stands here, and no comment on any object:
--- what our engine adds is in durable.sql.
+-- what our engine adds is in durable/.
 --
 -- Run by psql as widget_store_owner inside a transaction.  Where the schema
 -- exists, at this version or a later one, nothing happens.

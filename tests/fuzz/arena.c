@@ -3,7 +3,7 @@
  * An arena in which every piece is an allocation of its own, so that the
  * address sanitizer sees its end and its release.
  */
-#include "arena.h"
+#include "base/arena.h"
 
 #include <stdint.h>
 #include <stdio.h>

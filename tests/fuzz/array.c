@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Array literals: PostgreSQL reads our literals as they were meant (8.15.6),
- * and we read PostgreSQL's.
+ * Array literals: PostgreSQL reads our literals as they were meant (8.15.6), and
+ * we read PostgreSQL's.
  *
  * Input: elements, one to a line; a line of one tilde is SQL's null.
  */
@@ -9,8 +9,8 @@
 
 #include <strings.h>
 
-#include "elements.h"
-#include "strbuf.h"
+#include "base/array_literal.h"
+#include "base/strbuf.h"
 
 /* Reads an element as array_in does; *is_null tells the bare word NULL. */
 static char *
@@ -117,19 +117,19 @@ write_element(struct strbuf *buf, const char *element)
 static void
 try_reading(struct arena *arena, const char *literal, struct input input)
 {
-	struct elements elements = elements_of(arena, literal);
+	struct array_elements elements = array_literal_read(arena, literal);
 	const char *element;
 
 	while (input_has_more(&input)) {
 		const char *wanted = element_of(input_line(arena, &input));
 
-		require(elements_next(&elements, &element),
+		require(array_literal_next(&elements, &element),
 		    "as many elements are read as the server wrote");
 		require((element == NULL) == (wanted == NULL) &&
 			(element == NULL || strcmp(element, wanted) == 0),
 		    "an element reads as the server wrote it");
 	}
-	require(!elements_next(&elements, &element),
+	require(!array_literal_next(&elements, &element),
 	    "no more elements are read than the server wrote");
 }
 
@@ -150,11 +150,11 @@ try_elements(struct arena *arena, struct strbuf *buf, struct input input)
 static void
 try_anything(struct arena *arena, struct input input)
 {
-	struct elements elements = elements_of(arena,
+	struct array_elements elements = array_literal_read(arena,
 	    input_take(arena, &input, '\0'));
 	const char *element;
 
-	while (elements_next(&elements, &element))
+	while (array_literal_next(&elements, &element))
 		;
 	require(element == NULL, "after the last element there is none");
 }

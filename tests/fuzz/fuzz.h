@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
 /* The harness, which libFuzzer calls for each input. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

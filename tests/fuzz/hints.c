@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The notifications and events that a courier receives: a notification makes
- * the calls due that wait for its event, and no others; each due call is
- * answered with the event that was fetched for it, as JSON, or with none.
+ * The notifications and events that a courier receives: a notification makes the
+ * calls due that wait for its event, and no others; each due call is answered
+ * with the event that was fetched for it, as JSON, or with none.
  *
  * Input: one to a line,
  *
@@ -25,8 +25,8 @@
 #define db_row_count         fuzz_row_count
 #define db_value             fuzz_value
 
-#include "courier.c" /* NOLINT(bugprone-suspicious-include) */
-#include "trip.c"    /* NOLINT(bugprone-suspicious-include) */
+#include "client/courier.c"       /* NOLINT(bugprone-suspicious-include) */
+#include "client/courier_batch.c" /* NOLINT(bugprone-suspicious-include) */
 
 #define CALLS_MAX 16
 #define LINES_MAX 64
@@ -242,7 +242,7 @@ hear_and_fetch(struct courier *courier)
 		require(world.calls[i]->due == is_hinted(world.calls[i]),
 		    "the calls with a hint are due, and no others");
 	if (!TAILQ_EMPTY(&courier->due))
-		require(trip_make(courier) == DB_DONE,
+		require(courier_batch_make(courier) == DB_DONE,
 		    "the events are fetched");
 }
 

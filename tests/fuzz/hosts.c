@@ -10,7 +10,7 @@
 
 #include <libpq-fe.h>
 
-#include "connect.h"
+#include "db/connect.h"
 
 #define LISTS 3
 

@@ -18,9 +18,9 @@
 
 #include <inttypes.h>
 
-#include "turn.h"
-#include "value.h"
-#include "workflow.h"
+#include <durable/workflow.h>
+#include "db/value.h"
+#include "engine/turn.h"
 
 /* Between these an entry makes the journal long, and nothing else. */
 #define NUMBER_FAR     1024
@@ -35,7 +35,10 @@ struct step_row {
 	struct entry entry;
 };
 
-/* The statements of exchange.c, which have columns of their own. */
+/*
+ * The statements of wf_message.c and wf_child.c, which have columns of their
+ * own.
+ */
 #define EVENT_SQL  "from durable.workflow_event("
 #define RESULT_SQL "select status, output, error, serialization"
 
@@ -57,7 +60,7 @@ struct turn {
 	struct message messages[MESSAGES_MAX];
 	size_t messages_len;
 	size_t acts; /* statements, events, messages, children, consumed */
-	struct asked asked; /* by a run that left for the answer */
+	struct pending_call asked; /* by a run that left for the answer */
 	const char *asked_sql;
 	bool broken;
 };
@@ -125,7 +128,7 @@ expect_params(size_t nparams, const char *const params[])
 
 void
 turn_tell(struct turn *turn, struct workflow *wf,
-    const struct statement *statement)
+    const struct batch_statement *statement)
 {
 	(void)wf;
 	turn->acts++;
@@ -134,7 +137,7 @@ turn_tell(struct turn *turn, struct workflow *wf,
 
 void
 turn_ask(struct turn *turn, struct workflow *wf,
-    const struct statement *statement, const struct asked *asked)
+    const struct batch_statement *statement, const struct pending_call *asked)
 {
 	turn->acts++;
 	expect_params(statement->nparams, statement->params);
@@ -287,7 +290,7 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 
 void
 turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct asked *asked)
+    const struct pending_call *asked)
 {
 	json_object *input;
 
@@ -295,7 +298,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		value_decode_argument(turn->arena, asked->child->input,
 		    VALUE_PORTABLE, &input),
 	    "a child's input can be read");
-	turn_ask(turn, wf, &(struct statement){ .sql = "" }, asked);
+	turn_ask(turn, wf, &(struct batch_statement){ .sql = "" }, asked);
 }
 
 void
@@ -320,7 +323,7 @@ give_answer(struct turn *turn, struct workflow *wf)
 		rows.columns[0] = rows.type == DB_TYPE_VOID ? "conflict"
 							    : "created";
 	}
-	turn->asked.take(wf, &turn->asked, &given);
+	turn->asked.on_result(wf, &turn->asked, &given);
 }
 
 /* Workflows that make every call of the API, as authors do. */

@@ -10,7 +10,7 @@
 
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 
 /* log.c calls it instead of write, by a macro of the build. */
 ssize_t fuzz_write(int fd, const void *bytes, size_t len);

@@ -10,7 +10,7 @@
 
 #include <setjmp.h>
 
-#include "options.h"
+#include "base/options.h"
 
 #define ARGS_MAX   16
 #define EXIT_USAGE 2

@@ -12,11 +12,11 @@
 #include <fcgiapp.h>
 #include <json-c/json_tokener.h>
 
-#include "client.h"
-#include "http.h"
-#include "routes.h"
-#include "site.h"
-#include "strbuf.h"
+#include <durable/client.h>
+#include "base/strbuf.h"
+#include "fcgi/http.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 static const char *const names[] = { "REQUEST_METHOD", "DOCUMENT_URI",
 	"QUERY_STRING", "HTTP_IF_NONE_MATCH", "CONTENT_LENGTH" };

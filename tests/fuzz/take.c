@@ -16,11 +16,11 @@
 
 #include <inttypes.h>
 
-#include "cache.h"
-#include "engine.h"
-#include "run.h"
-#include "strbuf.h"
-#include "turn_state.h"
+#include <durable/engine.h>
+#include "base/strbuf.h"
+#include "engine/journal_cache.h"
+#include "engine/run.h"
+#include "engine/turn_state.h"
 
 #define FIELDS   10 /* of a line */
 #define COLUMNS  19
@@ -266,7 +266,7 @@ take(struct turn *turn)
 	static const struct turn_plan everything = { 0 };
 	size_t i;
 
-	require(take_begin(turn, &everything), "a turn begins");
+	require(turn_load_begin(turn, &everything), "a turn begins");
 	for (i = 0; i < turn->count; i++)
 		expect_run(turn->runs[i], rows.values[i]);
 	require(i == rows.count - 1 || !is_kind(rows.values[i], "workflow"),
@@ -280,7 +280,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *arena = arena_new();
 	struct turn turn = { .engine = &engine,
 		.arena = arena,
-		.cache = cache_new() };
+		.journal_cache = journal_cache_new() };
 
 	rows.count = 0;
 	read_lines(arena, input_of(data, size), "workflow");
@@ -290,7 +290,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	end_rows(arena);
 	take(&turn);
 	free(turn.runs);
-	cache_free(turn.cache);
+	journal_cache_free(turn.journal_cache);
 	strbuf_free(&turn.due_types);
 	strbuf_free(&turn.due_queues);
 	arena_free(arena);

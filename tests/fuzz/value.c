@@ -8,7 +8,7 @@
  */
 #include "fuzz.h"
 
-#include "value.h"
+#include "db/value.h"
 
 #define DIGITS "0123456789"
 

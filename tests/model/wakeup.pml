@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * I5 of docs/design.md: no wake-up is lost, no effect happens twice, no
- * workflow waits for ever.  A model of sql/{durable,turn,wake}.sql and
- * durable/turn.c for SPIN.
+ * workflow waits for ever.  A model of sql/durable/{take,wake}.sql and
+ * durable/engine/turn.c for SPIN.
  *
  * Three workflows begin in a queue.  The receiver sends the setter a message
  * that the setter never reads, then waits for two: one from a client, one from
@@ -19,7 +19,7 @@
  * the line of those files that a step models.
  *
  * Mutants, each a macro, take away one thing that the protocol needs, and must
- * fail; tests/model.tap has the list.
+ * fail; tests/stories/model.tap has the list.
  */
 
 #ifndef DEATHS

@@ -155,7 +155,7 @@ select is(test.send('{a,b,a}', '{1,1,1}', '{n,n,k}'),
     'a message to a locked workflow is busy and delays no other');
 select is(test.start('{a,i}', '{job,job}'),
     'start 1 exists, start 2 created',
-    'a start does not wait for a locked workflow');
+        'a start does not wait for a locked workflow');
 select test.other('rollback');
 select is(test.send('{a}', '{2}', '{n}'), 'send 1 sent',
     'a busy message can be sent after the turn');
@@ -229,7 +229,7 @@ select ok(value between 5 and 6,
     'due_lag_seconds is the lateness of the oldest due wait')
 from durable.metrics()
 where name = 'due_lag_seconds';
-insert into durable.alarms (wake_at, type, size)
+insert into durable.timer_groups (wake_at, type, size)
 values (durable.now_ms() - 7000, 'job@1', 1);
 select ok(value between 7 and 8, 'due_lag_seconds includes timer groups')
 from durable.metrics()

@@ -47,14 +47,14 @@ create role stranger;
 
 select is(test.executable('widget_store_web'), array['durable.client_events',
     'durable.client_submit', 'durable.daemon_alive', 'durable.metrics',
-    'durable.room_enter', 'durable.room_leave', 'durable.version',
+    'durable.monitor_enter', 'durable.monitor_leave', 'durable.version',
     'durable.workflow_json', 'store.crash_executor', 'store.order_json',
     'store.orders_json', 'store.payment_json',
     'store.processes_json', 'store.product_json',
     'store.restock', 'store.view_json', 'store.watched_order_json'],
     'the web may execute what it needs and nothing else');
     select is(test.touchable('widget_store_web'), null,
-    'the web may touch no table');
+        'the web may touch no table');
 select is(has_schema_privilege('widget_store_web', 'dbos', 'usage'), false,
     'the web does not see the system database');
 select is(test.as_role('widget_store_web', statement), '42501',
@@ -79,12 +79,12 @@ select is(test.as_role('widget_store_web', 'select store.product_json()')
 select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name),
     'the daemon may execute what it needs and nothing else')
-from unnest(array['durable.now_ms', 'durable.register', 'durable.room_enter',
-    'durable.room_leave', 'durable.sweep',
-    'durable.turn_alarms', 'durable.turn_attempt', 'durable.turn_attempted',
+from unnest(array['durable.now_ms', 'durable.register', 'durable.monitor_enter',
+    'durable.monitor_leave', 'durable.sweep',
+    'durable.turn_timer_groups', 'durable.turn_attempt', 'durable.turn_attempted',
     'durable.turn_begin', 'durable.turn_consumed',
     'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
-    'durable.turn_over', 'durable.turn_runs',
+    'durable.turn_over', 'durable.monitor_note_runs',
     'durable.turn_start', 'durable.turn_statuses',
     'durable.turn_suspect', 'durable.turn_waits',
     'durable.version', 'durable.workflow_event', 'durable.workflow_result',
@@ -102,7 +102,8 @@ from unnest(array[
     'select * from store.orders', 'update store.products set inventory = 9',
     'select * from durable.waits', 'delete from dbos.workflow_status',
     'select store.restock()']) as statement;
-select is(test.as_role('widget_store_daemon', 'select store.create_order(''{0}'')'),
+select is(test.as_role('widget_store_daemon',
+    'select store.create_order(''{0}'')'),
     '1', 'the daemon may call create_order');
 
 -- Other roles.
@@ -125,8 +126,8 @@ from (
 ) as o (owner);
 select is(rolcanlogin or rolsuper or rolcreaterole or rolcreatedb, false,
     'widget_store_owner cannot log in and has no special right')
-from pg_roles
-where rolname = 'widget_store_owner';
+    from pg_roles
+    where rolname = 'widget_store_owner';
 select is(string_agg(rolname, ', '), null,
     'the programs'' roles can log in and have no special right')
 from pg_roles

@@ -37,7 +37,8 @@ return (
     select coalesce(string_agg(t.workflow_uuid, ',' order by t.place), '')
     from durable.turn_begin(types, queues, 'app', max_workflows, only_ids)
         with ordinality as t (kind, workflow_uuid, number, name, value,
-        serialization, other, at_ms, until_ms, tid, alarm, alarm_size,
+        serialization, other, at_ms, until_ms, tid, timer_group,
+            timer_group_size,
         step_numbers, step_names, step_outputs, step_errors,
         step_serializations, step_children, step_started_ms, place)
     where t.kind = 'workflow');
@@ -106,7 +107,7 @@ language sql
 volatile
 begin atomic
     delete from durable.waits;
-    delete from durable.alarms;
+    delete from durable.timer_groups;
     delete from durable.suspects;
     delete from dbos.workflow_status;
     delete from dbos.workflow_input;

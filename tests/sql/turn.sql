@@ -186,7 +186,8 @@ create table test.told as
 select t.*
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
     as t (kind, workflow_uuid, number, name, value, serialization, other,
-    at_ms, until_ms, tid, alarm, alarm_size, step_numbers, step_names,
+    at_ms, until_ms, tid, timer_group, timer_group_size, step_numbers,
+        step_names,
     step_outputs, step_errors, step_serializations, step_children,
     step_started_ms, place);
 select is(string_agg(kind, ',' order by place),
@@ -226,8 +227,8 @@ select test.clear();
 
 select test.waiting('w' || n, -10) from generate_series(1, 4) as n;
 update durable.waits as w
-set tag = t.tag
-from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, tag)
+set cache_tag = t.cache_tag
+from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, cache_tag)
 where t.id = w.workflow_uuid;
 select test.workflow('new');
 select is(string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
@@ -235,7 +236,7 @@ select is(string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
             when t.tid = w.ctid or t.other = array[w.ctid]::text
             then ' placed' else '' end,
         ', ' order by t.kind, t.workflow_uuid),
-    'remembered {w2} 10 placed, workflow new , workflow w1  placed, '
+    'cached {w2} 10 placed, workflow new , workflow w1  placed, '
         'workflow w3  placed, workflow w4  placed',
     'only waits with a cache tag of the worker are not loaded')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
@@ -464,11 +465,11 @@ select is((w.*)::text, '(w,6,job@2,timer,,,,)',
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}', '{7}');
-select is(tag, 7::bigint, 'a wait of a cached workflow has its cache tag')
+select is(cache_tag, 7::bigint, 'a wait of a cached workflow has its cache tag')
 from durable.waits;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is(tag, null, 'a wait of an uncached workflow has no cache tag')
+select is(cache_tag, null, 'a wait of an uncached workflow has no cache tag')
 from durable.waits;
 update durable.waits set type = 'job@1';
 create table test.told_tid as
@@ -568,14 +569,14 @@ returns text
 language sql
 return (
     select string_agg(w.workflow_uuid || ' ' || w.wake_at || ' '
-        || coalesce(w.tag::text, '-') || ' '
-        || coalesce((w.alarm - a.first)::text, '-'), ', '
+        || coalesce(w.cache_tag::text, '-') || ' '
+        || coalesce((w.timer_group - a.first)::text, '-'), ', '
         order by w.workflow_uuid)
     from (
-        select x.*, v.alarm
+        select x.*, v.timer_group
         from durable.waiting as x
         join durable.waits as v using (workflow_uuid)) as w
-    cross join (select min(alarm) as first from durable.alarms) as a);
+    cross join (select min(timer_group) as first from durable.timer_groups) as a);
 create function test.told(
     max_workflows int default 64,
     tags_to int default 8
@@ -585,17 +586,18 @@ language sql
 volatile
 return (
     select string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
-        || coalesce((t.alarm - a.first) || ' of ' || t.alarm_size, '-'), ', '
+        || coalesce((t.timer_group - a.first) || ' of '
+            || t.timer_group_size, '-'), ', '
         order by t.kind, coalesce(t.workflow_uuid, t.value))
     from durable.turn_begin('{job@1}', '{}', 'app', max_workflows, null, 0,
         tags_to) as t
-    cross join (select min(alarm) as first from durable.alarms) as a
+    cross join (select min(timer_group) as first from durable.timer_groups) as a
     where t.kind <> 'turn');
 -- Writes waits that sleep until this time.
 create function test.sleeping(
     ids text[],
     at bigint,
-    tag bigint default 7,
+    cache_tag bigint default 7,
     tids tid[] default null
 )
 returns void
@@ -606,7 +608,7 @@ return durable.turn_waits(ids, array_fill(at, array[cardinality(ids)]),
     array_fill('timer'::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
-    array_fill(tag, array[cardinality(ids)]), tids);
+    array_fill(cache_tag, array[cardinality(ids)]), tids);
 
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d,e,f,g}'::text[]) as id;
@@ -617,31 +619,31 @@ select durable.turn_waits('{a,b,c,d,e,f,g}', '{5,5,6,5,6,5,7}',
 select matches(test.waits(), '^a 5 7 (0|1), b 5 7 \1, c 6 - (0|1), d 5 7 -, '
     'e 6 - \2, f 5 7 -, g 7 7 -$',
     'sleeps of one type until one time share a timer group');
-select is(string_agg((a.wake_at, a.type, a.size, a.tag)::text, ' '
+select is(string_agg((a.wake_at, a.type, a.size, a.cache_tag)::text, ' '
     order by a.wake_at), '(5,job@1,2,7) (6,job@1,2,)',
-    'a timer group has its time, type, size and cache tag')
-from durable.alarms as a;
+        'a timer group has its time, type, size and cache tag')
+from durable.timer_groups as a;
 select test.clear();
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d}'::text[]) as id;
 select test.sleeping('{a,b,c,d}', 5);
 
-select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
+select is(test.told(), 'cached {a,b,c,d} 0 of 4',
     'a turn takes all cached workflows of a due timer group');
 select is(test.told(tags_to => 7), 'workflow a 0 of 4, workflow b 0 of 4, '
     'workflow c 0 of 4, workflow d 0 of 4',
-    'a turn takes all uncached workflows of a due timer group');
+        'a turn takes all uncached workflows of a due timer group');
 insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'b', 'hello');
-select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
+select is(test.told(), 'cached {a,b,c,d} 0 of 4',
     'a cached timer group is taken in spite of a message');
 select is(count(*), 1::bigint, 'messages of an uncached timer group are loaded')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'message';
-select is(test.told(2), 'remembered {a,b} 0 of 4',
+select is(test.told(2), 'cached {a,b} 0 of 4',
     'a turn takes no more of a timer group than asked for');
 select test.waiting('own', -10);
-select is(test.told(2), 'remembered {a,b} 0 of 4, workflow own -',
+select is(test.told(2), 'cached {a,b} 0 of 4, workflow own -',
     'a turn takes waits beside a timer group');
 select is(t.until_ms, t.at_ms,
     'a turn that left part of a timer group repeats at once')
@@ -655,7 +657,7 @@ delete from dbos.workflow_status where workflow_uuid = 'own';
 select is(test.taken(only_ids => '{a,b}'), 'a,b',
     'a workflow of a due timer group is taken by its id');
 insert into durable.suspects values ('c', 1);
-select is(test.told(), 'remembered {a,b,d} 0 of 4',
+select is(test.told(), 'cached {a,b,d} 0 of 4',
     'a suspect in a timer group is not taken');
 delete from durable.suspects;
 update dbos.workflow_status set application_name = 'other';
@@ -667,20 +669,20 @@ update dbos.workflow_status set application_name = 'app';
 select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'c' for update$$);
-select is(test.told(), 'remembered {a,b,d} 0 of 4',
+select is(test.told(), 'cached {a,b,d} 0 of 4',
     'a locked workflow of a timer group is skipped');
 select ok(test.comes_back_soon(),
     'a turn that skipped a timer group''s workflow polls soon');
-insert into durable.alarms (wake_at, type, size)
+insert into durable.timer_groups (wake_at, type, size)
 values (durable.now_ms() + 60, 'job@1', 1);
 select ok(t.until_ms < t.at_ms + 100,
     'a turn that skipped sleeps until the next timer group')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'turn';
-delete from durable.alarms where size = 1;
+delete from durable.timer_groups where size = 1;
 select test.other('rollback');
 select test.other('begin');
-select is(test.other($$select test.told()$$), 'remembered {a,b,c,d} 0 of 4',
+select is(test.other($$select test.told()$$), 'cached {a,b,c,d} 0 of 4',
     'another worker takes a whole timer group');
 select is(test.told(), null, 'a turn does not wait for a locked timer group');
 select ok(test.comes_back_soon(),
@@ -689,47 +691,47 @@ select test.other('rollback');
 select ok(not test.comes_back_soon(),
     'a turn that took a whole timer group may sleep long');
 
-select durable.turn_alarms(array[alarm], '{900}', '{4}', '{9}')
-from durable.alarms;
+select durable.turn_timer_groups(array[timer_group], '{900}', '{4}', '{9}')
+from durable.timer_groups;
 select is(test.waits(), 'a 900 9 0, b 900 9 0, c 900 9 0, d 900 9 0',
-    'turn_alarms moves a timer group that sleeps again');
-update durable.alarms set wake_at = durable.now_ms() + 60000;
+    'turn_timer_groups moves a timer group that sleeps again');
+update durable.timer_groups set wake_at = durable.now_ms() + 60000;
 select is(test.told(), null, 'a moved timer group is not due');
 select ok(t.until_ms - t.at_ms between 50000 and 60000,
     'a worker sleeps until a moved timer group is due')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'turn';
-update durable.alarms set wake_at = 5, tag = 7;
+update durable.timer_groups set wake_at = 5, cache_tag = 7;
 select durable.turn_over('{d}');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
-from durable.alarms;
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
+from durable.timer_groups;
 select is(test.waits(), 'a 5 7 0, b 5 7 0, c 5 7 0',
     'a timer group is kept while a wait refers to it');
 
 create table test.places as
 select string_to_array(trim(both '{}' from t.value), ',') as ids,
-    t.other::tid[] as tids, t.alarm
+    t.other::tid[] as tids, t.timer_group
 from durable.turn_begin('{job@1}', '{}', 'app', 2, null, 0, 8) as t
-where t.kind = 'remembered';
+where t.kind = 'cached';
 select test.sleeping(p.ids, 800, 10, p.tids) from test.places as p;
 select matches(test.waits(), '^a 800 10 ([1-9]), b 800 10 \1, c 5 7 0$',
     'workflows that sleep again without the rest get a new group');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
 from test.places;
 select test.sleeping('{c}', 700, 10);
 select matches(test.waits(), '^a 800 10 ., b 800 10 ., c 700 10 -$',
     'a workflow that sleeps alone has no timer group');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
 from test.places;
 select is(count(*), 1::bigint, 'a timer group without waits is deleted')
-from durable.alarms;
+from durable.timer_groups;
 select test.sleeping('{a,b,c}', 5);
-select is(count(distinct w.alarm), 1::bigint,
+select is(count(distinct w.timer_group), 1::bigint,
     'workflows of different timer groups may share one again')
 from durable.waits as w;
 
 update dbos.workflow_status set status = 'CANCELLED' where workflow_uuid = 'a';
-select is(test.told(), 'remembered {b,c} 1 of 3',
+select is(test.told(), 'cached {b,c} 1 of 3',
     'a cancelled workflow leaves its timer group');
 alter table dbos.workflow_status disable trigger user;
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'b';
@@ -741,7 +743,7 @@ from durable.waits;
 delete from durable.waits;
 select durable.sweep('{job@1}', 'app');
 select is(count(*), 0::bigint, 'the sweep deletes a timer group without waits')
-from durable.alarms;
+from durable.timer_groups;
 select test.clear();
 
 -- The journal.
@@ -922,11 +924,11 @@ select ok(test.reads_little($$
 select ok(test.reads_little($$
     select durable.turn_suspect('{job@1}', '{main}', 'app', 64, null)$$),
     'a first turn reads few of thousands of waits');
-insert into durable.alarms (wake_at, type, size)
+insert into durable.timer_groups (wake_at, type, size)
 values (9000000000000, 'job@1', 3000);
 update durable.waits
 set wake_at = null,
-    alarm = (select alarm from durable.alarms);
+    timer_group = (select timer_group from durable.timer_groups);
 analyze;
 select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
     'a sweep reads few waits of a large timer group');

@@ -321,19 +321,19 @@ from durable.arrivals;
 select test.clear();
 select test.waiting('due', 3600000, 'timer'),
     test.waiting('later', 7200000, 'timer'), test.waiting('sleeps');
-create function test.set_alarm(id text, due_in_ms bigint)
+create function test.set_timer_group(id text, due_in_ms bigint)
 returns void
 language sql
 volatile
 begin atomic
-    insert into durable.alarms (wake_at, type, size)
+    insert into durable.timer_groups (wake_at, type, size)
     values (durable.now_ms() + due_in_ms, 'job@1', 1);
     update durable.waits as w
     set wake_at = null,
-        alarm = (select max(a.alarm) from durable.alarms as a)
+        timer_group = (select max(a.timer_group) from durable.timer_groups as a)
     where w.workflow_uuid = id;
 end;
-select test.set_alarm('sleeps', 3600000);
+select test.set_timer_group('sleeps', 3600000);
 select durable.sweep('{job@1}', 'app');
 select ok(not test.is_due('due'),
     'a sweep with a right clock wakes no workflow');
@@ -356,14 +356,14 @@ from durable.clock;
 
 select test.clear();
 select test.waiting('leaves'), test.waiting('moves');
-select test.set_alarm('leaves', 3600000);
+select test.set_timer_group('leaves', 3600000);
 update durable.waits
 set wake_at = null,
-    alarm = (select alarm from durable.alarms)
+    timer_group = (select timer_group from durable.timer_groups)
 where workflow_uuid = 'moves';
 update durable.clock set latest_ms = durable.now_ms() + 3600000;
 select test.other('begin');
-select test.other('select alarm::text from durable.alarms for update');
+select test.other('select timer_group::text from durable.timer_groups for update');
 select dblink_connect('third', 'dbname=' || current_database());
 select dblink_send_query('third', $$select durable.sweep('{job@1}', 'app')$$);
 do $$
@@ -373,9 +373,9 @@ begin
     end loop;
 end
 $$;
-select test.other($$update durable.waits set alarm = null,
+select test.other($$update durable.waits set timer_group = null,
     wake_at = durable.now_ms() + 3600000 where workflow_uuid = 'leaves'$$);
-select test.other($$select test.set_alarm('moves', 3600000)::text$$);
+select test.other($$select test.set_timer_group('moves', 3600000)::text$$);
 select test.other('commit');
 select t.swept from dblink_get_result('third') as t (swept text);
 select ok(test.is_due('leaves'),

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine: what a daemon that executes workflows is made of.
+ *
+ *	static const struct workflow_type *const types[] = { &checkout, NULL };
+ *	struct engine engine = { .types = types, ... };
+ *	return engine_run(&engine, workers);
+ */
+#ifndef DURABLE_ENGINE_H
+#define DURABLE_ENGINE_H
+
+#include <stdbool.h>
+
+#include <durable/workflow.h>
+
+struct prefork_worker;
+
+struct engine {
+	const char *conninfo;    /* libpq's; "" for the environment */
+	const char *application; /* owner of the workflows */
+	const char *executor;    /* shown with them, e.g. the host's name */
+	const struct workflow_type *const *types; /* ended by NULL */
+	const char *const *queues; /* ended by NULL; the internal one too */
+	int turn_size;             /* of each type and queue, in a turn */
+	int turn_limit_s;          /* a turn that lasts longer is killed */
+	int max_attempts;          /* of a workflow that kills its worker */
+	int memory_limit_mb;       /* of a worker's data; 0 for none */
+	/*
+	 * A channel whose notification makes a worker die on the spot, for
+	 * demonstrations; NULL for none.
+	 */
+	const char *crash_channel;
+	/*
+	 * Whether the workers enter the machine room, and note with each turn
+	 * who made it; it costs a statement a turn.
+	 */
+	bool machine_room;
+};
+
+/* The queue that resumed and forked workflows come back on. */
+#define ENGINE_INTERNAL_QUEUE "_dbos_internal_queue"
+
+/*
+ * Keeps so many worker processes alive, each with turns of its own, until
+ * SIGTERM or SIGINT.  Returns the exit status: 0, or PREFORK_EXIT_GIVE_UP when
+ * the database is not of our version.
+ */
+int engine_run(struct engine *engine, int workers);
+
+/*
+ * A worker process: runs turns until it is asked to stop (it finishes the
+ * turn then).  arg is the struct engine.  Returns its exit status:
+ * PREFORK_EXIT_GIVE_UP when the database is not of our version.
+ */
+int engine_work(struct prefork_worker *self, void *arg);
+
+/*
+ * The type that runs workflows of this name and version; version NULL means
+ * the last registered one.  NULL when there is none.
+ */
+const struct workflow_type *
+engine_type(const struct engine *engine, const char *name, const char *version);
+
+#endif

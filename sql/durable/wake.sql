@@ -1,0 +1,205 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What wakes a waiting workflow: triggers on the tables of schema dbos, whoever
+-- writes there.
+--
+-- These update through an index, without a join: a plan that was made while
+-- durable.waits was small is a disaster when it is large, and whose session it
+-- is made in is not known.  They leave alone who is due already, whom a turn may
+-- have in hand: nobody waits for that one.  But they tell, as no worker may know
+-- that it is due.
+--
+-- A transaction with an older snapshot (repeatable read) may not see who waits
+-- now: it leaves a note in durable.arrivals, and the sweep looks for it.
+
+create or replace function durable.wake_by_message()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    sent record;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        insert into durable.arrivals (workflow_uuid)
+        select distinct m.destination_uuid
+        from arrived as m;
+        return null;
+    end if;
+    for sent in
+        select m.topic, array_agg(m.destination_uuid) as ids
+        from arrived as m
+        group by m.topic
+        order by m.topic
+    loop
+        -- By the index, and so in the order of the ids.
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.workflow_uuid = any (sent.ids)
+            and w.kind = 'message'
+            and w.key = sent.topic
+            and w.wake_at > durable.now_ms();
+    end loop;
+    return null;
+end
+$$;
+comment on function durable.wake_by_message() is
+    'Makes the workflows due that wait for a message that arrived.  Fires per '
+    'statement, and so after the foreign key checks of all its rows.';
+
+create or replace function durable.wake_by_event()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    event record;
+    woken boolean := false;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        insert into durable.arrivals (workflow_uuid)
+        select distinct e.workflow_uuid
+        from arrived as e;
+        return null;
+    end if;
+    if not exists (select from durable.waits as w where w.target is not null)
+    then
+        return null;
+    end if;
+    for event in
+        select e.workflow_uuid, e.key
+        from arrived as e
+        order by e.workflow_uuid, e.key
+    loop
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.target = event.workflow_uuid
+            and w.kind = 'event'
+            and w.key = event.key
+            and w.wake_at > durable.now_ms();
+        woken := woken or exists (
+            select from durable.waits as w
+            where w.target = event.workflow_uuid
+                and w.kind = 'event'
+                and w.key = event.key);
+    end loop;
+    if woken then
+        perform pg_notify('durable_due', '');
+    end if;
+    return null;
+end
+$$;
+comment on function durable.wake_by_event() is
+    'Makes the workflows due that wait for an event that was set, and says so '
+    'on channel durable_due (as dbos.notifications'' own trigger does for a '
+    'message on its channel).';
+
+create or replace function durable.wake_by_status()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+as $$
+declare
+    moved text[];
+    stopped text[];
+    ended text[];
+begin
+    select array_agg(a.workflow_uuid),
+        array_agg(a.workflow_uuid) filter (where a.status in ('CANCELLED',
+            'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')),
+        array_agg(a.workflow_uuid) filter (where a.status not in ('ENQUEUED',
+            'DELAYED'))
+    into moved, stopped, ended
+    from arrived as a
+    where a.status <> 'PENDING';
+    if moved is null then
+        return null;
+    end if;
+    if stopped is not null then
+        delete from durable.waits as w
+        where w.workflow_uuid = any (stopped);
+    end if;
+    if current_setting('transaction_isolation') <> 'read committed' then
+        insert into durable.arrivals (workflow_uuid)
+        select id
+        from unnest(moved) as id;
+    elsif ended is not null
+        and exists (select from durable.waits as w where w.target is not null)
+    then
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.target = any (ended)
+            and w.kind = 'result'
+            and w.wake_at > durable.now_ms();
+        if exists (
+            select from durable.waits as w
+            where w.target = any (ended)
+                and w.kind = 'result')
+        then
+            perform pg_notify('durable_due', '');
+        end if;
+    end if;
+    return null;
+end
+$$;
+comment on function durable.wake_by_status() is
+    'Workflows that a tool cancelled or enqueued again wait no more; those that '
+    'ended wake who waits for their results.';
+
+create or replace function durable.forget_workflow()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from durable.waits as w
+    where w.workflow_uuid = old.workflow_uuid;
+    delete from durable.suspects as s
+    where s.workflow_uuid = old.workflow_uuid;
+    delete from dbos.operation_outputs as o
+    where o.workflow_uuid = old.workflow_uuid;
+    delete from dbos.workflow_output as o
+    where o.workflow_uuid = old.workflow_uuid;
+    return null;
+end
+$$;
+comment on function durable.forget_workflow() is
+    'Removes what we keep of a workflow that was deleted.  A client deletes the '
+    'journal first and then waits for a turn that is under way; what that turn '
+    'wrote must not be replayed by a later workflow of the same id.';
+
+create or replace trigger durable_wake_by_message
+after insert on dbos.notifications
+referencing new table as arrived
+for each statement
+execute function durable.wake_by_message();
+
+create or replace trigger durable_wake_by_event_insert
+after insert on dbos.workflow_events
+referencing new table as arrived
+for each statement
+execute function durable.wake_by_event();
+
+create or replace trigger durable_wake_by_event_update
+after update on dbos.workflow_events
+referencing new table as arrived
+for each statement
+execute function durable.wake_by_event();
+
+create or replace trigger durable_wake_by_status
+after update on dbos.workflow_status
+referencing new table as arrived
+for each statement
+execute function durable.wake_by_status();
+
+create or replace trigger durable_forget_workflow
+after delete on dbos.workflow_status
+for each row
+execute function durable.forget_workflow();
