@@ -132,7 +132,7 @@ is_gone() {
 	! kill -0 "$1" 2>/dev/null
 }
 
-# stop NAME: stops it by SIGTERM; fails if it had to be killed.
+# stop NAME: ends its supervisor by SIGTERM; fails if it had to be killed.
 stop() {
 	local supervisor=${supervisors[$1]:-} pid
 
