@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Journals: whatever rows a workflow finds, its run ends in one of the known
- * ways, records no step twice, and, run again with what it recorded, comes to
- * the same end without doing anything again.
+ * Journals: with any rows a run ends in one of the known ways, records no step
+ * twice, and its replay with the recorded rows comes to the same end without
+ * doing anything again.
  *
  * Input: a line of letters (which workflow; a: alone; d: past its deadline;
  * r: statements are refused; s: superjson), the workflow's input, then rows:
@@ -11,8 +11,8 @@
  *	=message|topic|text|format
  *	=row|type|value|format|status|error
  *
- * where a field of one tilde is SQL's null and a row is what every statement
- * returns.  The turn and the database are ours here.
+ * where a field of one tilde is SQL's null and every statement returns the row.
+ * The harness replaces the turn and the database.
  */
 #include "fuzz.h"
 
@@ -36,8 +36,8 @@ struct step_row {
 };
 
 /*
- * Columns of the statements that wf_message.c and wf_child.c make, and of all
- * others.
+ * The statements of wf_message.c and wf_child.c, which have columns of their
+ * own.
  */
 #define EVENT_SQL  "from durable.workflow_event("
 #define RESULT_SQL "select status, output, error, serialization"
@@ -49,7 +49,7 @@ struct db_rows {
 	const char *columns[4];
 };
 
-/* What the database holds, and what the run has done. */
+/* The rows of the database, and the acts of the run. */
 struct turn {
 	struct arena *arena;
 	bool alone, refuses;
@@ -76,8 +76,8 @@ db_row_count(const struct db_rows *rows)
 const char *
 db_value(const struct db_rows *rows, size_t row, int column)
 {
-	require(row == 0 && rows->any, "only rows that are there are read");
-	require(column >= 0 && column < 4, "and columns");
+	require(row == 0 && rows->any, "only existing rows are read");
+	require(column >= 0 && column < 4, "only existing columns are read");
 	return rows->columns[column];
 }
 
@@ -123,7 +123,7 @@ expect_params(size_t nparams, const char *const params[])
 
 	for (i = 0; i < nparams; i++)
 		require(params[i] == NULL || strlen(params[i]) < SIZE_MAX,
-		    "a parameter is a text");
+		    "a parameter is a terminated text");
 }
 
 void
@@ -218,7 +218,8 @@ insert_step(struct turn *turn, const struct step_row *step)
 	for (i = 0; i < turn->steps_len; i++)
 		require(turn->steps[i].number != step->number,
 		    "a step is recorded once");
-	require(turn->steps_len < STEPS_MAX, "a workflow has an end");
+	require(turn->steps_len < STEPS_MAX,
+	    "a workflow records at most STEPS_MAX steps");
 	turn->steps[turn->steps_len++] = *step;
 }
 
@@ -273,7 +274,7 @@ turn_add_consumed(struct turn *turn, const struct message *message, int number)
 			turn->messages[i].consumed = true;
 			return;
 		}
-	require(false, "a message that is received was there");
+	require(false, "a received message was in the rows");
 }
 
 void
@@ -325,7 +326,7 @@ give_answer(struct turn *turn, struct workflow *wf)
 	turn->asked.on_result(wf, &turn->asked, &given);
 }
 
-/* Workflows that make every call there is, as authors make them. */
+/* Workflows that make every call of the API, as authors do. */
 
 static void
 use_error(struct workflow *wf)
@@ -504,7 +505,7 @@ read_message(struct turn *turn, struct input *line)
 	message->serialization = format_of(take_field(turn->arena, line));
 }
 
-/* What PostgreSQL says of a type it says in its own words. */
+/* Makes the value one that PostgreSQL writes for the type. */
 static void
 read_row(struct turn *turn, struct input *line)
 {
@@ -590,22 +591,24 @@ expect_end(const struct workflow *wf, const struct turn *turn)
 		    "a failure can be read");
 		break;
 	case RUN_SUSPENDED:
-		require(wf->wait.wake_ms > NOW_MS, "what waits is not due");
+		require(wf->wait.wake_ms > NOW_MS,
+		    "a run that waits is not due");
 		require(wf->wait.kind != WAIT_MESSAGE || wf->wait.key != NULL,
-		    "a message has a topic");
+		    "a wait for a message has a topic");
 		require((wf->wait.kind != WAIT_EVENT &&
 			    wf->wait.kind != WAIT_RESULT) ||
 			wf->wait.target != NULL,
-		    "what is waited for has a name");
+		    "a wait for a workflow has its id");
 		break;
 	case RUN_CANCELLED:
-		require(wf->deadline_ms != 0, "there was a deadline");
+		require(wf->deadline_ms != 0,
+		    "a run that is too late has a deadline");
 		break;
 	case RUN_BROKEN:
 		break;
 	case RUN_READY:
 	case RUN_AGAIN:
-		require(false, "a run ends");
+		require(false, "a run ends in a known way");
 	}
 }
 
@@ -615,14 +618,14 @@ expect_same(const struct workflow *one, const struct workflow *other)
 	require(one->end == other->end, "a replay comes to the same end");
 	require(one->end != RUN_RETURNED ||
 		strcmp(one->output, other->output) == 0,
-	    "with the same output");
+	    "a replay has the same output");
 	require(one->end != RUN_FAILED ||
 		strcmp(one->failure, other->failure) == 0,
-	    "with the same failure");
+	    "a replay has the same failure");
 	require(one->end != RUN_SUSPENDED ||
 		(one->wait.kind == other->wait.kind &&
 		    one->wait.wake_ms == other->wait.wake_ms),
-	    "waiting for the same");
+	    "a replay waits for the same");
 }
 
 static void

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
--- What tests/long/soak has seen, and what it makes of it.  Run in a database of its
--- own, so that the samples are no part of what is measured.
+-- The samples of tests/long/soak, and its verdicts, in a database of their own
+-- so that the samples are no part of what is measured.
 --
--- The quarters are those of the time after the warm-up.  A limit is what
--- the last quarter may have when the first one is as it is: a share more,
--- for chance, and a constant, for what is small.
+-- The quarters are those of the time after the warm-up.  A limit allows the
+-- last quarter the figure of the first, a percentage for chance and a constant
+-- for small figures.
 
 create table run (
     warm_up_s int not null, -- seconds since the load began
@@ -15,14 +15,14 @@ create table run (
 create table samples (
     at_s int primary key,
     customers int not null, -- connections of the load
-    orders bigint not null, -- that were made
-    sessions int not null -- of the web and the daemon
+    orders bigint not null, -- made since the start
+    sessions int not null -- of web and daemon
 );
 create table processes (
     at_s int not null,
     program text not null,
     pid int not null,
-    own_kb bigint not null, -- no file's and not shared; a server's: in use
+    own_kb bigint not null, -- private; of a server process: in use
     resident_kb bigint not null,
     descriptors int not null
 );
@@ -41,9 +41,8 @@ select n as quarter, r.warm_up_s + (r.end_s - r.warm_up_s) * (n - 1) / 4 as from
 from run as r
 cross join generate_series(1, 4) as n;
 
--- A program's processes together.  The least of each quarter: there is more with
--- every request that is under way, and after a large turn, until it is given
--- back.  What leaks never is.
+-- A program's processes together.  The least of each quarter counts, because
+-- requests under way and large turns need more for a time; a leak stays.
 create view memory as
 select t.program, q.quarter, min(t.own_kb) as own_kb,
     avg(t.resident_kb) as resident_kb, min(t.descriptors) as descriptors,
@@ -62,8 +61,8 @@ join (
     on t.at_s between q.from_s and q.to_s
 group by t.program, q.quarter;
 
--- What each finished order has left, by relation.  The sizes go up in steps
--- and the orders do not: the slope of all samples, not a difference of two.
+-- The bytes that an order leaves, by relation.  Sizes go up in steps, so that
+-- the slope of all samples says more than the difference of two.
 create view growth as
 select r.relation, q.quarter,
     avg(r.table_bytes + r.index_bytes) as bytes,
@@ -76,7 +75,7 @@ join relations as r on r.at_s between q.from_s and q.to_s
 join samples as s on s.at_s = r.at_s
 group by r.relation, q.quarter;
 
--- What is kept of every order, and what only says what is under way.
+-- Whether a relation keeps rows of every order, or only of workflows under way.
 create view kept as
 select distinct r.relation,
     r.relation like 'dbos.%' or r.relation = 'store.orders' as kept
@@ -130,8 +129,8 @@ join kept as k using (relation)
 where k.kept and f.quarter = 1
     and l.quarter = 4
     and l.bytes_per_order > 1
--- An index never gives its pages back, so its size is that of the most row
--- versions that were ever dead together.
+-- An index never gives its pages back, so its size follows the largest number
+-- of row versions that were dead together.
 union all
 select 6, format('bytes, %s', f.relation), f.bytes, l.bytes,
     (f.bytes * 1.25 + 1048576) *
@@ -140,8 +139,8 @@ from under_way as f
 join under_way as l using (relation)
 where f.quarter = 1
     and l.quarter = 4
--- Autovacuum comes each minute.  It can be two rounds late: all its processes
--- have large tables in hand, or one has and comes to this one after that.
+-- Autovacuum comes each minute, and can be two rounds late when its processes
+-- are busy with large tables.
 union all
 select 7, format('dead row versions, %s', f.relation), f.most_dead,
     l.most_dead, f.most_dead * 3 + 10000

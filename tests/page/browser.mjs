@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What the stories of the page have in common: TAP, the store from behind, a
-// real browser, and a look at what it shows.
+// Helpers of the page's stories: TAP, requests past the page, a real browser,
+// and checks of what it shows.
 //
 // CHROMIUM names the browser, NODE_MODULES another directory with
-// playwright-core and axe-core, SCREENSHOTS a directory where pictures of the
-// views go.
+// playwright-core and axe-core, SCREENSHOTS a directory for pictures of the
+// views.
 
 import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -20,7 +20,7 @@ const axe = require("axe-core");
 export const store = new URL(process.argv[2]);
 export const TIMEOUT_MS = 20000;
 
-// A dispatch takes ten seconds; the crashes in it take some more.
+// A dispatch takes ten seconds, and longer with crashes in it.
 export const DISPATCH_MS = 60000;
 
 
@@ -29,14 +29,14 @@ export const DISPATCH_MS = 60000;
 let run = 0;
 let failed = 0;
 
-/** The plan, and the end. */
+/** Prints the plan and exits. */
 export async function finish() {
   await browser.close();
   console.log(`1..${run}`);
   process.exit(failed === 0 ? 0 : 1);
 }
 
-/** The promise is kept unless the story throws. */
+/** One assertion, which fails when the story throws. */
 export async function promise(title, story) {
   let why = null;
 
@@ -51,7 +51,7 @@ export async function promise(title, story) {
     console.log(why.replace(/^/gm, "# "));
 }
 
-/** A story that is told meanwhile, as one for promise. */
+/** Starts a story now, and returns one for promise that awaits its end. */
 export function atOnce(told) {
   const end = told.then((value) => () => value,
     (error) => () => { throw error; });
@@ -70,19 +70,19 @@ export function check(condition, what) {
 }
 
 
-// The store, from behind.
+// The store, past the page.
 
 const answers = createInterface({
   input: new Socket({ fd: 4, readable: true, writable: false }),
 })[Symbol.asyncIterator]();
 
-/** Has page.tap do it; returns when it is done. */
+/** Makes page.tap do what is wished; returns when it is done. */
 export async function wish(what) {
   writeSync(3, `${what}\n`);
-  check(!(await answers.next()).done, `nobody answered to ${what}`);
+  check(!(await answers.next()).done, `page.tap did not answer to ${what}`);
 }
 
-/** Asks until somebody answers: a part of the store may just have crashed. */
+/** Asks until it is answered: a part of the store may just have crashed. */
 export async function ask(method, path) {
   const end = Date.now() + TIMEOUT_MS;
 
@@ -125,18 +125,18 @@ export const browser = await chromium.launch({
   ],
 });
 
-// What no story may cause: the last assertions.
+// What no story may cause, as the last assertions check.
 export const errors = [];
 export const violations = [];
 export const foreign = new Set();
 
-// That a request has failed is the browser's remark, not the page's error:
-// the stories make them fail.
+// The browser's remark on a failed request is no error of the page, because the
+// stories make requests fail.
 const REMARK = /^Failed to load resource/;
 
 /**
- * A context of its own is a customer of its own.  What moves on the screen
- * costs more than the store does: it does where it is looked at.
+ * A customer is a browser context of its own.  Animations cost more than the
+ * store does, so they are off unless a story looks at them.
  */
 export async function customer(options = {}) {
   const context = await browser.newContext({
@@ -170,7 +170,7 @@ export async function visit(context, path = "") {
   return page;
 }
 
-/** Two tabs, as when one is duplicated: they have the same session storage. */
+/** Two tabs with the same session storage, as after duplicating a tab. */
 export async function twins(context) {
   const key = crypto.randomUUID();
 
@@ -185,10 +185,10 @@ export async function heading(page, text) {
   await page.getByRole("heading", { level: 1, name: text }).waitFor();
 }
 
-/** Where the page asks what it shows. */
+/** The path of the requests for what the page shows. */
 export const VIEW = /\/view(\/[^.]*)?(\?.*)?$/;
 
-/** What the store says of a view is changed on its way to the page. */
+/** Changes the store's answer to a view on its way to the page. */
 export function amended(page, change) {
   return page.route(VIEW, async (route) => {
     try {
@@ -202,7 +202,7 @@ export function amended(page, change) {
   });
 }
 
-/** Presses a crash button; returns when that has been said to the store. */
+/** Presses a crash button; returns when the request has been sent. */
 export async function crash(page, part) {
   const pressed = page.waitForRequest(`**/crash_application/${part}`);
 
@@ -217,7 +217,7 @@ export function ownOrders(page) {
     JSON.parse(localStorage.getItem("widget-store-orders") ?? "[]"));
 }
 
-/** When the page has sent its last requests, in milliseconds. */
+/** When the page has sent its next requests, in milliseconds. */
 export async function requestTimes(page, count) {
   const asked = [];
 
@@ -229,7 +229,7 @@ export async function requestTimes(page, count) {
 
 export const button = (page, name) => page.getByRole("button", { name });
 
-/** Waits until the view of the store shows so many. */
+/** Waits until the view of the store shows the text for its stock. */
 export async function stockShown(page, text) {
   await page.locator("#product-stock", { hasText: text }).waitFor();
 }
@@ -274,7 +274,7 @@ export async function picture(page, name) {
     });
 }
 
-/** A view as it is meant to be: pictured, and without fault to axe. */
+/** Takes a picture of a view, and checks that axe finds no fault in it. */
 export async function seen(page, name) {
   await picture(page, name);
   await page.evaluate(axe.source);
@@ -285,13 +285,13 @@ export async function seen(page, name) {
     nodes[0].failureSummary).join("; "), "", `axe on ${name}`);
 }
 
-/** The page's clock, when what was to be drawn has been drawn. */
+/** Waits until the page is drawn; returns the time of its clock. */
 export function drawn(page) {
   return page.evaluate(() => new Promise((resolve) =>
     requestAnimationFrame(() => requestAnimationFrame(resolve))));
 }
 
-/** How much has jumped on the screen since then without anybody's doing. */
+/** The layout shift since that time that no input has caused. */
 export function shifted(page, since) {
   return page.evaluate((from) => new Promise((resolve) => {
     let sum = 0;

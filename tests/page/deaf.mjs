@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// deaf: a network in front of PostgreSQL that can lose and delay
-// notifications, and touches nothing else.
+// deaf: a proxy in front of PostgreSQL that can lose and delay notifications,
+// and changes nothing else.
 //
 //	node deaf.mjs LISTEN_SOCKET SERVER_SOCKET STATE_FILE
 //
-// What the state file says holds from the next notification on: "pass",
-// "drop", or "delay MILLISECONDS".  A delayed one comes between two other
-// messages, as any notification may.  The server's messages are a type, a
+// The state file is read for each notification: "pass", "drop", or "delay
+// MILLISECONDS".  A delayed notification is sent between two other messages,
+// where PostgreSQL may send any.  The server's messages are a type, a
 // length and a body (PostgreSQL, "Message Formats"); over a Unix-domain socket
 // a client asks for no encryption first.
 
@@ -26,7 +26,7 @@ function deliver(client, message) {
 		client.write(message);
 }
 
-// Sends on the whole messages of a buffer; returns what is left of it.
+// Forwards the whole messages of a buffer; returns the rest.
 function forward(client, buffer) {
 	let sent = 0, at = 0;
 

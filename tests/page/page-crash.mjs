@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The stories of the page again, each with a crash button pressed in its
-// middle, in the same moment as another button or link.  They are told at the
-// same time, each by a customer of its own, and wait for one another before
-// they crash the store: each meets the crashes of the others, too.
+// Stories of the page in which a crash button is pressed at the same moment as
+// another button or link.  They run at the same time, each with a customer of
+// its own, and wait for one another before they crash the store, so that each
+// meets the crashes of the others, too.
 
 import {
   DISPATCH_MS, ask, atOnce, badge, button, buy, crash, customer, equal, heading,
@@ -14,7 +14,7 @@ import {
 const statusOf = async (order) =>
   JSON.parse((await ask("GET", `order/${order}`)).text).order_status;
 
-/** What the browser remembers is one order, and the store says the same. */
+/** Checks that the browser has one order, and its status in the store. */
 async function oneOrder(tab, status) {
   const own = await ownOrders(tab);
 
@@ -26,30 +26,30 @@ const CANCELLED = -1;
 const PENDING = 0;
 const DISPATCHED = 1;
 
-/** Title, button, and what happens around its being pressed. */
+/** Title, crash button, and the story around pressing it. */
 const stories = [
-  ["bought and paid", "web", async (tab, press) => {
+  ["Buy Now", "web", async (tab, press) => {
     await press(() => button(tab, "Buy Now").click());
     await heading(tab, "Payment Confirmation");
     await settle(tab, "Confirm Payment");
     await badge(tab, "Dispatched", DISPATCH_MS);
     await oneOrder(tab, DISPATCHED);
   }],
-  ["paid, and the page reloaded", "everything", async (tab, press) => {
+  ["a reload of a paid order", "everything", async (tab, press) => {
     await buy(tab);
     await settle(tab, "Confirm Payment");
     await press(() => tab.reload());
     await badge(tab, "Dispatched", DISPATCH_MS);
     await oneOrder(tab, DISPATCHED);
   }],
-  ["cancelled", "database", async (tab, press) => {
+  ["Cancel Payment", "database", async (tab, press) => {
     await buy(tab);
     await press(() => settle(tab, "Cancel Payment"));
     await badge(tab, "Cancelled");
     await sentence(tab, "You cancelled this order");
     await oneOrder(tab, CANCELLED);
   }],
-  ["Back, and Buy Now again", "executor", async (tab, press) => {
+  ["Back from the payment page", "executor", async (tab, press) => {
     const payment = await buy(tab);
 
     await press(() => tab.goBack());
@@ -59,14 +59,14 @@ const stories = [
     await oneOrder(tab, PENDING);
     await settle(tab, "Cancel Payment");
   }],
-  ["a double click", "web", async (tab, press) => {
+  ["a double click on Buy Now", "web", async (tab, press) => {
     await press(() => button(tab, "Buy Now").dblclick());
     await heading(tab, "Payment Confirmation");
     await tab.locator("#payment-order", { hasText: "#" }).waitFor();
     await oneOrder(tab, PENDING);
     await settle(tab, "Cancel Payment");
   }],
-  ["paid in another tab", "executor", async (tab, press, bob) => {
+  ["Confirm Payment in another tab", "executor", async (tab, press, bob) => {
     const payment = await buy(tab);
     const other = await visit(bob, `?payment=${payment}`);
 
@@ -75,7 +75,7 @@ const stories = [
     await badge(tab, "Dispatched", DISPATCH_MS);
     await oneOrder(tab, DISPATCHED);
   }],
-  ["two tabs with one key", "database", async (tab, press, bob) => {
+  ["Buy Now in two tabs with one key", "database", async (tab, press, bob) => {
     const { tabs } = await twins(bob);
 
     await press(() => Promise.all(tabs.map((one) =>
@@ -87,7 +87,7 @@ const stories = [
     await badge(tabs[1], "Cancelled");
     await oneOrder(tab, CANCELLED);
   }],
-  ["confirmed after it was cancelled", "everything", async (tab, press) => {
+  ["Confirm Payment of a cancelled order", "everything", async (tab, press) => {
     const payment = await buy(tab);
 
     await tab.route("**/view/payment/*", (route) => route.abort());
@@ -96,21 +96,21 @@ const stories = [
     await badge(tab, "Cancelled");
     await sentence(tab, "Nothing was charged");
   }],
-  ["a bookmark of no order", "database", async (tab, press) => {
+  ["a bookmark of an unknown order", "database", async (tab, press) => {
     await press(() => tab.goto(new URL("?order=2000000000", store).href));
     await heading(tab, "No order #2000000000");
   }],
-  ["a bookmark of no payment", "everything", async (tab, press) => {
+  ["a bookmark of an unknown payment", "everything", async (tab, press) => {
     await press(() =>
-      tab.goto(new URL("?payment=nobody-knows-me", store).href));
+      tab.goto(new URL("?payment=unknown", store).href));
     await heading(tab, "Unknown payment");
   }],
-  ["older orders looked at", "web", async (tab, press) => {
+  ["turning to older orders", "web", async (tab, press) => {
     await press(() => button(tab, "Older").click());
     await tab.getByText("Page 2").waitFor();
     await tab.locator("#orders li").nth(5).waitFor();
   }],
-  ["a journal watched", "executor", async (tab, press) => {
+  ["watching a journal", "executor", async (tab, press) => {
     await tab.locator("#machine-room summary").click();
     await buy(tab);
     await settle(tab, "Confirm Payment");
@@ -128,7 +128,7 @@ let coming = stories.length;
 let open;
 const allCame = new Promise((resolve) => open = resolve);
 
-/** A story has come to its middle, or will not any more. */
+/** Counts a story that is ready for its crash, or has failed before. */
 function come() {
   if (--coming === 0)
     open();
@@ -159,7 +159,7 @@ async function tell(story, part) {
 export async function tellCrashes() {
   await ask("POST", "restock");
   const told = stories.map(([title, part, story]) => [
-    `${title}, with a crash (${part}) in the middle`,
+    `${title} keeps its promise in a crash of ${part}`,
     atOnce(tell(story, part)),
   ]);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The stories of the machine room, and of a purchase in which every button of
-// it is pressed.
+// The stories of the machine room, with a purchase in which each of its crash
+// buttons is pressed.
 
 import {
   DISPATCH_MS, VIEW, amended, ask, badge, button, buy, check, customer, equal, heading,
@@ -48,7 +48,7 @@ export async function tellRoom() {
       equal(new URL(tab.url()).hash, "#machine-room", "hash");
     });
 
-  await promise("it shows the processes that live, with pid, age and deaths",
+  await promise("the machine room shows the living processes, pid and age",
     async () => {
       const { processes } = await read("processes");
       const rows = tab.locator("#processes tr");
@@ -65,7 +65,7 @@ export async function tellRoom() {
 
   let order;
 
-  await promise("with every part crashed in its middle, a purchase is one order",
+  await promise("a purchase with crashes of every part makes one order",
     async () => {
       const before = (await newestOrder()).order_id;
       const left = await stock();
@@ -82,7 +82,7 @@ export async function tellRoom() {
       const done = await progressBeyond(bar, 1);
       await crash(tab, "Executor");
       await picture(tab, "crash-2-order");
-      // Long enough after the other one not to be the same.
+      // Long enough after the other crash not to be drawn as one.
       await progressBeyond(bar, done + 2);
       await crash(tab, "Database");
       await badge(tab, "Dispatched", DISPATCH_MS);
@@ -93,7 +93,7 @@ export async function tellRoom() {
         "orders");
     });
 
-  await promise("its journal goes on in other processes, cut by the crashes",
+  await promise("a crashed purchase's journal shows each process and crash",
     async () => {
       await tab.locator("#journal-state", { hasText: "finished" }).waitFor();
       await picture(tab, "crash-3-dispatched");
@@ -118,7 +118,7 @@ export async function tellRoom() {
       check(await tab.locator("#journal .replay").count() > 0, "no replay");
     });
 
-  await promise("the totals are the books': orders, crashes, none lost",
+  await promise("the machine room shows the totals of orders, crashes, losses",
     async () => {
       const { totals } = await read("processes");
 
@@ -128,7 +128,7 @@ export async function tellRoom() {
           .waitFor();
     });
 
-  await promise("a wait is shown as one, with its end", async () => {
+  await promise("the machine room shows a wait for a message", async () => {
     await tab.getByRole("link", { name: "Continue Shopping" }).click();
     await buy(tab);
     await tab.locator("#journal .waiting", { hasText: "waits for a message" })
@@ -136,7 +136,7 @@ export async function tellRoom() {
     await settle(tab, "Cancel Payment");
   });
 
-  await promise("closed, it asks for nothing", async () => {
+  await promise("a closed machine room makes no requests", async () => {
     const asked = [];
 
     await room.locator("summary").press("Enter");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The page in a real browser, against a real store: node page.mjs URL.
-// page.tap starts the store, and takes parts of it away and brings them back
-// when it is told so: a line on descriptor 3, answered by one on descriptor 4.
+// page.tap starts the store, and stops and starts parts of it when asked to: a
+// line on descriptor 3, answered by one on descriptor 4.
 
 import {
   DISPATCH_MS, VIEW, amended, ask, atOnce, badge, button, buy, check, crash,
@@ -22,7 +22,7 @@ const ann = await customer({ reducedMotion: "no-preference" });
 const page = await visit(ann);
 let order;
 
-// Set once: it is gone if the page is ever loaded again.
+// Set once, and lost when the page is loaded again.
 const mark = () => page.evaluate(() => { window.sameDocument = true; });
 const isMarked = () => page.evaluate(() => window.sameDocument === true);
 
@@ -48,14 +48,14 @@ await promise("the whole page weighs less than 100 KB, also unpacked",
       `${bytes} bytes`);
   });
 
-await promise("Buy Now takes one from the stock and asks for the payment",
+await promise("Buy Now takes a widget from the stock and asks for payment",
   async () => {
     await buy(page);
     equal(await stock(), 99, "stock");
     await picture(page, "payment");
   });
 
-await promise("the payment page sums up, and counts the time down",
+await promise("the payment page shows total and order, and counts down",
   async () => {
     const left = page.locator("#payment-left");
     const { order_id } = await newestOrder();
@@ -92,7 +92,7 @@ await promise("a reload keeps the payment page", async () => {
   equal(page.url(), address, "address");
 });
 
-await promise("Back leads to the store, Buy Now to the same payment again",
+await promise("after Back, Buy Now leads to the same payment again",
   async () => {
     const payment = new URL(page.url()).searchParams.get("payment");
 
@@ -102,7 +102,7 @@ await promise("Back leads to the store, Buy Now to the same payment again",
     equal(await stock(), 99, "stock");
   });
 
-await promise("Confirm Payment leads to the order, and it is paid",
+await promise("Confirm Payment pays the order and leads to it",
   async () => {
     order = await settle(page, "Confirm Payment");
     await heading(page, `Order #${order}`);
@@ -120,7 +120,7 @@ await promise("the progress bar moves, in the order and in the list",
     await picture(page, "order");
   });
 
-await promise("crashed three times, the order is dispatched in the end",
+await promise("an order is dispatched in spite of three crashes",
   async () => {
     const bar = page.locator("#order-progress");
     let done = await bar.evaluate((progress) => progress.value);
@@ -145,7 +145,7 @@ await promise("a reload keeps the order page", async () => {
   await badge(page, "Dispatched");
 });
 
-await promise("Continue Shopping leads back to the store, and a new order",
+await promise("after Continue Shopping, Buy Now makes a new order",
   async () => {
     await page.getByRole("link", { name: "Continue Shopping" }).click();
     await heading(page, "Premium Quality Widget");
@@ -173,7 +173,7 @@ await promise("Restock fills the shelf", async () => {
 
 // One purchase is one order.
 
-await promise("a double click is one order, and settles no payment",
+await promise("a double click on Buy Now makes one order and pays nothing",
   async () => {
     const { order_id } = await newestOrder();
 
@@ -189,7 +189,7 @@ await promise("a double click is one order, and settles no payment",
     await settle(page, "Cancel Payment");
   });
 
-await promise("two tabs with one key are one order", async () => {
+await promise("two tabs with one key make one order", async () => {
   const bob = await customer();
   const { order_id } = await newestOrder();
 
@@ -199,7 +199,7 @@ await promise("two tabs with one key are one order", async () => {
   equal(payments[1], key, "payment of the second tab");
   equal((await newestOrder()).order_id, order_id + 1, "newest order");
 
-  // Neither hears from the other.
+  // Neither tab may hear of the other's payment.
   await bob.route("**/view/payment/*", (route) => route.abort());
   const orders = await Promise.all(tabs.map((tab) =>
     settle(tab, "Confirm Payment")));
@@ -209,12 +209,12 @@ await promise("two tabs with one key are one order", async () => {
   await bob.close();
 });
 
-await promise("confirmed after it was cancelled, it says so", async () => {
+await promise("confirming a cancelled order says so", async () => {
   const bob = await customer();
   const tab = await visit(bob);
   const payment = await buy(tab);
 
-  // It has not heard of that when the button is pressed.
+  // The tab does not hear of the cancellation before the button is pressed.
   await tab.route("**/view/payment/*", (route) => route.abort());
   await ask("POST", `payment_webhook/${payment}/failed`);
   await settle(tab, "Confirm Payment");
@@ -223,7 +223,7 @@ await promise("confirmed after it was cancelled, it says so", async () => {
   await bob.close();
 });
 
-await promise("cancelled after it was paid, it says so", async () => {
+await promise("cancelling a paid order says that it is paid", async () => {
   const bob = await customer();
   const tab = await visit(bob);
   const payment = await buy(tab);
@@ -235,7 +235,7 @@ await promise("cancelled after it was paid, it says so", async () => {
   await bob.close();
 });
 
-await promise("paid in another tab, the payment page becomes the order's",
+await promise("paying in another tab turns the payment page into the order",
   async () => {
     const bob = await customer();
     const tab = await visit(bob);
@@ -248,7 +248,7 @@ await promise("paid in another tab, the payment page becomes the order's",
     await bob.close();
   });
 
-await promise("what is not answered is repeated with the same key",
+await promise("an unanswered request is repeated with the same key",
   async () => {
     const bob = await customer();
     const tab = await visit(bob);
@@ -276,7 +276,7 @@ await promise("what is not answered is repeated with the same key",
   });
 
 
-await promise("paid in another tab, Buy Now buys another one", async () => {
+await promise("Buy Now buys anew after payment in another tab", async () => {
   const bob = await customer();
   const tab = await visit(bob);
   const payment = await buy(tab);
@@ -290,15 +290,15 @@ await promise("paid in another tab, Buy Now buys another one", async () => {
 });
 
 
-// The server goes away.
+// The server is down.
 
-await promise("the server away: the page says so, and keeps what it shows",
+await promise("without a server the page says so and keeps what it shows",
   async () => {
     await page.goto(store.href);
     await button(page, "Restock").click();
     await stockShown(page, "100 left");
     await mark();
-    // What comes back has crashed, too.
+    // So that the server comes back from a crash.
     await crash(page, "everything");
     await wish("away");
     await page.getByText("Connection lost, reconnecting").waitFor();
@@ -306,12 +306,12 @@ await promise("the server away: the page says so, and keeps what it shows",
     await seen(page, "away");
   });
 
-await promise("bought while the server is away: it waits visibly", async () => {
+await promise("Buy Now without a server says that it tries again", async () => {
   await button(page, "Buy Now").click();
   await page.locator("#store-note", { hasText: "Trying again" }).waitFor();
 });
 
-await promise("the server back: the page goes on without a reload",
+await promise("the page goes on without a reload when the server is back",
   async () => {
     const { order_id } = await wish("back").then(newestOrder);
 
@@ -320,7 +320,7 @@ await promise("the server back: the page goes on without a reload",
     check(await isMarked(), "the page was loaded again");
     await row(page, (await newestOrder()).order_id).getByText("Pending")
       .waitFor();
-    // A crash of the server leaves out some numbers.
+    // A crash of the server may skip some order numbers.
     equal((await ownOrders(page)).filter(({ id }) => id > order_id).length, 1,
       "new orders");
     equal(await stock(), 99, "stock");
@@ -328,7 +328,7 @@ await promise("the server back: the page goes on without a reload",
   });
 
 
-await promise("away for minutes: it says for how long, and that all is kept",
+await promise("after minutes without a server the page says for how long",
   async () => {
     const bob = await customer();
     const tab = await bob.newPage();
@@ -344,7 +344,7 @@ await promise("away for minutes: it says for how long, and that all is kept",
     await bob.close();
   });
 
-await promise("an answer that is not JSON: it says so, and goes on",
+await promise("the page says when an answer is not JSON, and goes on",
   async () => {
     const bob = await customer();
     const tab = await visit(bob);
@@ -360,9 +360,9 @@ await promise("an answer that is not JSON: it says so, and goes on",
   });
 
 
-// Truth about what is not there.
+// What is not there.
 
-await promise("an unknown order has a sentence and a way back", async () => {
+await promise("an unknown order's page says so and leads back", async () => {
   await page.goto(new URL("?order=2000000000", store).href);
   await heading(page, "No order #2000000000");
   await seen(page, "missing");
@@ -370,7 +370,7 @@ await promise("an unknown order has a sentence and a way back", async () => {
   await heading(page, "Premium Quality Widget");
 });
 
-await promise("an address that is none has a sentence and a way back",
+await promise("a bad address's page says so and leads back",
   async () => {
     for (const query of ["?order=x", "?order=0", "?order=9007199254740992",
       "?payment=a%20b", "?payment=.."]) {
@@ -381,15 +381,15 @@ await promise("an address that is none has a sentence and a way back",
     await heading(page, "Premium Quality Widget");
   });
 
-await promise("an unknown payment has a sentence and a way back",
+await promise("an unknown payment's page says so and leads back",
   async () => {
-    await page.goto(new URL("?payment=nobody-knows-me", store).href);
+    await page.goto(new URL("?payment=unknown", store).href);
     await heading(page, "Unknown payment");
     await page.getByRole("link", { name: "Go to the store" }).click();
     await heading(page, "Premium Quality Widget");
   });
 
-await promise("sold out: Buy Now is disabled until somebody restocks",
+await promise("Buy Now is disabled while the store is sold out",
   async () => {
     await sellAll();
     await stockShown(page, "Sold out");
@@ -397,12 +397,12 @@ await promise("sold out: Buy Now is disabled until somebody restocks",
     await seen(page, "sold-out");
   });
 
-await promise("sold out a moment before Buy Now: a sentence says so",
+await promise("Buy Now on the widget that was just sold says so",
   async () => {
     const bob = await customer();
     const tab = await bob.newPage();
 
-    // What the page had heard when the last one was sold.
+    // The page still shows the last widget after it was sold.
     equal(await stock(), 0, "stock");
     await amended(tab, (view) => view.product.inventory = 1);
     await tab.goto(store.href);
@@ -415,7 +415,7 @@ await promise("sold out a moment before Buy Now: a sentence says so",
     await bob.close();
   });
 
-await promise("the shelf filled again: the page sells again", async () => {
+await promise("the page sells again after a restock", async () => {
   await button(page, "Restock").click();
   await stockShown(page, "100 left");
   await buy(page);
@@ -423,7 +423,7 @@ await promise("the shelf filled again: the page sells again", async () => {
 });
 
 
-await promise("a list of many has pages, older and newer", async () => {
+await promise("a long list of orders has older and newer pages", async () => {
   const first = page.locator("#orders li").first();
   const { order_id } = await newestOrder();
 
@@ -437,7 +437,7 @@ await promise("a list of many has pages, older and newer", async () => {
   await row(page, order_id).waitFor();
 });
 
-await promise("a click on Older before its page has come turns no other",
+await promise("a second click on Older during loading turns one page only",
   async () => {
     let release;
     const released = new Promise((resolve) => release = resolve);
@@ -457,7 +457,7 @@ await promise("a click on Older before its page has come turns no other",
     await page.getByText("Page 1").waitFor();
   });
 
-await promise("unpaid for too long: the page says that the time was over",
+await promise("the page of an expired order says that the time was over",
   async () => {
     const bob = await customer();
     const tab = await visit(bob);
@@ -475,7 +475,7 @@ await promise("unpaid for too long: the page says that the time was over",
       await seen(tab, "order-expired");
       equal(await stock(), before, "stock");
 
-      // A bookmark of the payment is one of its order.
+      // A bookmark of an expired payment leads to its order.
       await tab.goto(new URL(`?payment=${payment}`, store).href);
       await sentence(tab, "The time to pay was over");
     } finally {
@@ -487,7 +487,7 @@ await promise("unpaid for too long: the page says that the time was over",
 await tellRoom();
 
 
-// A request a second, whatever crashes meanwhile.
+// At most a request a second, whatever crashes meanwhile.
 
 const states = {
   "the store": (tab) => stockShown(tab, "left"),
@@ -514,13 +514,13 @@ const states = {
   },
 };
 
-/** How soon the page asks again in a state, at the soonest. */
+/** The shortest time between two requests of the page in a state. */
 async function gap(open) {
   const bob = await customer();
   const tab = await visit(bob);
 
   await open(tab);
-  // What an action has asked for at once.
+  // Without the request that an action makes at once.
   await tab.waitForResponse(VIEW);
   const times = await requestTimes(tab, 6);
   await bob.close();
@@ -540,9 +540,9 @@ for (const [name, told] of gaps)
   });
 
 
-// Every browser.
+// Keyboards, old browsers, and screens of all sizes.
 
-await promise("a purchase needs nothing but the keyboard", async () => {
+await promise("a purchase is possible with the keyboard alone", async () => {
   const bob = await customer();
   const tab = await visit(bob);
   const tabTo = async (name) => {
@@ -567,7 +567,7 @@ await promise("a purchase needs nothing but the keyboard", async () => {
   await bob.close();
 });
 
-await promise("without session storage and randomUUID it sells, too",
+await promise("the page sells without session storage and randomUUID",
   async () => {
     const bob = await customer();
 
@@ -641,16 +641,16 @@ await promise("without JavaScript the page says what it needs", async () => {
 
 await ann.close();
 
-await promise("no error reached the console", () =>
+await promise("the page writes no error to the console", () =>
   equal(errors.join("; "), "", "errors"));
-await promise("nothing went against the Content Security Policy", async () => {
+await promise("the page violates no Content Security Policy", async () => {
   const response = await fetch(store);
 
   equal(violations.join("; "), "", "violations");
   check(/default-src 'none'.*script-src 'self'/.test(
     response.headers.get("Content-Security-Policy")), "no strict policy");
 });
-await promise("nothing was asked of another host", () =>
+await promise("the page asks nothing of another host", () =>
   equal([...foreign].join("; "), "", "requests"));
 
 await finish();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// slow: a FastCGI client that takes its time.  It connects, sends a request
-// and says that there is no body, with a pause before each; what the server
-// answers is written to standard output.
+// slow: a FastCGI client that pauses.  It connects, sends a request and then
+// the end of its empty body, with a pause before each; the server's answer is
+// written to standard output.
 //
 //	node slow.mjs SOCKET PAUSE_MS NAME=VALUE...
 
@@ -28,7 +28,7 @@ function parameter(text) {
 	}${name}${value}`);
 }
 
-// The parts of the answer, out of the records it came in.
+// The content of the answer's STDOUT records.
 function contents(answer) {
 	const parts = [];
 
@@ -51,8 +51,8 @@ server.write(Buffer.concat([
 	record(PARAMS, Buffer.alloc(0)),
 ]));
 await pause(Number(pauseMs));
-// As one who sees to his own sending first: what was answered meanwhile is
-// lost if this fails.
+// A client may finish sending before it reads: the answer is lost if this write
+// fails.
 server.write(record(STDIN, Buffer.alloc(0)), async (error) => {
 	if (error)
 		throw error;

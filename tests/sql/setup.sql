@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the pgTAP tests share, in schema test.
+-- Helpers of the pgTAP tests, in schema test.
 
 create schema test;
 grant usage on schema test to public;
@@ -43,7 +43,7 @@ return (
         step_serializations, step_children, step_started_ms, place)
     where t.kind = 'workflow');
 
--- The same where the order is nobody's promise.
+-- Sorts taken ids, for tests that promise no order.
 create function test.sorted(ids text)
 returns text
 language sql
@@ -51,7 +51,7 @@ return (
     select coalesce(string_agg(id, ',' order by id), '')
     from unnest(string_to_array(ids, ',')) as id);
 
--- A workflow as a client or an engine would leave it.
+-- Makes a workflow as a client or an engine would leave it.
 create function test.workflow(
     id text,
     status text default 'ENQUEUED',
@@ -74,7 +74,7 @@ begin atomic
     values (id, '{"positionalArgs":[]}');
 end;
 
--- One that waits, and is due in so many milliseconds.
+-- Makes a workflow that waits and is due in so many milliseconds.
 create function test.waiting(
     id text,
     due_in_ms bigint default 60000,
@@ -100,7 +100,7 @@ return exists (
     where w.workflow_uuid = id
         and w.wake_at <= durable.now_ms());
 
--- Between two tests.
+-- Empties the tables between two tests.
 create function test.clear()
 returns void
 language sql
@@ -114,7 +114,7 @@ begin atomic
     delete from dbos.operation_outputs;
 end;
 
--- A second session, 'other'.
+-- Runs a statement in a second session, 'other'.
 create function test.other(statement text)
 returns text
 language plpgsql
@@ -136,7 +136,7 @@ begin
 end
 $$;
 
--- What the other session has been notified of, "channel payload" each.
+-- The notifications of the other session, "channel payload" each.
 create function test.notified()
 returns text
 language plpgsql

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * adverse: to be preloaded; a host that has no memory left now and then, where
- * calls are interrupted, and where less is read and written than was asked for.
+ * adverse: to be preloaded; a host where allocations fail now and then, calls
+ * are interrupted, and reads and writes are short.
  *
- * The environment says what one in how many calls meets, nothing being never:
+ * The environment says what one in how many calls meets; unset is never:
  *
  *	ADVERSE_MEMORY		no memory
  *	ADVERSE_SHORT		fewer bytes, of read, write, recv and send
@@ -11,8 +11,8 @@
  *	ADVERSE_LIBFCGI		the same, when it is libfcgi that calls
  *	ADVERSE_SEED		which ones
  *
- * Only the store's programs live there, not the shell that starts them; and
- * what they log comes through.
+ * Only the store's programs are struck, not the shell that starts them, and not
+ * what they log.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -51,7 +51,7 @@ static void __attribute__((constructor)) read_rates(void)
 	libfcgi = read_rate("ADVERSE_LIBFCGI");
 }
 
-/* The next number of this process; splitmix64. */
+/* The process's next random number; splitmix64. */
 static uint64_t
 chance(void)
 {
@@ -80,7 +80,7 @@ some_of(size_t len)
 	    : len;
 }
 
-/* libfcgi takes an interruption for an error, and gives the request up. */
+/* libfcgi has a rate of its own, because it gives up an interrupted request. */
 static bool
 is_interrupted(const void *caller)
 {
@@ -173,7 +173,7 @@ wait_for(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 {
 	struct timespec left = { 0 };
 
-	/* The kernel writes there what is left. */
+	/* A copy, because the kernel writes the time left there. */
 	if (timeout != NULL)
 		left = *timeout;
 	return (int)syscall(SYS_ppoll, fds, count,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Somebody who uses the official client and command line of the DBOS family on
-// our database: node cli.mjs URL.  cli.tap starts cluster and daemon, in which
-// nobody's payment times out.
+// Uses the official client and command line of the DBOS SDKs on our database:
+// node cli.mjs URL.  cli.tap starts cluster and daemon, in which no payment
+// times out.
 //
 // NODE_MODULES names another directory with @dbos-inc/dbos-sdk, BOOKS the file
 // that audits.
@@ -34,7 +34,7 @@ const silent = { info() {}, debug() {}, warn() {}, error() {} };
 let run = 0;
 let failed = 0;
 
-/** The promise is kept unless the story throws. */
+/** One assertion, which fails when the story throws. */
 async function promise(title, story) {
   let why = null;
 
@@ -84,7 +84,7 @@ async function until(ask, wanted, what) {
 }
 
 
-// The tools, and a look behind them.
+// The tools, and SQL to check what they do.
 
 const client = await DBOSClient.create({
   systemDatabaseUrl: url, applicationName: "widget-store", logger: silent,
@@ -97,7 +97,7 @@ async function sql(text, ...values) {
   return (await database.query({ text, values, rowMode: "array" })).rows;
 }
 
-/** What the command line says: JSON, or nothing. */
+/** The output of the command line: JSON, or null. */
 async function cli(...words) {
   const { stdout } = await promisify(execFile)(
     join(modules, ".bin/dbos"), [...words, "-s", url], { cwd: here });
@@ -159,7 +159,7 @@ const script = (steps) => steps.map((s) => `${s.functionID} ${s.name}`);
 
 const begun = Date.now() - 5;
 
-await promise("a checkout begins, is paid and ends, all by the client",
+await promise("the client begins, pays and ends a checkout",
   async () => {
     const handle = await checkout("one");
 
@@ -170,7 +170,7 @@ await promise("a checkout begins, is paid and ends, all by the client",
     equal(await orderStatus("1"), 2, "order status");
   });
 
-await promise("and so does one in the portable format", async () => {
+await promise("a checkout in the portable format ends", async () => {
   const handle = await client.enqueuePortable(options("two"), []);
 
   equal(await client.getEvent("two", "payment_id", polling), "two", "id");
@@ -181,7 +181,7 @@ await promise("and so does one in the portable format", async () => {
   equal(await orderStatus("2"), -1, "order status");
 });
 
-await promise("each is answered in its own format", async () => {
+await promise("each checkout is answered in its own format", async () => {
   equal(await sql("select s.serialization, o.output " +
     "from dbos.workflow_status as s join dbos.workflow_output as o " +
     "on o.workflow_uuid = s.workflow_uuid " +
@@ -190,7 +190,7 @@ await promise("each is answered in its own format", async () => {
     ["portable_json", "null"]], "outputs");
 });
 
-await promise("a status tells the truth", async () => {
+await promise("getWorkflow returns the true status", async () => {
   const s = await client.getWorkflow("one");
 
   equal([s.status, s.workflowName, s.queueName, s.applicationName,
@@ -200,13 +200,13 @@ await promise("a status tells the truth", async () => {
   equal([s.input, s.output, s.error ?? null], [[], null, null], "values");
   equal([s.workflowClassName || null, s.workflowConfigName || null,
     s.parentWorkflowID ?? null, s.forkedFrom ?? null, s.deadlineEpochMS ??
-    null], [null, null, null, null, null], "what it has not");
+    null], [null, null, null, null, null], "missing values");
   check(begun <= s.createdAt && s.createdAt <= s.dequeuedAt &&
     s.dequeuedAt <= s.completedAt && s.completedAt <= Date.now() + 5,
   `times: ${begun} ${s.createdAt} ${s.dequeuedAt} ${s.completedAt}`);
 });
 
-await promise("and so do the steps", async () => {
+await promise("listWorkflowSteps returns the true steps", async () => {
   const s = await client.getWorkflow("one");
   const steps = await client.listWorkflowSteps("one");
 
@@ -223,14 +223,14 @@ await promise("and so do the steps", async () => {
     "refused");
 });
 
-await promise("a child knows whose it is", async () => {
+await promise("a child is found by its parent's id", async () => {
   const [child] = await client.listWorkflows({ parentWorkflowID: "one" });
 
   equal([child.workflowID, child.workflowName, child.status, child.input],
     ["one:1", "dispatch_order_workflow", "PENDING", [1]], "child");
 });
 
-await promise("two clicks are one checkout", async () => {
+await promise("a second enqueue with an id makes no checkout", async () => {
   const again = await client.enqueue(options("one"));
 
   equal(again.workflowID, "one", "id");
@@ -244,21 +244,21 @@ await promise("an id belongs to one kind of workflow", async () => {
   "DBOSConflictingWorkflowError", "another kind");
 });
 
-await promise("a message is sent once per key, and only to who is there",
+await promise("a message is sent once a key, and to known ids only",
   async () => {
     await pay("one", "failed", "payment");
     equal(await sql("select count(*) from dbos.notifications " +
       "where destination_uuid = 'one'"), [["1"]], "messages");
-    await rejects(pay("nobody", "paid"), "DBOSNonExistentWorkflowError",
-      "nobody");
+    await rejects(pay("absent", "paid"), "DBOSNonExistentWorkflowError",
+      "absent");
   });
 
-await promise("an event that nobody sets is not there", async () => {
+await promise("getEvent of a missing event is null", async () => {
   equal(await client.getEvent("one", "other", { pollingIntervalMs: 50,
     timeoutSeconds: 0.2 }), null, "event");
 });
 
-await promise("a queue holds one of a deduplication id, until it ends",
+await promise("a deduplication id is free when its workflow ends",
   async () => {
     const first = await client.enqueue(options("three",
       { deduplicationID: "customer" }));
@@ -275,7 +275,7 @@ await promise("a queue holds one of a deduplication id, until it ends",
       "payment_id of the second");
   });
 
-await promise("a delayed checkout begins when it is time", async () => {
+await promise("a delayed checkout begins when its delay is over", async () => {
   await client.enqueue(options("delayed", { delaySeconds: 600 }));
   equal(await statusOf("delayed"), "DELAYED", "status");
   await client.setWorkflowDelay("delayed",
@@ -284,7 +284,7 @@ await promise("a delayed checkout begins when it is time", async () => {
     "payment_id");
 });
 
-await promise("one that takes too long is cancelled", async () => {
+await promise("a checkout past its time-out is cancelled", async () => {
   const handle = await client.enqueue(options("slow",
     { workflowTimeoutMS: 300 }));
 
@@ -293,7 +293,7 @@ await promise("one that takes too long is cancelled", async () => {
   equal(await waits("slow"), undefined, "wait");
 });
 
-await promise("a workflow that we do not have is left alone", async () => {
+await promise("a workflow of an unknown type stays enqueued", async () => {
   await client.enqueue(options("stranger", { workflowName: "stranger" }));
   await checkout("after the stranger");
   equal(await statusOf("stranger"), "ENQUEUED", "status");
@@ -302,7 +302,7 @@ await promise("a workflow that we do not have is left alone", async () => {
   ["stranger"], "what is enqueued");
 });
 
-await promise("our version and our queue are known", async () => {
+await promise("the client lists our version and our queue", async () => {
   equal((await client.listApplicationVersions()).map((v) => v.versionName),
     ["1"], "versions");
   equal((await client.listQueues()).map((q) => q.name), ["checkout"],
@@ -312,7 +312,7 @@ await promise("our version and our queue are known", async () => {
 
 // Interventions.
 
-await promise("cancelling ends a checkout that waits", async () => {
+await promise("cancelling ends a waiting checkout", async () => {
   const handle = await checkout("cancelled");
 
   equal(await waits("cancelled"), ["message", "payment_status"], "wait");
@@ -325,7 +325,7 @@ await promise("cancelling ends a checkout that waits", async () => {
     scripts.waiting, "steps");
 });
 
-await promise("its order is neither paid nor given up", async () => {
+await promise("the order of a cancelled checkout stays pending", async () => {
   const [[order]] = await sql("select output from dbos.operation_outputs " +
     "where workflow_uuid = 'cancelled' and function_id = 0");
 
@@ -335,7 +335,7 @@ await promise("its order is neither paid nor given up", async () => {
   equal(await orderStatus(order), 0, "order status");
 });
 
-await promise("resuming goes on where it was", async () => {
+await promise("a resumed checkout goes on where it was", async () => {
   const handle = await client.resumeWorkflow("cancelled");
 
   equal(await handle.getResult(polling), null, "result");
@@ -371,7 +371,7 @@ await promise("a fork from the top is a checkout of its own", async () => {
   check(Number(await orderOf("anew")) > 2, "order_id");
 });
 
-await promise("rewinding takes back what was after the step", async () => {
+await promise("rewinding removes the steps after the given one", async () => {
   const order = await orderOf("anew");
 
   await client.rewindWorkflow("anew", { startStep: 3 });
@@ -384,7 +384,7 @@ await promise("rewinding takes back what was after the step", async () => {
   equal(await orderOf("anew"), order, "order_id");
 });
 
-await promise("deleting leaves nothing, of a checkout that waits", async () => {
+await promise("deleting a waiting checkout leaves no row", async () => {
   await checkout("deleted");
   await client.deleteWorkflow("deleted");
   equal(await statusOf("deleted"), undefined, "status");
@@ -400,7 +400,7 @@ await promise("deleting leaves nothing, of a checkout that waits", async () => {
       `where ${column} = 'deleted'`), [["0"]], table);
 });
 
-await promise("and its id can be used again", async () => {
+await promise("the id of a deleted checkout can be used again", async () => {
   const [[orders]] = await sql("select count(*) from store.orders");
 
   await checkout("deleted");
@@ -408,7 +408,7 @@ await promise("and its id can be used again", async () => {
     [[String(Number(orders) + 1)]], "orders");
 });
 
-await promise("SQL starts and pays as well", async () => {
+await promise("the SQL functions start and pay a checkout", async () => {
   await sql("select dbos.enqueue_workflow('checkout_workflow', 'checkout', " +
     "workflow_id => 'sql')");
   equal(await client.getEvent("sql", "payment_id", polling), "sql", "id");
@@ -419,7 +419,7 @@ await promise("SQL starts and pays as well", async () => {
 
 // The command line.
 
-await promise("list shows the oldest ten", async () => {
+await promise("workflow list shows the oldest ten", async () => {
   const list = await cli("workflow", "list");
 
   equal(list.length, 10, "how many");
@@ -429,14 +429,14 @@ await promise("list shows the oldest ten", async () => {
   equal(list[2].status, "SUCCESS", "status");
 });
 
-await promise("or those that are asked for", async () => {
+await promise("workflow list filters by its options", async () => {
   equal((await cli("workflow", "list", "-n", "checkout_workflow", "-S",
     "PENDING", "-l", "1", "-a", "widget-store", "-v", "1"))
     .map((w) => w.workflowID), ["four"], "waiting");
   equal(await cli("workflow", "list", "-a", "another"), [], "another's");
 });
 
-await promise("get and steps show one", async () => {
+await promise("workflow get and steps show a workflow", async () => {
   const s = await cli("workflow", "get", "one");
   const steps = await cli("workflow", "steps", "one");
 
@@ -444,15 +444,15 @@ await promise("get and steps show one", async () => {
     ["one", "SUCCESS", "checkout_workflow", "tests"], "get");
   equal(script(steps), scripts.paid, "steps");
   equal(steps[3].output, "'paid'", "the payment");
-  equal(await cli("workflow", "get", "nobody"), null, "nobody");
+  equal(await cli("workflow", "get", "absent"), null, "absent");
 });
 
-await promise("queue list shows what is under way", async () => {
+await promise("workflow queue list shows enqueued workflows", async () => {
   equal((await cli("workflow", "queue", "list", "-S", "ENQUEUED"))
     .map((w) => w.workflowID), ["stranger"], "enqueued");
 });
 
-await promise("cancel, resume and fork do what they say", async () => {
+await promise("workflow cancel, resume and fork work", async () => {
   await checkout("by hand");
   await cli("workflow", "cancel", "by hand");
   equal([await statusOf("by hand"), await waits("by hand")],
@@ -466,7 +466,7 @@ await promise("cancel, resume and fork do what they say", async () => {
     "origin");
 });
 
-await promise("after all that the books are right, but for what was deleted",
+await promise("the books are right, but for the deleted checkout",
   async () => {
     const { stdout } = await promisify(execFile)("psql",
       ["-XAtd", url, "-f", process.env.BOOKS]);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client half against a real cluster: the test is the daemon.
+ * The client half against a real cluster; the test plays the daemon.
  * client.tap starts the cluster and this program.
  */
 #include <pthread.h>
@@ -175,21 +175,23 @@ test_events(void)
 	ok(wait_start("event"), "a workflow is started");
 	set_event("event", "\"hello\"");
 	notify("event");
-	is_str(hear(&caller).value, "\"hello\"", "its event is the answer");
+	is_str(hear(&caller).value, "\"hello\"",
+	    "a start is answered with its event");
 	is_str(start("event", WAIT_MS).value, "\"hello\"",
-	    "who starts it again gets the same answer");
+	    "a second start gets the same answer");
 
 	call(&caller, "silent");
 	wait_start("silent");
 	set_event("silent", "[1, {}]");
 	is_str(hear(&caller).value, "[1,{}]",
-	    "an event that nobody announced is found");
+	    "an event without a notification is found");
 
 	call(&caller, "null");
 	wait_start("null");
 	set_event("null", "null");
 	notify("null");
-	is_int(hear(&caller).outcome, CLIENT_NOTHING, "null is nothing");
+	is_int(hear(&caller).outcome, CLIENT_NOTHING,
+	    "an event that is null is no answer");
 
 	call(&caller, "ended");
 	wait_start("ended");
@@ -197,7 +199,7 @@ test_events(void)
 	    "where workflow_uuid = $1",
 	    "ended", NULL);
 	is_int(hear(&caller).outcome, CLIENT_NOTHING,
-	    "nothing comes from a workflow that has ended");
+	    "an ended workflow without the event gives no answer");
 }
 
 static void
@@ -215,7 +217,7 @@ test_formats(void)
 	    "serialization) values ($1, $2, 'gASVBg==', 'py_pickle')",
 	    "pickle", "answer");
 	is_int(start("pickle", WAIT_MS).outcome, CLIENT_REFUSED,
-	    "one in an unknown format is refused");
+	    "an event in an unknown format is refused");
 }
 
 static void
@@ -232,32 +234,33 @@ static void
 test_late(void)
 {
 	is_int(start("late", 300).outcome, CLIENT_LATE,
-	    "who has waited long enough is told so");
-	ok(wait_start("late"), "and what was asked for is on record");
+	    "a start is late when its time-out is over");
+	ok(wait_start("late"), "a late start is on record");
 	set_event("late", "7");
-	is_str(start("late", WAIT_MS).value, "7", "so it can be asked again");
+	is_str(start("late", WAIT_MS).value, "7",
+	    "a late start that is repeated gets the answer");
 }
 
 static void
 test_messages(void)
 {
-	is_int(send_message("nobody", "1", WAIT_MS).outcome, CLIENT_UNKNOWN,
-	    "nobody gets no message");
+	is_int(send_message("absent", "1", WAIT_MS).outcome, CLIENT_UNKNOWN,
+	    "a message to an unknown workflow is refused");
 	start_only("receiver");
 	is_int(send_message("receiver", "\"one\"", 300).outcome, CLIENT_LATE,
-	    "a message is sent");
+	    "a message without an answer is late");
 	set_event("receiver", "true");
 	is_str(send_message("receiver", "\"two\"", WAIT_MS).value, "true",
-	    "sent again, it gets the answer");
+	    "a late message that is repeated gets the answer");
 	is_str(sql("select string_agg(message, ',') from dbos.notifications "
 		   "where destination_uuid = $1 and topic = $2",
 		   "receiver", "a_topic"),
-	    "\"one\"", "but there is one message");
+	    "\"one\"", "a message that is repeated is sent once");
 }
 
 /*
- * Whoever waits is looked after by and by, whatever happens: without the look
- * that belongs to the sending these would take a tenth of a second each.
+ * The courier polls for every waiting call.  Without the look that belongs to
+ * the sending, each of these calls would wait 100 ms for the first poll.
  */
 static void
 test_answered_already(void)
@@ -270,8 +273,9 @@ test_answered_already(void)
 				arena_printf(arena, "key %d", i), WAIT_MS)
 				.outcome == CLIENT_ANSWERED;
 	is_int(answered, 25,
-	    "messages to a workflow whose event is there are answered");
-	ok(clock_monotonic_ms() - begin_ms < 1500, "at once");
+	    "messages to a workflow with its event set are answered");
+	ok(clock_monotonic_ms() - begin_ms < 1500,
+	    "messages to a workflow with its event set take no time");
 }
 
 /* As when a worker dies between its commit and the notification behind it. */
@@ -290,13 +294,14 @@ test_lost_hints(void)
 		set_event(id, "1");
 		answered += hear(&caller).outcome == CLIENT_ANSWERED;
 	}
-	is_int(answered, 4, "events that nobody is told of are found");
-	ok(clock_monotonic_ms() - begin_ms < 2000, "soon");
+	is_int(answered, 4, "events without a notification are found");
+	ok(clock_monotonic_ms() - begin_ms < 2000,
+	    "events without a notification are found soon");
 }
 
 /*
- * Who has looked for itself for so long does so once a second by now: only a
- * notification is quicker.
+ * After this pause the courier polls once a second, so that only a notification
+ * is quicker.
  */
 static void
 test_idle(void)
@@ -310,28 +315,30 @@ test_idle(void)
 	       "select query from pg_stat_activity "
 	       "where usename = 'widget_store_web'",
 	       NULL, NULL),
-	    "a session for which nobody waits hears of nothing");
+	    "a session without waiting calls stops listening");
 	call(&caller, "after a pause");
 	wait_start("after a pause");
 	nanosleep(&long_enough, NULL);
 	begin_ms = clock_monotonic_ms();
 	set_event("after a pause", "1");
 	notify("after a pause");
-	is_int(hear(&caller).outcome, CLIENT_ANSWERED, "until somebody does");
-	ok(clock_monotonic_ms() - begin_ms < 300, "who is told at once");
+	is_int(hear(&caller).outcome, CLIENT_ANSWERED,
+	    "a call after a pause is answered");
+	ok(clock_monotonic_ms() - begin_ms < 300,
+	    "a call after a pause is notified at once");
 }
 
 static void
 test_queries(void)
 {
 	is_str(client_query(client, arena, "select $1 || $2", "a", "b").value,
-	    "ab", "a query with parameters");
+	    "ab", "a query returns its value");
 	is_int(
 	    client_query(client, arena, "select $1 || $2", "a", NULL).outcome,
-	    CLIENT_NOTHING, "null is no answer");
+	    CLIENT_NOTHING, "a query that returns null has no answer");
 	is_int(client_query(client, arena, "select 1 where false", NULL, NULL)
 		   .outcome,
-	    CLIENT_NOTHING, "nor is no row");
+	    CLIENT_NOTHING, "a query that returns no row has no answer");
 	is_int(client_query(client, arena, "select 1 / 0", NULL, NULL).outcome,
 	    CLIENT_REFUSED, "a wrong query is refused");
 	is_int(client_query(client, arena,
@@ -339,10 +346,10 @@ test_queries(void)
 		   .outcome,
 	    CLIENT_REFUSED, "the web's role reads no table");
 	is_str(client_query(client, arena, "select 2", NULL, NULL).value, "2",
-	    "what is refused breaks nothing");
+	    "a query after a refused query succeeds");
 }
 
-/* Many at once, one of which the database cannot take. */
+/* Many calls in a batch, one of which the database refuses. */
 static void
 test_culprit(void)
 {
@@ -366,10 +373,11 @@ test_culprit(void)
 	for (i = 0; i < CALLERS; i++)
 		wrong += hear(&callers[i]).outcome !=
 		    (i == 5 ? CLIENT_REFUSED : CLIENT_ANSWERED);
-	is_int(wrong, 0, "of many calls only the wrong one is refused");
+	is_int(wrong, 0,
+	    "a refused call does not fail the other calls of its batch");
 }
 
-/* Somebody else has begun to make a workflow, and does not commit. */
+/* Another session has inserted the workflow and does not commit. */
 static void
 test_locked(void)
 {
@@ -392,18 +400,20 @@ test_locked(void)
 	}
 	for (i = 0; i < 3; i++)
 		made += wait_start(ids[i]);
-	is_int(made, 3, "a call that meets a lock keeps no other one");
+	is_int(made, 3, "a call that meets a lock delays no other call");
 	sql("rollback", NULL, NULL);
-	ok(wait_start("locked"), "it is made when that is free");
+	ok(wait_start("locked"),
+	    "a call that met a lock is made when the lock is free");
 	for (i = 0; i < 3; i++) {
 		set_event(ids[i], "1");
 		notify(ids[i]);
 		made -= hear(&callers[i]).outcome == CLIENT_ANSWERED;
 	}
-	is_int(made, 0, "the others have their answers");
+	is_int(made, 0, "calls beside one that met a lock are answered");
 	set_event("locked", "1");
 	notify("locked");
-	is_int(hear(&locked).outcome, CLIENT_ANSWERED, "and so has this one");
+	is_int(hear(&locked).outcome, CLIENT_ANSWERED,
+	    "a call that met a lock is answered");
 }
 
 static void
@@ -421,17 +431,19 @@ test_lost(void)
 	struct caller caller;
 	unsigned long before = client_stats(client).reconnects;
 
-	/* What is lost younger than a second counts as an outage. */
+	/* A connection lost within its first second counts as an outage. */
 	nanosleep(&good, NULL);
 	call(&caller, "lost");
 	wait_start("lost");
 	lose_connection();
 	set_event("lost", "\"found\"");
 	is_str(hear(&caller).value, "\"found\"",
-	    "a lost connection is made again, and nobody notices");
-	ok(client_stats(client).reconnects > before, "it was really lost");
-	ok(client_connected(client), "and is there again");
-	is_int((long long)client_stats(client).waiting, 0, "nobody waits");
+	    "a call survives the loss of its connection");
+	ok(client_stats(client).reconnects > before,
+	    "a lost connection is counted as a reconnect");
+	ok(client_connected(client), "a lost connection is made again");
+	is_int((long long)client_stats(client).waiting, 0,
+	    "no call is left waiting after a lost connection");
 }
 
 static void
@@ -442,11 +454,13 @@ test_away(void)
 	time_t begin = time(NULL);
 
 	is_int(client_query(nowhere, arena, "select 1", NULL, NULL).outcome,
-	    CLIENT_UNAVAILABLE, "without a database calls fail");
+	    CLIENT_UNAVAILABLE, "a call without a database is unavailable");
 	is_int(client_query(nowhere, arena, "select 1", NULL, NULL).outcome,
-	    CLIENT_UNAVAILABLE, "again and again");
-	ok(time(NULL) - begin < 3, "and at once");
-	ok(!client_connected(nowhere), "there is no connection");
+	    CLIENT_UNAVAILABLE,
+	    "a second call without a database is unavailable");
+	ok(time(NULL) - begin < 3, "calls without a database fail at once");
+	ok(!client_connected(nowhere),
+	    "a client without a database is not connected");
 	client_close(nowhere);
 }
 
@@ -474,7 +488,7 @@ main(void)
 	test_locked();
 	test_lost();
 	test_away();
-	/* Calls whose callers have left do not keep it open. */
+	/* An abandoned call must not keep the client open. */
 	start("abandoned", 1);
 	client_close(client);
 	db_free(db);

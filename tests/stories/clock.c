@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock: to be preloaded; a host's clock that somebody puts forward or back.
+ * clock: to be preloaded; a host's clock that a test puts forward or back.
  *
  * The file that the environment variable CLOCK_OFFSET names holds one 64-bit
- * number, the seconds by which the time of day is wrong.  All processes map
- * it, so that a step is one for all of them at one moment, as a host's is,
- * and the monotonic clock goes on as it was.  There is no lock that a process
- * could die with, and nothing here that a signal handler may not call: that
- * is why it is not libfaketime.
+ * number, the seconds by which the time of day is wrong.  All processes map it,
+ * so that a step happens to all of them at one moment, as on a host, and the
+ * monotonic clock goes on as it was.  Unlike libfaketime it has no lock that a
+ * process could die with, and calls nothing that a signal handler may not.
  */
 #include <fcntl.h>
 #include <stdint.h>

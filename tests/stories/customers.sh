@@ -2,7 +2,7 @@
 # shellcheck disable=SC2154 # port, work and body are lib.sh's
 # SPDX-License-Identifier: MIT
 #
-# For tests in which somebody dies while customers buy: a load in the
+# For tests in which processes die while customers buy: a load in the
 # background, single customers, the answers that all of them got, and the books.
 # After lib.sh:
 #
@@ -15,13 +15,14 @@
 LOAD=${LOAD:-$builddir/bench/load}
 AUDIT=${AUDIT:-$srcdir/sql/widget-store-audit}
 
-# What there is before the first checkout.
+# The inventory before the first checkout.
 stock=1000000
 
 load_bought=0
 customer=0
 
-# load_start SECONDS [OPTION...]: 25 a second, in the background.
+# load_start SECONDS [OPTION...]: starts 25 purchases a second, in the
+# background.
 load_start() {
 	"$LOAD" --port "$port" --clients 64 --rate 25 --seconds "$@" --json \
 		--acknowledged "$work/acknowledged" >"$work/load" \
@@ -29,7 +30,7 @@ load_start() {
 	loading=$!
 }
 
-# load_end TITLE: every purchase was answered in the end, and none wrongly.
+# load_end TITLE: asserts that every purchase was answered, and none wrongly.
 load_end() {
 	local count
 
@@ -39,13 +40,13 @@ load_end() {
 	load_bought=$((load_bought + count))
 }
 
-# nobody_repeated TITLE: every request was answered, the first time.
+# nobody_repeated TITLE: asserts that no request of the load was repeated.
 nobody_repeated() {
 	grep -q '"repeated": 0,' "$work/load"
 	assert $? "$1" || diag "$(cat "$work/load")"
 }
 
-# ask PATH: until it is answered, as the page does.
+# ask PATH: repeats a POST until it is answered, as the page does.
 ask() {
 	local end=$((SECONDS + 60))
 
@@ -62,7 +63,7 @@ ask() {
 	done
 }
 
-# buy: the answers are kept as those of the load.
+# buy: one purchase; its answers are kept as those of the load.
 buy() {
 	local key=customer-$((++customer))
 
@@ -83,8 +84,8 @@ all_ended() {
 	    where status <> 'SUCCESS'")" = 0 ]
 }
 
-# Everybody has paid: what the load bought and single customers did is
-# dispatched, and nothing else was bought.
+# Whether every purchase of the load and of single customers is dispatched, and
+# nothing else was bought.
 all_dispatched() {
 	local count
 

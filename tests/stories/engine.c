@@ -110,7 +110,7 @@ notes(const char *id)
 	return sql("select count(*) from test.notes where id = '%s'", id);
 }
 
-/* A step that everybody can see: one row more. */
+/* A step with an effect that other sessions see: one more row. */
 static void
 take_note(struct workflow *wf, const char *name)
 {
@@ -171,7 +171,7 @@ refused(struct workflow *wf, json_object *input)
 	return json_object_new_string(error->message);
 }
 
-/* The statement that fails is not waited for. */
+/* The failing statement is a void step, so the run does not wait for it. */
 static json_object *
 refused_later(struct workflow *wf, json_object *input)
 {
@@ -274,9 +274,9 @@ static json_object *
 sender(struct workflow *wf, json_object *input)
 {
 	wf_catch(wf);
-	wf_send(wf, "nobody", "go", NULL);
+	wf_send(wf, "absent", "go", NULL);
 	if (wf_error(wf) == NULL)
-		wf_fail(wf, "Error", "somebody was there");
+		wf_fail(wf, "Error", "the absent workflow was found");
 	wf_send(wf, json_object_get_string(input), "go", NULL);
 	return json_object_new_string(wf_error(wf) == NULL ? "sent" : "lost");
 }
@@ -295,7 +295,7 @@ receiver(struct workflow *wf, json_object *input)
 	return json_object_get(all);
 }
 
-/* Sleeps for long, or for a second and so many milliseconds. */
+/* Sleeps an hour; with an input, a second and then that many ms. */
 static json_object *
 sleeper(struct workflow *wf, json_object *input)
 {
@@ -304,7 +304,7 @@ sleeper(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Two of these send each other a ball; the wake-ups are all there is. */
+/* Two players send each other a ball, so each waits for the other. */
 static json_object *
 player(struct workflow *wf, json_object *input)
 {
@@ -357,7 +357,7 @@ looper(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Takes a note after each of a few rests, of so many milliseconds. */
+/* Takes a note after each of three sleeps of that many milliseconds. */
 static json_object *
 ticker(struct workflow *wf, json_object *input)
 {
@@ -370,7 +370,7 @@ ticker(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Goes to sleep a moment after the one before in its turn. */
+/* Goes to sleep 2 ms later than the run before it in the turn. */
 static json_object *
 drowser(struct workflow *wf, json_object *input)
 {
@@ -382,7 +382,7 @@ drowser(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Sleeps with others, and then asks for a message; waits for it so long. */
+/* Sleeps twice, then waits for a message for that many milliseconds. */
 static json_object *
 dozer(struct workflow *wf, json_object *input)
 {
@@ -394,7 +394,7 @@ dozer(struct workflow *wf, json_object *input)
 	return message == NULL ? NULL : json_object_new_string(message);
 }
 
-/* Comes to a row that somebody may keep locked. */
+/* Updates a row that the test may keep locked. */
 static json_object *
 blocked(struct workflow *wf, json_object *input)
 {
@@ -405,7 +405,7 @@ blocked(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Ends the session that it runs in, as a crashing server process would. */
+/* Ends the worker's session, as a crashing server process would. */
 static json_object *
 session_killer(struct workflow *wf, json_object *input)
 {
@@ -434,7 +434,7 @@ parent_of_failing(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Waits for a workflow that somebody else has started. */
+/* Waits for a workflow that the test has enqueued, not this one. */
 static json_object *
 watcher(struct workflow *wf, json_object *input)
 {
@@ -445,7 +445,7 @@ watcher(struct workflow *wf, json_object *input)
 	return json_object_new_string("seen");
 }
 
-/* Tells of one thing in the batches of everybody. */
+/* A batch step that all runs of the turn share. */
 static void
 tell(struct workflow *wf, const char *what)
 {
@@ -454,7 +454,7 @@ tell(struct workflow *wf, const char *what)
 	wf_batch_void(wf, "tell", "select test.tell($1, $2)", 2, params);
 }
 
-/* Divides in batches, where one divides by nothing. */
+/* Divides in a batch; the workflow with input 0 divides by zero. */
 static json_object *
 batcher(struct workflow *wf, json_object *input)
 {
@@ -486,7 +486,7 @@ listener(struct workflow *wf, json_object *input)
 
 static const struct workflow_type listener_type = { "listener", "1", listener };
 
-/* Sends to its child by a step in SQL, and not by wf_send. */
+/* Sends to its child by a step in SQL instead of wf_send. */
 static json_object *
 teller(struct workflow *wf, json_object *input)
 {
@@ -499,7 +499,7 @@ teller(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Steps that are each shorter than a turn may be, and together longer. */
+/* Each step is shorter than the turn limit; together they are longer. */
 static json_object *
 plodder(struct workflow *wf, json_object *input)
 {
@@ -511,7 +511,7 @@ plodder(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Meets, some times, what another server's session ended with. */
+/* The first calls fail with the SQLSTATE of a lost connection. */
 static json_object *
 far_reader(struct workflow *wf, json_object *input)
 {
@@ -554,7 +554,7 @@ stop_daemon(pid_t daemon)
 
 	kill(daemon, SIGTERM);
 	ok(waitpid(daemon, &status, 0) == daemon && status == 0,
-	    "SIGTERM ends the daemon");
+	    "SIGTERM ends the daemon with status 0");
 }
 
 static void
@@ -565,26 +565,29 @@ test_steps(void)
 	    "{\"input\":{\"n\":1.10},\"boolean\":true,"
 	    "\"int\":9007199254740993,\"text\":\"quote \\\" back \\\\ slash / "
 	    "\xc3\xa9\",\"json\":{\"a\":1.50},\"null\":null,\"none\":null}",
-	    "a step's result comes back as it was, also from the journal");
+	    "a step's result is the same from the statement and the journal");
 
 	start("caught", "refused", "true");
 	is_str(output("caught"), "\"division by zero (SQLSTATE 22012)\"",
-	    "an error that is caught reaches the workflow");
-	is_str(notes("caught"), "2", "the steps around it happened once");
+	    "a caught error of a step reaches the workflow");
+	is_str(notes("caught"), "2",
+	    "the steps around a caught error happen once");
 	start("fatal", "refused", "false");
-	is_str(ended("fatal"), "ERROR", "one that is not fails it");
-	is_str(notes("fatal"), "1", "the step before it stands");
+	is_str(ended("fatal"), "ERROR",
+	    "an uncaught error of a step fails the workflow");
+	is_str(notes("fatal"), "1", "the step before an uncaught error stands");
 	is_str(output("fatal"),
 	    "{\"name\":\"DatabaseError\",\"message\":"
 	    "\"division by zero (SQLSTATE 22012)\"}",
-	    "the error is recorded");
+	    "an uncaught error is the workflow's recorded result");
 
 	start("transaction", "transaction", "null");
 	is_str(output("transaction"), "\"TooMany\"",
-	    "a C step that fails gives its error");
-	is_str(notes("transaction"), "2", "and leaves nothing");
+	    "a failed transaction step returns its error");
+	is_str(notes("transaction"), "2",
+	    "a failed transaction step leaves no row");
 	is_str(steps("transaction"), "0 two_rows, 1 two_more_rows",
-	    "both steps are in the journal");
+	    "a failed transaction step is in the journal, as a good one is");
 }
 
 /* One bad workflow among many in the same turns. */
@@ -600,14 +603,16 @@ test_isolation(void)
 	ok(wait_sql("49",
 	       "select count(*) from dbos.workflow_status "
 	       "where workflow_uuid like 'many%' and status = 'SUCCESS'"),
-	    "the others of a refused turn go on");
-	is_str(ended("many25"), "ERROR", "only the culprit meets its error");
-	is_str(notes("many25"), "1", "its step before the error stands");
+	    "the other workflows of a refused turn succeed");
+	is_str(ended("many25"), "ERROR",
+	    "in a refused turn the workflow with the error fails");
+	is_str(notes("many25"), "1",
+	    "the failed workflow keeps the step before its error");
 	is_str(sql("select count(*) from test.notes where id like 'many%%'"),
-	    "99", "every step of the others happened exactly once");
+	    "99", "the other workflows' steps happen exactly once");
 }
 
-/* The statements of one run keep their order, each has its own answer. */
+/* A run's statements keep their order and get their own results. */
 static void
 test_batches(void)
 {
@@ -620,29 +625,33 @@ test_batches(void)
 	       "join dbos.workflow_output as o using (workflow_uuid) "
 	       "where s.workflow_uuid like 'batch%' and s.status = 'SUCCESS' "
 	       "and o.output::int = 1000 / substr(s.workflow_uuid, 6)::int"),
-	    "in a batch everybody gets the answer that is his");
-	is_str(ended("batch0"), "ERROR", "whose element is refused fails");
-	is_str(notes("batch0"), "1", "what he did before stands");
+	    "each workflow of a batch gets its own result");
+	is_str(ended("batch0"), "ERROR",
+	    "the workflow of a refused batch element fails");
+	is_str(notes("batch0"), "1",
+	    "a refused batch element leaves the steps before it");
 	is_str(sql("select string_agg(distinct what, ';') from ("
 		   "select string_agg(what, ' ' order by at) as what "
 		   "from test.told where id <> 'batch0' group by id) as t"),
-	    "one two three four", "what each told is told once, in his order");
+	    "one two three four",
+	    "a run's batch steps happen once and in its order");
 	is_str(sql("select max(size) > 1 from test.told"), "true",
-	    "by statements that are for many");
+	    "a batch statement carries several workflows");
 }
 
 static void
 test_children(void)
 {
 	start("parent", "parent", "null");
-	is_str(output("parent"), "42", "a child's result comes back");
+	is_str(output("parent"), "42", "wf_result returns the child's result");
 	is_str(steps("parent"),
 	    "0 child, 1 DBOS.getResult, 2 child, "
 	    "3 DBOS.getResult, 4 good",
-	    "with the names of the family");
+	    "steps of a parent have the names of the DBOS SDKs");
 	is_str(sql("select parent_workflow_id from dbos.workflow_status "
 		   "where workflow_uuid = 'parent-0'"),
-	    "parent", "the child is <parent>-<step>");
+	    "parent",
+	    "a child's id is <parent>-<step> and it knows its parent");
 	is_str(notes("parent-0"), "1", "a child runs once");
 }
 
@@ -654,20 +663,20 @@ test_events_and_messages(void)
 	ok(wait_sql("2",
 	       "select count(*) from durable.waits "
 	       "where workflow_uuid in ('reader', 'setter')"),
-	    "who waits is a row");
+	    "a workflow that waits has a row in durable.waits");
 	start("sender", "sender", "\"setter\"");
 	is_str(output("sender"), "\"sent\"",
-	    "a message to nobody is an error, one to somebody is none");
+	    "wf_send fails for an absent workflow and no other");
 	is_str(output("reader"), "[\"blue\",null]",
-	    "an event wakes who waits for it; one that never comes times out");
+	    "an event wakes its reader; a missing event times out");
 	is_str(steps("reader"),
 	    "0 DBOS.getEvent, 1 DBOS.sleep, "
 	    "2 DBOS.getEvent, 3 DBOS.sleep",
-	    "each wait has its time-out");
+	    "the journal has a time-out step for each wf_get_event");
 	is_str(sql("select string_agg(value, ' ' order by function_id) "
 		   "from dbos.workflow_events_history "
 		   "where workflow_uuid = 'setter'"),
-	    "\"red\" \"blue\"", "the history has both values");
+	    "\"red\" \"blue\"", "the event's history has both values");
 
 	start("receiver", "receiver", "null");
 	sql("select dbos.send_message('receiver', '1', 'topic')");
@@ -675,18 +684,18 @@ test_events_and_messages(void)
 	ok(wait_sql("true",
 	       "select consumed from dbos.notifications "
 	       "where destination_uuid = 'receiver' and message = '1'"),
-	    "a message of another program arrives");
+	    "a message sent by SQL reaches the workflow");
 	sql("insert into dbos.notifications (destination_uuid, topic, message, "
 	    "serialization, created_at_epoch_ms) values "
 	    "('receiver', 'topic', '3', 'portable_json', 3), "
 	    "('receiver', 'topic', '{\"json\":2,\"__dbos_serializer\":"
 	    "\"superjson\"}', 'js_superjson', 2)");
 	is_str(output("receiver"), "[1,2,3,null]",
-	    "messages come in their order, in any format, then the time-out");
+	    "messages arrive in order and any format, then the time-out");
 	is_str(sql("select string_agg(consumed_by_function_id::text, ',' "
 		   "order by consumed_by_function_id) from dbos.notifications "
 		   "where destination_uuid = 'receiver' and consumed"),
-	    "0,2,4", "each is marked with the step that took it");
+	    "0,2,4", "a consumed message names the step that took it");
 }
 
 static void
@@ -694,7 +703,7 @@ test_wake_ups(void)
 {
 	start("teller", "teller", "null");
 	is_str(output("teller-0"), "\"hello\"",
-	    "a message by SQL wakes who began to wait in the same turn");
+	    "a message by SQL wakes a wait that began in the same turn");
 
 	sql("select durable.client_submit(array_agg('player' || n), "
 	    "array_agg('player'::text), array_agg('test'::text), "
@@ -704,15 +713,15 @@ test_wake_ups(void)
 	ok(wait_sql("100",
 	       "select count(*) from dbos.workflow_status "
 	       "where workflow_uuid like 'player%' and status = 'SUCCESS'"),
-	    "of a thousand wake-ups over three workers none is lost");
+	    "no wake-up of a thousand over three workers is lost");
 	is_str(sql("select count(*) from dbos.notifications "
 		   "where destination_uuid like 'player%%'"),
-	    "1000", "and no message was sent twice");
+	    "1000", "no message of a thousand is sent twice");
 }
 
 /*
- * Who does not listen looks once a second: five would take four seconds at
- * least.
+ * A session that does not listen polls once a second, so five workflows would
+ * take at least four seconds.
  */
 static void
 test_listening(void)
@@ -727,10 +736,10 @@ test_listening(void)
 	ok(wait_sql("1000",
 	       "select count(*) from dbos.workflow_status "
 	       "where workflow_uuid like 'busy%' and status = 'SUCCESS'"),
-	    "many turns in a row");
+	    "a thousand workflows keep the workers busy");
 	is_str(sql("select sum(calls) > 0 from test.pg_stat_statements "
 		   "where query like 'unlisten%%'"),
-	    "true", "who is busy does not listen");
+	    "true", "a busy worker does not listen");
 	begin_ms = clock_monotonic_ms();
 	for (i = 0; i < 5; i++) {
 		start(arena_printf(arena, "idle%d", i), "good", "null");
@@ -738,8 +747,9 @@ test_listening(void)
 		done += strcmp(ended(arena_printf(arena, "idle%d", i)),
 			    "SUCCESS") == 0;
 	}
-	is_int(done, 5, "one after the other, who is idle is told");
-	ok(clock_monotonic_ms() - begin_ms < 2000, "at once");
+	is_int(done, 5, "an idle worker runs each notified workflow");
+	ok(clock_monotonic_ms() - begin_ms < 2000,
+	    "a notification reaches an idle worker at once");
 }
 
 static void
@@ -759,7 +769,7 @@ list_workers(pid_t daemon, pid_t workers[3])
 			abort();
 }
 
-/* Each worker is frozen in turn: one of them is on duty. */
+/* Freezes each worker in turn, because one of them is not on standby. */
 static void
 test_duty(pid_t daemon)
 {
@@ -780,14 +790,15 @@ test_duty(pid_t daemon)
 			slowest_ms = clock_monotonic_ms() - begin_ms;
 		kill(workers[i], SIGCONT);
 	}
-	is_int(done, 3, "whichever worker is frozen, another one goes on");
-	ok(slowest_ms < 500, "soon");
+	is_int(done, 3,
+	    "whichever worker is frozen, another worker takes over");
+	ok(slowest_ms < 500, "a standby takes over within 500 ms");
 	diag("%d ms", (int)slowest_ms);
 }
 
 /*
- * There is enough for all, so that each has the types of its share: those of
- * one that is frozen are the others' soon.
+ * Enough work that each worker has a partition of the types; the others get
+ * the partition of a frozen worker.
  */
 static void
 test_shares(pid_t daemon)
@@ -811,7 +822,7 @@ test_shares(pid_t daemon)
 			   "where workflow_uuid like '%% of %zu %%' "
 			   "and status = 'SUCCESS'",
 			   i)),
-		    "in a crowd the others do what a frozen one had to do");
+		    "saturated workers take over a frozen worker's partition");
 		kill(workers[i], SIGCONT);
 	}
 }
@@ -823,53 +834,57 @@ test_control(void)
 	ok(wait_sql("1",
 	       "select count(*) from durable.waits "
 	       "where workflow_uuid = 'cancelled'"),
-	    "a sleeper sleeps");
+	    "a sleeping workflow has a row in durable.waits");
 	is_str(sql("select w.wake_at %% 16 || ' ' "
 		   "|| (w.wake_at - s.output::bigint between 0 and 15) "
 		   "from durable.waits as w "
 		   "join dbos.operation_outputs as s using (workflow_uuid) "
 		   "where w.workflow_uuid = 'cancelled'"),
-	    "0 true", "till the others of some milliseconds, not shorter");
+	    "0 true", "a sleep is rounded up to 16 ms and is never shorter");
 	start("for ever", "ticker", "9223372036854775807");
 	ok(wait_sql("9223372036854775807",
 	       "select wake_at from durable.waits "
 	       "where workflow_uuid = 'for ever'"),
-	    "or for ever");
+	    "a sleep of 2^63 - 1 ms has no end");
 	sql("update dbos.workflow_status set status = 'CANCELLED', "
 	    "owner_xid = null, queue_name = null, completed_at = 1 "
 	    "where workflow_uuid = 'cancelled'");
 	is_str(sql("select count(*) from durable.waits "
 		   "where workflow_uuid = 'cancelled'"),
-	    "0", "cancelled by a tool, it waits no more");
+	    "0", "cancelling a workflow removes its wait");
 
 	sql("select dbos.enqueue_workflow('sleeper', 'test', "
 	    "workflow_id => 'late', timeout_ms => 100)");
-	is_str(ended("late"), "CANCELLED", "past its deadline it is cancelled");
+	is_str(ended("late"), "CANCELLED",
+	    "a workflow is cancelled at its deadline");
 	is_str(sql("select count(*) from durable.waits "
 		   "where workflow_uuid = 'late'"),
-	    "0", "and waits no more either");
+	    "0", "a workflow past its deadline has no wait");
 
 	start("diverged", "receiver", "null");
 	ok(wait_sql("1",
 	       "select count(*) from durable.waits "
 	       "where workflow_uuid = 'diverged'"),
-	    "a receiver waits");
+	    "a receiving workflow has a row in durable.waits");
 	sql("update dbos.operation_outputs set function_name = 'other' "
 	    "where workflow_uuid = 'diverged'");
 	sql("select dbos.send_message('diverged', '1', 'topic')");
-	is_str(ended("diverged"), "ERROR", "a replay that differs fails");
+	is_str(ended("diverged"), "ERROR",
+	    "a replay that differs from its journal fails");
 	ok(strstr(output("diverged"),
 	       "recorded as 'other', but the function "
 	       "now calls 'DBOS.sleep'") != NULL,
-	    "with an error that names both");
+	    "the error of a differing replay names both calls");
 
 	sql("select dbos.enqueue_workflow('versioned', 'test', "
 	    "workflow_id => 'v1', app_version => '1')");
 	sql("select dbos.enqueue_workflow('versioned', 'test', "
 	    "workflow_id => 'v2')");
-	is_str(output("v2"), "\"second\"", "a new run has the last version");
+	is_str(output("v2"), "\"second\"",
+	    "a new workflow gets the last registered version");
 	sql("select dbos.send_message('v1', '1', 'go')");
-	is_str(output("v1"), "\"first\"", "an old run keeps its own");
+	is_str(output("v1"), "\"first\"",
+	    "a workflow of an old version keeps that version");
 
 	sql("insert into dbos.workflow_status (workflow_uuid, name, "
 	    "queue_name, status, inputs, serialization) values ('super', "
@@ -878,8 +893,9 @@ test_control(void)
 	    "('pickle', 'child', 'test', 'ENQUEUED', 'gAS=', 'py_pickle')");
 	is_str(output("super"),
 	    "{\"json\":8,\"__dbos_serializer\":\"superjson\"}",
-	    "a row of another SDK is answered in its format");
-	is_str(ended("pickle"), "ERROR", "a format that we cannot read fails");
+	    "a workflow of another SDK is answered in its format");
+	is_str(ended("pickle"), "ERROR",
+	    "an input in an unreadable format fails its workflow");
 }
 
 static void
@@ -894,20 +910,20 @@ test_poison(void)
 	ok(wait_sql("50",
 	       "select count(*) from dbos.workflow_status "
 	       "where workflow_uuid like 'healthy%' and status = 'SUCCESS'"),
-	    "a workflow that kills its process does not stop the others");
+	    "a workflow that kills its process stops no other workflow");
 	is_str(ended("poison"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-	    "it is given up in the end");
+	    "a workflow that keeps killing its process is given up");
 	is_str(ended("loop"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-	    "and so is one that never comes to an end");
+	    "a workflow that loops for ever is given up");
 	is_str(sql("select count(*) from test.notes where id like 'healthy%%'"),
-	    "100", "what the others did they did once");
+	    "100", "healthy workflows beside poison do each step once");
 	ok(wait_sql("0", "select count(*) from durable.suspects"),
-	    "nobody is suspect any more");
+	    "no workflow stays suspect after the poison is given up");
 }
 
 /*
- * Somebody like a worker is frozen while it sends: the server waits for the
- * rest of a statement, and the transaction holds its locks.
+ * A session that looks like a worker's freezes while it sends: the server waits
+ * for the rest of a statement, and the transaction keeps its locks.
  */
 static void
 test_half_sent(void)
@@ -925,14 +941,16 @@ test_half_sent(void)
 		abort();
 	db_queue(frozen, "begin", 0, NULL);
 	db_queue(frozen, "update test.locked set n = 0 + n", 0, NULL);
-	/* More than libpq holds back, and so the statements before are sent. */
+	/* More than libpq buffers, so that the statements before are sent. */
 	db_queue(frozen, "select length($1)", 1, params);
-	ok(wait_sql("1", holders), "a frozen worker has sent half of its turn");
-	ok(wait_sql("0", holders), "its session is ended");
+	ok(wait_sql("1", holders),
+	    "a frozen session has sent half of its turn");
+	ok(wait_sql("0", holders),
+	    "a session that sent half of its turn is ended");
 	db_free(frozen);
 }
 
-/* What somebody does to a table of the engine is no workflow's fault. */
+/* A table that refuses the engine's own writes is no workflow's fault. */
 static void
 test_mended_tables(void)
 {
@@ -941,9 +959,10 @@ test_mended_tables(void)
 	    "alter column other set default test.refuse()");
 	start("in vain", "good", "null");
 	ok(wait_sql("true", "select last_value > 6 from test.refusals"),
-	    "a journal that cannot be written is tried again and again");
+	    "a turn with a refused journal is repeated");
 	sql("alter table dbos.operation_outputs drop column other");
-	is_str(ended("in vain"), "SUCCESS", "and nobody fails for it");
+	is_str(ended("in vain"), "SUCCESS",
+	    "a refused journal fails no workflow");
 }
 
 /* Starts many healthy workflows, and waits until they are done. */
@@ -977,8 +996,8 @@ transaction_of_another(const char *statement)
 }
 
 /*
- * Somebody keeps locked what no step wants, but the engine at the end of the
- * turn: a message that the workflow receives.
+ * Keeps a row locked that no step wants, but the engine at the end of the turn:
+ * the message that the workflow receives.
  */
 static void
 test_locked_message(void)
@@ -988,7 +1007,7 @@ test_locked_message(void)
 	start("addressee", "listener", "null");
 	ok(wait_sql("message",
 	       "select kind from durable.waits where workflow_uuid = 'addressee'"),
-	    "somebody waits for a message");
+	    "a workflow waits for a message");
 	/* Until its message is locked, no turn takes it. */
 	holder = transaction_of_another("select from dbos.workflow_status "
 					"where workflow_uuid = 'addressee' "
@@ -1000,10 +1019,12 @@ test_locked_message(void)
 	db_free(holder);
 	ok(wait_sql("timer",
 	       "select kind from durable.waits where workflow_uuid = 'addressee'"),
-	    "whose message somebody keeps locked is put off");
-	ok(healthy_go_on("besides"), "and stops nobody else");
+	    "a workflow with a locked message is postponed");
+	ok(healthy_go_on("besides"),
+	    "a locked message stops no other workflow");
 	db_free(locker);
-	is_str(output("addressee"), "1", "it goes on when that is free");
+	is_str(output("addressee"), "1",
+	    "a postponed workflow goes on when its message is free");
 }
 
 /* What one workflow meets is not what the others meet. */
@@ -1018,41 +1039,47 @@ test_circumstances(void)
 	db_queue(locker, "update test.locked set n = n", 0, NULL);
 	db_finish(locker);
 	start("blocked", "blocked", "null");
-	ok(healthy_go_on("beside"),
-	    "a row that somebody keeps locked stops nobody else");
+	ok(healthy_go_on("beside"), "a locked row stops no other workflow");
 	ok(wait_sql("PENDING",
 	       "select status from dbos.workflow_status "
 	       "where workflow_uuid = 'blocked'"),
-	    "who wants the row waits");
+	    "a workflow that wants a locked row stays PENDING");
 	db_queue(locker, "rollback", 0, NULL);
 	db_finish(locker);
 	db_free(locker);
-	is_str(ended("blocked"), "SUCCESS", "and goes on when it is free");
-	is_str(notes("blocked"), "1", "having done everything once");
-	is_str(sql("select n from test.locked"), "1", "this, too");
+	is_str(ended("blocked"), "SUCCESS",
+	    "a workflow goes on when its row is free");
+	is_str(notes("blocked"), "1",
+	    "the step before a locked row happens once");
+	is_str(sql("select n from test.locked"), "1",
+	    "the step that met a locked row happens once");
 
 	test_locked_message();
 	start("session_killer", "session_killer", "null");
-	ok(healthy_go_on("apart"), "a lost session stops nobody else");
+	ok(healthy_go_on("apart"),
+	    "a workflow that ends its session stops no other workflow");
 	is_str(ended("session_killer"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-	    "who ends its session each time is given up");
+	    "a workflow that keeps ending its session is given up");
 
 	start("failing", "parent_of_failing", "null");
-	ok(healthy_go_on("near"), "an error in a child stops nobody else");
-	is_str(ended("failing"), "SUCCESS", "nor its parent");
-	is_str(ended("failing-0"), "ERROR", "and the child meets it");
+	ok(healthy_go_on("near"),
+	    "an error in a child stops no other workflow");
+	is_str(ended("failing"), "SUCCESS",
+	    "an error in a child that is not awaited spares its parent");
+	is_str(ended("failing-0"), "ERROR",
+	    "an error in a child fails the child");
 
 	sql("insert into dbos.workflow_status (workflow_uuid, name, "
 	    "queue_name, status, serialization, application_version) values "
 	    "('watched', 'good', 'test', 'ENQUEUED', 'portable_json', '')");
 	start("watcher", "watcher", "\"watched\"");
 	is_str(output("watcher"), "\"seen\"",
-	    "the end of a workflow without a parent is seen, too");
+	    "wf_result sees the end of a workflow without a parent");
 }
 
 /*
- * Of a daemon with one worker: it does not read the journal again of who goes
- * on soon, as a change behind its back shows.
+ * For a daemon with one worker.  Its journal cache serves workflows that go on
+ * soon; a change to the journal table shows whether the worker reads the table.
  */
 static void
 test_memory(void)
@@ -1067,7 +1094,7 @@ test_memory(void)
 	ok(wait_sql("21 20",
 	       "select count(*) || ' ' || count(cache_tag) from durable.waiting "
 	       "where workflow_uuid = 'long' or workflow_uuid like 'soon%'"),
-	    "who goes on soon is remembered, who waits for long is not");
+	    "only a short wait is in the journal cache");
 	sql("with void as (update durable.waits as w "
 	    "set wake_at = a.wake_at, timer_group = null "
 	    "from durable.timer_groups as a "
@@ -1079,51 +1106,56 @@ test_memory(void)
 	       "select count(*) from dbos.workflow_status "
 	       "where workflow_uuid like 'soon%' "
 	       "and status in ('SUCCESS', 'ERROR')"),
-	    "they go on");
+	    "cached workflows end");
 	is_str(sql("select count(*) from dbos.workflow_status where "
 		   "workflow_uuid like 'soon%%' and status = 'SUCCESS'"),
-	    "9", "and the journal is not read again");
+	    "9", "a cached journal is not read from the table");
 	is_str(sql("select count(*) from dbos.workflow_status where "
 		   "workflow_uuid like 'soon1%%' and status = 'ERROR'"),
-	    "11", "unless the tag of the wait is not the worker's");
+	    "11", "a wait without the worker's cache tag has its journal read");
 
 	start("undone", "ticker", "1000");
 	ok(wait_sql("1", "select count(*) from test.notes where id = 'undone'"),
-	    "a tick is committed");
-	/* As when the server that had it has failed, and another has not. */
+	    "the first tick is committed");
+	/* As after a failover to a server that lacks the last commits. */
 	sql("with undone as (delete from test.notes where id = 'undone'), "
 	    "unwritten as (delete from dbos.operation_outputs "
 	    "where workflow_uuid = 'undone' and function_id > 0) "
 	    "select count(pg_terminate_backend(pid)) from pg_stat_activity "
 	    "where application_name = 'durable worker'");
-	is_str(ended("undone"), "SUCCESS", "and undone by the server");
-	is_str(notes("undone"), "3", "with a new session it happens again");
+	is_str(ended("undone"), "SUCCESS",
+	    "a workflow ends after the server lost its last commit");
+	is_str(notes("undone"), "3",
+	    "a step that the server lost happens again in a new session");
 	is_str(steps("undone"),
 	    "0 DBOS.sleep, 1 note, 2 DBOS.sleep, 3 note, 4 DBOS.sleep, 5 note",
-	    "and is on record");
+	    "the repeated step is in the journal");
 
 	snprintf(session, sizeof(session), "%s",
 	    sql("select pid from pg_stat_activity "
 		"where application_name = 'durable worker'"));
 	start("known", "ticker", "1000");
 	ok(wait_sql("1", "select count(*) from test.notes where id = 'known'"),
-	    "somebody is remembered");
+	    "a first workflow is in the journal cache");
 	start("stranger", "ticker", "1200");
 	ok(wait_sql("1",
 	       "select count(*) from durable.waiting "
 	       "where workflow_uuid = 'stranger' and cache_tag is not null"),
-	    "and somebody else");
+	    "a second workflow is in the journal cache");
 	sql("update durable.waits as w "
 	    "set cache_tag = k.cache_tag, wake_at = s.wake_at, timer_group = null "
 	    "from durable.waiting as k, durable.waiting as s "
 	    "where k.workflow_uuid = 'known' and s.workflow_uuid = 'stranger' "
 	    "and w.workflow_uuid = s.workflow_uuid");
-	is_str(ended("stranger"), "SUCCESS", "whoever writes tags into waits");
-	is_str(notes("stranger"), "3", "cannot make the worker err");
-	is_str(ended("known"), "SUCCESS", "about anybody");
+	is_str(ended("stranger"), "SUCCESS",
+	    "a workflow with a forged cache tag succeeds");
+	is_str(notes("stranger"), "3",
+	    "a workflow with a forged cache tag does its own steps once");
+	is_str(ended("known"), "SUCCESS",
+	    "a workflow succeeds after its cache tag was copied");
 	is_str(sql("select pid from pg_stat_activity "
 		   "where application_name = 'durable worker'"),
-	    session, "nor die");
+	    session, "a forged cache tag does not end the worker's session");
 }
 
 /* Starts a workflow for each input, all in one turn. */
@@ -1137,7 +1169,7 @@ start_together(const char *prefix, const char *type, const char *inputs)
 	    prefix, type, inputs);
 }
 
-/* Of a daemon with one worker. */
+/* For a daemon with one worker. */
 static void
 test_timer_groups(void)
 {
@@ -1151,66 +1183,73 @@ test_timer_groups(void)
 	ok(wait_sql("4 1",
 	       "select count(*) || ' ' || count(distinct timer_group) "
 	       "from durable.waits where workflow_uuid like 'chime%'"),
-	    "who goes to sleep in one turn for as long has one timer group");
+	    "workflows that sleep equally long from one turn share a group");
 	snprintf(places, sizeof(places), "%s",
 	    sql("select array_agg(ctid || ' ' || timer_group order by workflow_uuid) "
 		"from durable.waits where workflow_uuid like 'chime%%'"));
 	ok(wait_sql("8",
 	       "select count(*) from test.notes where id like 'chime%'"),
-	    "they tick");
+	    "a timer group's workflows tick");
 	is_str(sql("select array_agg(ctid || ' ' || timer_group "
 		   "order by workflow_uuid) "
 		   "from durable.waits where workflow_uuid like 'chime%%'"),
-	    places, "and their waits stay as they are");
+	    places, "a timer group's next tick leaves the waits as they are");
 	sql("update dbos.workflow_status set status = 'CANCELLED' "
 	    "where workflow_uuid = 'chime2'");
 	is_str(ended("chime1"), "SUCCESS",
-	    "who sleeps with one who is cancelled");
-	is_str(ended("chime3"), "SUCCESS", "and the others");
-	is_str(ended("chime4"), "SUCCESS", "tick on");
+	    "the first of a group with a cancelled workflow succeeds");
+	is_str(ended("chime3"), "SUCCESS",
+	    "the third of a group with a cancelled workflow succeeds");
+	is_str(ended("chime4"), "SUCCESS",
+	    "the fourth of a group with a cancelled workflow succeeds");
 	is_str(sql("select string_agg(id || ' ' || count, ', ' order by id) "
 		   "from (select id, count(*) from test.notes "
 		   "where id like 'chime%%' group by id) as n"),
-	    "chime1 3, chime2 2, chime3 3, chime4 3", "once");
+	    "chime1 3, chime2 2, chime3 3, chime4 3",
+	    "each tick of a timer group happens once");
 
 	start_together("nap", "ticker", "{1000,1000,1000}");
 	ok(wait_sql("3",
 	       "select count(*) from durable.waits "
 	       "where workflow_uuid like 'nap%'"),
-	    "who sleeps");
+	    "three workflows of one turn sleep");
 	ok(db_connect(other, "begin") &&
 		db_query(other, arena,
 		    "select 1 from dbos.workflow_status "
 		    "where workflow_uuid = 'nap2' for update",
 		    0, NULL) != NULL,
-	    "may be locked when it is time");
+	    "a workflow of a timer group is locked");
 	ok(wait_sql("2",
 	       "select count(*) from test.notes where id like 'nap%'"),
-	    "the others do not wait");
+	    "a locked workflow does not delay its timer group");
 	db_disconnect(other);
-	is_str(ended("nap2"), "SUCCESS", "for him");
+	is_str(ended("nap2"), "SUCCESS",
+	    "a workflow that was locked at its group's time succeeds");
 	ok(strcmp(sql("select t.started_at_epoch_ms - s.output::bigint < 600 "
 		      "from dbos.operation_outputs as s "
 		      "join dbos.operation_outputs as t using (workflow_uuid) "
 		      "where workflow_uuid = 'nap2' and s.function_id = 0 "
 		      "and t.function_id = 1"),
 	       "true") == 0,
-	    "nor he for them");
+	    "a workflow goes on when unlocked, not at its group's next time");
 
 	start_together("doze", "dozer", "{0,60000,0,60000}");
 	ok(wait_sql("4",
 	       "select count(*) from dbos.operation_outputs "
 	       "where workflow_uuid like 'doze%' and function_id = 1"),
-	    "who sleeps");
+	    "four workflows begin their second sleep");
 	sql("select count(dbos.send_message('doze' || n, to_json('m' || n), "
 	    "'topic')) "
 	    "from generate_series(1, 4) as n");
-	is_str(ended("doze4"), "SUCCESS", "may get a message");
-	is_str(ended("doze1"), "SUCCESS", "or not wait for one");
+	is_str(ended("doze4"), "SUCCESS",
+	    "a workflow of a timer group that waits for a message ends");
+	is_str(ended("doze1"), "SUCCESS",
+	    "a workflow of a timer group that only looks for one ends");
 	is_str(sql("select string_agg(output, ' ' order by workflow_uuid) "
 		   "from dbos.workflow_output "
 		   "where workflow_uuid like 'doze%%'"),
-	    "\"m1\" \"m2\" \"m3\" \"m4\"", "and gets it");
+	    "\"m1\" \"m2\" \"m3\" \"m4\"",
+	    "messages sent to a sleeping timer group are received");
 	ok(strcmp(sql("select max(r.completed_at_epoch_ms - s.output::bigint) "
 		      "< 500 from dbos.operation_outputs as r "
 		      "join dbos.operation_outputs as s using (workflow_uuid) "
@@ -1218,29 +1257,31 @@ test_timer_groups(void)
 		      "and s.function_id = 1 "
 		      "and workflow_uuid like 'doze%%'"),
 	       "true") == 0,
-	    "when he asks for it");
+	    "a message sent during a sleep is received without delay");
 
 	start_together("part", "sleeper", "{1300,300}");
 	start_together("hear", "dozer", "{60000,60000}");
-	is_str(ended("part1"), "SUCCESS", "who wakes together");
+	is_str(ended("part1"), "SUCCESS",
+	    "a workflow that leaves its timer group succeeds");
 	ok(strcmp(sql("select completed_at - s.output::bigint < 600 "
 		      "from dbos.workflow_status "
 		      "join dbos.operation_outputs as s using (workflow_uuid) "
 		      "where workflow_uuid = 'part2' and s.function_id = 1"),
 	       "true") == 0,
-	    "may sleep for different times");
+	    "when a timer group parts, the shorter sleep ends on time");
 	ok(wait_sql("2",
 	       "select count(*) from durable.waits "
 	       "where workflow_uuid like 'hear%' and kind = 'message'"),
-	    "or wait for messages");
+	    "workflows of a timer group may next wait for messages");
 	snprintf(places, sizeof(places), "%s", sql(sessions));
 	start_together("drowse", "drowser",
 	    "{0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0}");
 	is_str(ended("drowse16"), "SUCCESS",
-	    "who is about to be remembered and who is not");
-	is_str(sql(sessions), places, "are no reason to die");
+	    "a turn of long and short sleeps ends");
+	is_str(sql(sessions), places,
+	    "a turn with cached and uncached sleeps keeps its session");
 	ok(wait_sql("0", "select count(*) from durable.timer_groups"),
-	    "nothing is left of the timer groups");
+	    "no timer group is left without its workflows");
 	db_free(other);
 }
 
@@ -1282,11 +1323,11 @@ main(void)
 		"create function test.refuse() returns int security definer "
 		"language plpgsql as $$ begin "
 		"perform nextval('test.refusals'); "
-		"raise 'nobody may' using errcode = '42501'; end $$;"
+		"raise 'refused by the test' using errcode = '42501'; end $$;"
 		"create function test.read_from_afar() returns void "
 		"language plpgsql as $$ begin "
 		"if nextval('test.readings') <= 4 then "
-		"raise 'it is away' using errcode = '08001'; end if; end $$;"
+		"raise 'the other server is away' using errcode = '08001'; end if; end $$;"
 		"create table test.told (at serial, id text, what text, "
 		"size int);"
 		"create function test.tell(ids text[], whats text[]) "
@@ -1318,11 +1359,11 @@ main(void)
 	test_half_sent();
 	test_poison();
 	is_str(ended("plodder"), "SUCCESS",
-	    "who takes longer than a turn may in short steps is no poison");
+	    "a workflow of many short steps may outlast the turn limit");
 	is_str(steps("plodder"), "0 plod, 1 plod, 2 plod, 3 plod",
-	    "and has each of them on record once");
+	    "each step of a turn that exceeds the limit is recorded once");
 	is_str(ended("far reader"), "SUCCESS",
-	    "nor is who meets the end of a session that is not the worker's");
+	    "a step's lost connection to another server is no poison");
 	stop_daemon(daemon);
 	daemon = start_daemon(&engine, 1);
 	test_memory();

@@ -11,8 +11,8 @@
 #	finish
 #
 # Everything lives in the directory $work and ends with the test, however that
-# ends.  PGHOST and its kin are set for the cluster, as a superuser, URL for
-# nginx.  Programs that were started come back when they die.
+# ends.  PGHOST and its like are set for a superuser of the cluster, URL for
+# nginx.  A program that dies is started again.
 
 set -u
 
@@ -44,13 +44,13 @@ plan() {
 	echo "1..$1"
 }
 
-# Before the first assertion: there is nothing to test with.
+# skip_all REASON: skips the test, before its first assertion.
 skip_all() {
 	echo "1..0 # SKIP $*"
 	exit 0
 }
 
-# need COMMAND...: or the test is skipped.
+# need COMMAND...: skips the test unless all commands are there.
 need() {
 	local command
 
@@ -76,7 +76,7 @@ assert() {
 	return "$1"
 }
 
-# ok TITLE COMMAND...: the command succeeds.
+# ok TITLE COMMAND...: asserts that the command succeeds.
 ok() {
 	local title=$1
 
@@ -132,7 +132,7 @@ is_gone() {
 	! kill -0 "$1" 2>/dev/null
 }
 
-# stop NAME: as its users would; fails if it had to be killed.
+# stop NAME: ends its supervisor by SIGTERM; fails if it had to be killed.
 stop() {
 	local supervisor=${supervisors[$1]:-} pid
 
@@ -146,7 +146,7 @@ stop() {
 	return 1
 }
 
-# pid_of NAME: of the program itself, a master.
+# pid_of NAME: the process id of the program itself, a master.
 pid_of() {
 	cat "$work/$1.pid" 2>/dev/null
 }
@@ -165,7 +165,7 @@ kill_one() {
 	wait_for "[ \"\$(pid_of $1)\" != $before ]" 10
 }
 
-# restart NAME: ends it as a system would that starts it again.
+# restart NAME: ends it by SIGTERM, and waits until it is started again.
 restart() {
 	local before
 
@@ -225,8 +225,8 @@ find_postgres() {
 	PATH=$PG_BIN:$PATH
 }
 
-# cluster_start [OPTION...]: of postgres, such as -c work_mem=64MB.  After
-# cluster_stop the data are still there.
+# cluster_start [OPTION...]: takes options of postgres, such as
+# -c work_mem=64MB.  The data outlive cluster_stop.
 # shellcheck disable=SC2120 # it is the tests that have options
 cluster_start() {
 	local name
@@ -262,7 +262,7 @@ cluster_install() {
 	"$srcdir/sql/widget-store-install" "$@" >"$work/install.log" 2>&1
 }
 
-# cluster_psql [ARGUMENT...]: bare values, as a superuser.
+# cluster_psql [ARGUMENT...]: psql as a superuser, which prints bare values.
 cluster_psql() {
 	psql -XAtq -v ON_ERROR_STOP=1 "$@"
 }
@@ -271,14 +271,14 @@ cluster_stop() {
 	stop cluster
 }
 
-# All server processes vanish, unflushed buffers with them; the cluster goes
-# through crash recovery.  Returns when it serves again.
+# Kills all server processes, so that the cluster goes through crash recovery.
+# Returns when it serves again.
 cluster_crash() {
 	local before
 
 	before=$(pid_of cluster)
-	# pg_ctl would wait for a cluster that is down, and take the next
-	# server for the last one.
+	# -W, because pg_ctl would take the next server for the last one, and
+	# wait for its end.
 	as_postgres "$PG_BIN/pg_ctl" -D "$work/cluster" -m immediate -W stop \
 		>/dev/null 2>&1
 	wait_for "[ \"\$(pid_of cluster)\" != $before ]" 10
@@ -286,21 +286,21 @@ cluster_crash() {
 }
 
 
-# A clock that can be put wrong, by which some of the programs live.
+# A clock that can be put wrong, for some of the programs.
 
 clock_make() {
 	need "$CLOCK"
-	# The server's user may not come to where it was built.
+	# The server's user may not read the build directory.
 	cp "$CLOCK" "$work/clock.so"
 	truncate -s 8 "$work/clock"
 }
 
-# by_clock COMMAND...: all that it starts goes by the clock.
+# by_clock COMMAND...: all that it starts uses the clock.
 by_clock() {
 	LD_PRELOAD=$work/clock.so CLOCK_OFFSET=$work/clock "$@"
 }
 
-# clock_set SECONDS: by which it is wrong from now on.
+# clock_set SECONDS: puts the clock wrong by this much.
 clock_set() {
 	local hex byte bytes=
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Poison: what workflows that segfault, loop for ever, allocate without end or
- * always fail cost the healthy ones beside them.  poison.tap starts the cluster
- * and this program.
+ * What poison, that is workflows that segfault, loop for ever, allocate without
+ * end or always fail, costs the healthy workflows beside it.  poison.tap starts
+ * the cluster and this program.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 #include "tests/unit/tap.h"
 
 #define IN_FLIGHT  50   /* healthy workflows at any time */
-#define SLEEP_MS   100  /* of each: one core is more than enough for them */
+#define SLEEP_MS   100  /* of each, so that one core is more than enough */
 #define MEASURE_MS 2500 /* without the poison, before and after */
 #define ROUNDS     3    /* an odd number */
 #define WORKERS    3
@@ -32,10 +32,10 @@
 static struct db *db;
 static struct arena *arena;
 
-/* Counted in all processes. */
+/* Counts of all processes, in shared memory. */
 static volatile struct {
 	int segfaults, loops, hoards;
-	int sated; /* how often a hoarder got all that it wanted */
+	int sated; /* how often a hoarder got all its memory */
 } * counted;
 
 /* Runs a query of one value, a number or a text. */
@@ -84,8 +84,8 @@ looper(struct workflow *wf, json_object *input)
 }
 
 /*
- * Who is refused memory ends (durable/base/memory.c).  Where nothing limits it,
- * it goes no further than four times the limit, for the host's sake, and
+ * The process ends at a refused allocation (durable/base/memory.c).  Without a
+ * limit the hoarder stops at four times the limit, for the host's sake, and
  * returns.
  */
 static json_object *
@@ -125,7 +125,7 @@ static const char *const poisons[] = { "segfaulter", "looper", "hoarder",
 	"failing" };
 #define POISONS (sizeof(poisons) / sizeof(poisons[0]))
 
-/* Tells the workers of what has just been enqueued, as a client does. */
+/* Notifies the workers of a new workflow, as a client does. */
 static void
 announce(void)
 {
@@ -143,7 +143,7 @@ start(const char *name, const char *id)
 	announce();
 }
 
-/* Tops the healthy up and returns how many have ended so far. */
+/* Starts healthy workflows up to IN_FLIGHT; returns how many have ended. */
 static long
 feed(void)
 {
@@ -199,8 +199,9 @@ rate(bool poisoned)
 }
 
 /*
- * Starts one poison of each kind and returns whether the healthy ones do more
- * than half of what they did without, before or after, whichever is less.
+ * Starts one poison of each kind and returns whether more healthy workflows end
+ * a second than half of the rate without poison, before or after it, whichever is
+ * less.
  */
 static bool
 healthy_beside_poison(int round)
@@ -225,11 +226,11 @@ healthy_beside_poison(int round)
 		    strcmp(poisons[i], "failing") == 0
 			? "ERROR"
 			: "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
-		    id[i]);
+		    arena_printf(arena, "%s is given up or fails", id[i]));
 	return with > (before < after ? before : after) / 2;
 }
 
-/* Not counted are a first run and when another worker took it before a note. */
+/* The first run and one in each worker may come before the suspect is noted. */
 static bool
 is_within_attempts(int count)
 {
@@ -237,8 +238,8 @@ is_within_attempts(int count)
 }
 
 /*
- * What the machine's other work leaves for us varies from one second to the
- * next: the median round is the measure.
+ * The median round counts, because what other work of the machine leaves for us
+ * varies from one second to the next.
  */
 static void
 test_poison(void)
@@ -248,15 +249,15 @@ test_poison(void)
 	for (round = 0; round < ROUNDS; round++)
 		above_half += healthy_beside_poison(round);
 	ok(counted->hoards > 0 && counted->sated == 0,
-	    "who allocates without end meets the limit");
+	    "a workflow that allocates without end meets the limit");
 	diag("%d segfaults, %d loops, %d hoards", counted->segfaults,
 	    counted->loops, counted->hoards);
 	ok(is_within_attempts(counted->segfaults) &&
 		is_within_attempts(counted->loops) &&
 		is_within_attempts(counted->hoards),
-	    "none is run more often than its attempts and the workers say");
+	    "poison runs at most for its attempts and once in each worker");
 	ok(above_half > ROUNDS / 2,
-	    "the others do more than half of what they did without");
+	    "healthy workflows keep half of their rate beside poison");
 }
 
 int
@@ -294,7 +295,7 @@ main(void)
 	test_poison();
 	kill(daemon, SIGTERM);
 	ok(waitpid(daemon, &status, 0) == daemon && status == 0,
-	    "SIGTERM ends the daemon");
+	    "SIGTERM ends the daemon with status 0");
 	db_free(db);
 	arena_free(arena);
 	return done_testing();

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --
--- What tests/stories/takeover.tap measures, from the database alone: what a daemon had
--- in its hands when it was struck, and when each of these workflows made its
--- next step.  A step was made when its journal row was committed
--- (track_commit_timestamp); who made it, the machine room says.
+-- The measuring of tests/stories/takeover.tap, from the database alone: the
+-- workflows that a daemon's turns had locked when it was struck, and when each
+-- of them made its next step.  A step was made when its journal row was
+-- committed (track_commit_timestamp); the machine room has the process that
+-- made it.
 
 create schema takeover;
 create extension pgrowlocks schema takeover;
@@ -32,13 +33,13 @@ create table takeover.strikes (
     over timestamptz
 );
 comment on table takeover.strikes is
-    'Daemons that were struck, and when their place was taken again.';
+    'Daemons that were struck, and when they were started again.';
 
 create table takeover.held (
     strike int not null,
     workflow_uuid text not null
 );
-comment on table takeover.held is 'What turns of theirs had taken just then.';
+comment on table takeover.held is 'What their turns had taken at the strike.';
 
 create function takeover.has_product(backends int[])
 returns boolean
@@ -57,7 +58,7 @@ declare
     taken text[];
     number int;
 begin
-    -- Nothing of theirs is on its way: whoever works waits for a lock.
+    -- No statement of theirs is on its way: an active session waits for a lock.
     select array_agg(x.backend)
     into backends
     from takeover.sessions as x
@@ -85,8 +86,8 @@ begin
 end
 $$;
 comment on function takeover.catch(text, int[]) is
-    'Whether these workers, which are stopped, have workflows in their hands, '
-    'and notes which.';
+    'Whether these workers, which are stopped, have workflows in a turn; '
+        'notes which.';
 
 create view takeover.steps as
 select o.workflow_uuid, o.function_id, o.function_name, o.output,
@@ -107,10 +108,10 @@ select n.destination_uuid
 from dbos.notifications as n
 where not n.consumed;
 comment on view takeover.unserved is
-    'Checkouts that have no payment yet, or have not received one: somebody '
-    'waits for their answer.';
+    'Checkouts that have no payment id yet, or have not received a payment: '
+        'a customer waits for their answer.';
 
--- From here on: how long what had to wait.
+-- How long the workflows waited.
 
 create view takeover.held_waits as
 select k.strike, k.what, (
@@ -140,8 +141,8 @@ join durable.runs as r
     on r.workflow_uuid = s.workflow_uuid
     and s.function_id = any (r.steps);
 comment on view takeover.ticks is
-    'Steps of dispatches: who had left the workflow asleep, when it was due '
-    'and by how much it was late.';
+    'Steps of dispatches: the worker that left the workflow asleep, when it '
+        'was due and by how much it was late.';
 
 create view takeover.messages as
 select r.pid as worker, m.sent,
@@ -157,17 +158,17 @@ join durable.runs as r
     on r.workflow_uuid = m.workflow_uuid
     and 0 = any (r.steps);
 comment on view takeover.messages is
-    'Payments: who had left the workflow to wait, when it was paid for and '
-    'after how long that was received.';
+    'Payments: the worker that left the workflow to wait, when the payment '
+        'was sent and after how long it was received.';
 
--- How slow the machine was: a session that commits a row, rests for 20 ms and so
--- on waits as long as everybody for the disk and a core.  What others had left
--- asleep is no measure: in the moment of a strike there may be none of them.
+-- How slow the machine was: a session that commits a row, rests for 20 ms and
+-- so on waits as long as any other for the disk and a core.  Sleeping workflows
+-- of other workers are no measure: there may be none at a strike.
 
 create table takeover.beats (
     at timestamptz not null default clock_timestamp()
 );
-comment on table takeover.beats is 'Each row says when the last one was safe.';
+comment on table takeover.beats is 'Each row has the time when the last one was safe.';
 
 create procedure takeover.beat()
 language plpgsql
@@ -201,7 +202,7 @@ select w.what, w.ms, coalesce((
     where s.until > w.since
         and s.since < w.since + w.ms * interval '1 ms'), 0) as slow_ms
 from (
-    select h.what || ': in its hands' as what, k.at as since, h.ms
+    select h.what || ': in its turn' as what, k.at as since, h.ms
     from takeover.held_waits as h
     join takeover.strikes as k on k.strike = h.strike
     union all
@@ -224,4 +225,4 @@ from (
             and s.at > k.caught_at)
     from takeover.strikes as k) as w;
 comment on view takeover.waits is
-    'How long who waited, and for how much of it the machine stood still.';
+    'How long each waited, and for how much of it the machine stood still.';

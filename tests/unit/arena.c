@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arenas: what they give, and what they release.
+ * Arenas: their memory, and the release of resources.
  */
 #include <stdint.h>
 #include <string.h>
@@ -34,32 +34,33 @@ main(void)
 	big = arena_alloc(arena, 100000);
 	for (i = 0; i < 100000 && big[i] == 0; i++)
 		continue;
-	is_int((long long)i, 100000, "memory is zeroed, however much");
+	is_int((long long)i, 100000, "a large piece of memory is zeroed");
 	memset(big, 'y', 100000);
-	ok(memcmp(first, "xxx", 3) == 0, "and nobody else's");
+	ok(memcmp(first, "xxx", 3) == 0, "two pieces of memory do not overlap");
 	is_str(arena_printf(arena, "%s %d", "answer", 42), "answer 42",
 	    "a text is formatted");
 	is_int((long long)strlen(arena_printf(arena, "%127d", 1)), 127,
-	    "a long one, too");
+	    "a text of 127 characters is formatted");
 	is_int((long long)strlen(arena_printf(arena, "%128d", 1)), 128,
-	    "and a longer one");
-	is_str(arena_number(arena, 0), "0", "a number is written");
+	    "a text of 128 characters is formatted");
+	is_str(arena_number(arena, 0), "0", "0 is written as text");
 	is_str(arena_number(arena, INT64_MAX), "9223372036854775807",
-	    "the greatest");
+	    "the greatest number is written as text");
 	is_str(arena_number(arena, INT64_MIN), "-9223372036854775808",
-	    "and the least");
+	    "the least number is written as text");
 	is_str(arena_strdup(arena, "copy"), "copy", "a text is copied");
-	ok(arena_strdup(arena, NULL) == NULL, "no text is none");
+	ok(arena_strdup(arena, NULL) == NULL, "a copy of NULL is NULL");
 
 	arena_defer(arena, release, a);
 	arena_defer(arena, release, b);
 	arena_reset(arena);
-	is_str(released, "ba", "what was deferred is released, latest first");
+	is_str(released, "ba",
+	    "a reset releases deferred resources, the latest first");
 	first = arena_alloc(arena, 3);
 	ok(first[0] == 0 && first[2] == 0, "after a reset memory is zeroed");
 	arena_defer(arena, release, c);
 	arena_free(arena);
-	is_str(released, "bac", "and once");
+	is_str(released, "bac", "a freed arena releases each resource once");
 	arena_free(NULL);
 	return done_testing();
 }

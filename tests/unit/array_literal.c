@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arrays as PostgreSQL writes them.
+ * Reading arrays that PostgreSQL writes.
  */
 #include "base/arena.h"
 #include "base/array_literal.h"
 #include "tests/unit/tap.h"
 
-/* Asserts what comes next; NULL for SQL's null. */
+/* Asserts the next element; NULL for SQL's null. */
 static void
 next_is(struct array_elements *elements, const char *wanted, const char *title)
 {
@@ -33,15 +33,16 @@ main(void)
 	struct array_elements elements = array_literal_read(arena,
 	    "{plain,NULL,\"NULL\",\"\",\"a \\\"quote\\\", a \\\\ and {braces}\",7}");
 
-	next_is(&elements, "plain", "a plain element");
-	next_is(&elements, NULL, "null");
-	next_is(&elements, "NULL", "a text of that word");
-	next_is(&elements, "", "an empty text");
-	next_is(&elements, "a \"quote\", a \\ and {braces}", "a quoted one");
-	next_is(&elements, "7", "the last one");
+	next_is(&elements, "plain", "a plain element is read");
+	next_is(&elements, NULL, "a null element is read");
+	next_is(&elements, "NULL", "a quoted NULL is a text");
+	next_is(&elements, "", "an empty text is read");
+	next_is(&elements, "a \"quote\", a \\ and {braces}",
+	    "a quoted element is read");
+	next_is(&elements, "7", "the last element is read");
 	has_none(arena, "{}", "an empty array has no element");
-	has_none(arena, NULL, "nor has null");
-	has_none(arena, "", "nor what is no array");
+	has_none(arena, NULL, "NULL has no element");
+	has_none(arena, "", "a text that is not an array has no element");
 	arena_free(arena);
 	return done_testing();
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No memory: a value is read and written as it is, or the process ends, at
- * whichever allocation there is none.  The allocator is glibc's, which fails
- * when it is told to.
+ * No memory: whichever allocation fails, a value is read and written correctly or
+ * the process ends.  The allocator is glibc's, with failures on demand.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,7 +22,7 @@
 /* Allocations left before the one that fails; negative: none does. */
 static long left = -1;
 
-/* The linker gives durable/base/memory.c ours, and us the other (ld's --wrap). */
+/* The linker gives memory.c the first, and this file the second (--wrap). */
 void *wrap_dlsym(void *handle, const char *name) __asm__("__wrap_dlsym");
 void *real_dlsym(void *handle, const char *name) __asm__("__real_dlsym");
 
@@ -100,7 +99,7 @@ static const struct {
 	    VALUE_SUPERJSON },
 };
 
-/* In a child: 0 when the value came and went as it is. */
+/* Reads and writes a value, in a child; 0 if it comes out as it was. */
 static int
 convey(size_t i)
 {
@@ -115,7 +114,7 @@ convey(size_t i)
 	return text == NULL || strcmp(text, values[i].text) != 0 ? 2 : 0;
 }
 
-/* Dies without a word or a core. */
+/* Makes an abort leave no message and no core. */
 static void
 be_quiet(void)
 {
@@ -125,7 +124,7 @@ be_quiet(void)
 	dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
 }
 
-/* The child's wait status when its n-th allocation fails; -1: there is none. */
+/* The child's wait status when its n-th allocation fails; -1 if it has none. */
 static int
 convey_without(size_t i, long n)
 {
@@ -148,6 +147,7 @@ main(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		char title[80];
 		int status = 0;
 		long n;
 
@@ -156,7 +156,10 @@ main(void)
 			if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
 				break;
 		}
-		ok(status == -1 && n > 0 && n < MANY, values[i].name);
+		snprintf(title, sizeof(title),
+		    "%s is conveyed, or its process ends without memory",
+		    values[i].name);
+		ok(status == -1 && n > 0 && n < MANY, title);
 		diag("%ld allocations%s", n,
 		    status == -1           ? ""
 			: status == 0      ? ", lacked one and went well"

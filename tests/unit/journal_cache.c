@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker remembers of workflows.
+ * The journal cache: the journals that a worker keeps from turn to turn.
  */
 #include "base/arena.h"
 #include "engine/journal_cache.h"
@@ -13,7 +13,7 @@
 static const struct workflow_type type = { .name = "order", .version = "1" };
 static struct turn turn;
 
-/* A run of this id, with nothing in it. */
+/* A run of this id without a journal. */
 static struct workflow
 empty(const char *id, int64_t tag)
 {
@@ -39,7 +39,7 @@ add(struct workflow *wf, int number, const char *name, const char *output)
 		.started_ms = 1000 + number });
 }
 
-/* Keeps what it has recorded, as a turn does that has been committed. */
+/* Caches a run's journal, as a committed turn does; returns its tag. */
 static int64_t
 keep(struct journal_cache *cache, struct workflow *wf)
 {
@@ -68,36 +68,41 @@ test_journal(struct journal_cache *cache)
 	wf.serialization = "json";
 	wf.deadline_ms = 99;
 	add(&wf, 0, "first", NULL);
-	/* A call that waits has the second number, the first one later. */
+	/* A call that waits records its second number before its first. */
 	add(&wf, 2, "DBOS.sleep", "1234");
 	tag = keep(cache, &wf);
 
 	wf = loaded(cache, "w", tag);
 	ok(wf.type == &type && wf.deadline_ms == 99 && !wf.begun,
-	    "its type and its deadline");
-	is_str(wf.input, "in", "its input");
-	is_str(wf.serialization, "json", "and the format of that");
-	is_int(wf.journal_len, 3, "its journal");
+	    "a cached run keeps its type and deadline");
+	is_str(wf.input, "in", "a cached run keeps its input");
+	is_str(wf.serialization, "json",
+	    "a cached run keeps its input's format");
+	is_int(wf.journal_len, 3, "a cached run keeps its journal");
 	ok(wf.journal[0].known && !wf.journal[1].known && wf.journal[2].known,
-	    "with the gaps that it had");
-	is_str(wf.journal[2].name, "DBOS.sleep", "a name");
-	is_str(wf.journal[2].output, "1234", "an output");
-	is_str(wf.journal[0].output, NULL, "or none");
-	is_int(wf.journal[2].started_ms, 1002, "a time");
+	    "a cached journal keeps its gaps");
+	is_str(wf.journal[2].name, "DBOS.sleep",
+	    "a cached entry keeps its name");
+	is_str(wf.journal[2].output, "1234", "a cached entry keeps its output");
+	is_str(wf.journal[0].output, NULL,
+	    "a cached entry without an output has none");
+	is_int(wf.journal[2].started_ms, 1002, "a cached entry keeps its time");
 
 	add(&wf, 1, "DBOS.recv", "");
 	run_add_entry(&wf, 3,
 	    &(struct entry){ .name = "child", .error = "e", .child = "w-3" });
 	is_int(loaded(cache, "w", tag).journal_len, 3,
-	    "what a turn adds is no part of it");
+	    "an uncommitted entry is not cached");
 	wf = loaded(cache, "w", keep(cache, &wf));
-	is_int(wf.journal_len, 4, "until it is committed");
-	ok(wf.journal[1].known && wf.journal[2].known, "in any order");
-	is_str(wf.journal[1].output, "", "an empty text is a text");
-	is_str(wf.journal[2].output, "1234", "what was there stays");
-	is_str(wf.journal[3].error, "e", "an error");
-	is_str(wf.journal[3].child, "w-3", "a child");
-	is_str(wf.journal[3].serialization, NULL, "no format");
+	is_int(wf.journal_len, 4, "a committed entry is cached");
+	ok(wf.journal[1].known && wf.journal[2].known,
+	    "an entry that fills a gap is cached");
+	is_str(wf.journal[1].output, "", "an empty output stays an empty text");
+	is_str(wf.journal[2].output, "1234", "an earlier entry stays cached");
+	is_str(wf.journal[3].error, "e", "a cached entry keeps its error");
+	is_str(wf.journal[3].child, "w-3", "a cached entry keeps its child");
+	is_str(wf.journal[3].serialization, NULL,
+	    "a cached entry without a format has none");
 }
 
 static void
@@ -111,24 +116,27 @@ test_tags(struct journal_cache *cache)
 	first = keep(cache, &a);
 	second = keep(cache, &b);
 	ok(first != second && first != 0 && second != 0,
-	    "each turn has its own tag");
-	ok(is_valid(cache, first) && is_valid(cache, second), "that is valid");
-	ok(!is_valid(cache, second + 1), "the next one is not yet");
-	is_str(loaded(cache, "a", first).journal[0].name, "of a", "and finds");
-	is_str(loaded(cache, "b", second).journal[0].name, "of b", "its own");
+	    "each turn has a cache tag of its own");
+	ok(is_valid(cache, first) && is_valid(cache, second),
+	    "the cache tags of kept journals are valid");
+	ok(!is_valid(cache, second + 1), "the next cache tag is not valid yet");
+	is_str(loaded(cache, "a", first).journal[0].name, "of a",
+	    "a cache tag finds its journal");
+	is_str(loaded(cache, "b", second).journal[0].name, "of b",
+	    "a second cache tag finds its own journal");
 	ok(!journal_cache_load(cache,
 	       &(struct workflow){ .id = "a", .cache_tag = second }),
-	    "and nobody else's");
+	    "a cache tag does not find another workflow's journal");
 	a = loaded(cache, "a", first);
 	journal_cache_keep(cache, &a);
 	is_str(loaded(cache, "b", second).journal[0].name, "of b",
-	    "also when another one is dropped");
+	    "dropping a journal leaves the others");
 	journal_cache_forget(cache);
-	ok(!is_valid(cache, second), "what is forgotten has no valid tag");
-	ok(journal_cache_tag(cache) > second, "and no tag is given twice");
+	ok(!is_valid(cache, second), "an emptied cache has no valid cache tag");
+	ok(journal_cache_tag(cache) > second, "no cache tag is given twice");
 }
 
-/* Three workflows of one turn, as a timer group wakes them. */
+/* Three workflows of one turn, as of a timer group. */
 static void
 test_together(struct journal_cache *cache)
 {
@@ -139,29 +147,30 @@ test_together(struct journal_cache *cache)
 
 	journal_cache_begin(cache);
 	tag = journal_cache_tag(cache);
-	is_int(journal_cache_tag(cache), tag, "a turn has one tag");
+	is_int(journal_cache_tag(cache), tag, "a turn has one cache tag");
 	for (i = 0; i < 3; i++) {
 		wf = empty(ids[i], 0);
 		wf.wait.cache_tag = tag;
 		add(&wf, 0, ids[i], NULL);
 		journal_cache_keep(cache, &wf);
 	}
-	ok(is_valid(cache, tag), "that is valid for all");
+	ok(is_valid(cache, tag),
+	    "a cache tag is valid for all workflows of its turn");
 	for (i = 0; i < 3; i++)
 		is_str(loaded(cache, ids[i], tag).journal[0].name, ids[i],
-		    "in their order each finds what is his");
+		    "each workflow of a cache tag finds its journal in order");
 	for (i = 2; i >= 0; i--)
 		is_str(loaded(cache, ids[i], tag).journal[0].name, ids[i],
-		    "in any other order, too");
+		    "each workflow of a cache tag finds its journal in reverse");
 
 	wf = loaded(cache, "b", tag);
 	last = loaded(cache, "c", tag);
 	next = keep(cache, &wf);
 	is_str(loaded(cache, "b", next).journal[0].name, "b",
-	    "who is kept again is found under the new tag");
+	    "a journal that is kept again has the new cache tag");
 	journal_cache_keep(cache, &last);
 	is_str(loaded(cache, "a", tag).journal[0].name, "a",
-	    "and the others under theirs");
+	    "keeping a journal again leaves the others their cache tag");
 	journal_cache_forget(cache);
 }
 
@@ -176,11 +185,11 @@ test_tags_limit(struct journal_cache *cache)
 		loaded(cache, "old", old);
 		keep(cache, &(struct workflow){ .id = "new" });
 	}
-	is_int(n, 2048, "a tag is valid until so many have been given");
+	is_int(n, 2048, "a cache tag is valid until 2048 others were given");
 	journal_cache_forget(cache);
 }
 
-/* Keeps it until it gets no tag.  Returns how often it got one. */
+/* Caches a run until it gets no tag; returns how often it got one. */
 static int
 fill(struct journal_cache *cache, struct workflow *wf)
 {
@@ -203,20 +212,22 @@ test_memory_limit(struct journal_cache *cache)
 	add(&wf, 0, "step", long_text);
 	first = keep(cache, &wf);
 	n = fill(cache, &wf);
-	ok(n > 16 && n < 48, "forty-eight megabytes are enough");
-	ok(is_valid(cache, first), "and what is remembered stays");
+	ok(n > 16 && n < 48, "the journal cache holds about 48 MB");
+	ok(is_valid(cache, first), "a full cache keeps its journals");
 
 	again = loaded(cache, "long", first);
-	is_int(keep(cache, &again), 0, "who is kept again gets no tag then");
-	is_int(fill(cache, &wf), 1, "but leaves his place to another one");
+	is_int(keep(cache, &again), 0,
+	    "a journal that is kept again in a full cache gets no tag");
+	is_int(fill(cache, &wf), 1,
+	    "a journal that left a full cache makes room for one");
 
 	tag = first + 1;
 	for (n = 0; is_valid(cache, tag) && n < 1 << 20; n++)
 		keep(cache, &wf);
-	ok(n > 1900 && n < 2048, "what nobody loads grows old");
+	ok(n > 1900 && n < 2048, "a journal that no turn loads grows too old");
 	while (keep(cache, &wf) == 0 && n < 3 * 2048)
 		n++;
-	ok(n < 2 * 2048, "and makes room");
+	ok(n < 2 * 2048, "a journal that grew too old makes room");
 
 	journal_cache_forget(cache);
 	journal_cache_begin(cache);
@@ -224,7 +235,7 @@ test_memory_limit(struct journal_cache *cache)
 	for (n = 0; n < 64; n++)
 		journal_cache_keep(cache, &wf);
 	ok(!is_valid(cache, tag),
-	    "when one turn wants too much all is forgotten");
+	    "a turn that exceeds the limit empties the cache");
 	journal_cache_forget(cache);
 
 	tag = keep(cache, &wf);
@@ -232,12 +243,12 @@ test_memory_limit(struct journal_cache *cache)
 		again = loaded(cache, "long", tag);
 		tag = keep(cache, &again);
 	}
-	is_int(n, 100, "who is kept again needs no more memory");
+	is_int(n, 100, "a journal that is kept again needs no more memory");
 	journal_cache_begin(cache);
 	again = loaded(cache, "long", tag);
 	journal_cache_forget(cache);
 	journal_cache_keep(cache, &again);
-	ok(true, "who was loaded before all was forgotten is gone");
+	ok(true, "keeping a journal that was loaded before is safe");
 }
 
 int
@@ -249,7 +260,7 @@ main(void)
 
 	turn.arena = arena_new();
 	ok(keep(cache, &wf) != keep(other, &wf),
-	    "two workers give different tags");
+	    "two workers give different cache tags");
 	journal_cache_free(other);
 	test_journal(cache);
 	test_tags(cache);

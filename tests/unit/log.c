@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: one line an event, whatever is in it.
+ * The log: one line an event, for any text.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -41,14 +41,14 @@ main(void)
 	log_open("store");
 	ok(strstr(logged("hello"), "Z store[") != NULL &&
 		strstr(line, "]: hello\n") != NULL,
-	    "a line says who and when");
+	    "a line has its time, program and process");
 	setenv("JOURNAL_STREAM", "1:2", 1);
 	is_str(logged("hello"), "<6>hello\n",
-	    "under journald it begins with its priority");
+	    "under journald a line begins with its priority");
 	is_str(logged("a\n<3>b\x1b[1m"), "<6>a\\x0a<3>b\\x1b[1m\n",
 	    "no message can forge a line");
 	logged(big);
 	ok(strchr(line, '\n') == line + strlen(line) - 1,
-	    "nor be longer than one");
+	    "a long message is one line");
 	return done_testing();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options: what is typed, what a file says, and what a mistake is answered.
+ * Options: the command line, the file, and the messages for mistakes.
  */
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -25,8 +25,8 @@ static char path[] = "/tmp/t-options.XXXXXX";
 static char said[4096];
 
 /*
- * Reads the options in a process of its own, which tells what it has got, and
- * keeps all that it says; returns its exit status.
+ * Reads the options in a child, which prints the values it got; keeps its
+ * output in said and returns its exit status.
  */
 static int
 read_options(const char *const args[])
@@ -87,7 +87,7 @@ gives(const char *const args[], const char *wanted, const char *title)
 		diag("%s", said);
 }
 
-/* It ends with status 2 and says one line, which contains the part. */
+/* Asserts exit status 2 and one line of output, which contains the part. */
 static void
 refuses(const char *const args[], const char *part, const char *title)
 {
@@ -106,17 +106,18 @@ test_command_line(void)
 {
 	const char *const none[] = { NULL };
 
-	gives(none, "|2|no", "without options the defaults stand");
+	gives(none, "|2|no", "without options the defaults hold");
 	gives(ARGS("--database=host=/run", "--workers=5"), "host=/run|5|no",
-	    "--name=value, and a value may have an =");
+	    "--name=value sets a value, which may contain =");
 	gives(ARGS("--database", "--x", "--workers", "64"), "--x|64|no",
-	    "--name value");
+	    "--name value sets a value, which may begin with --");
 	gives(ARGS("--database="), "|2|no", "a text may be empty");
 	gives(ARGS("--allow-crash", "--workers=3"), "|3|yes",
-	    "--name alone means yes");
-	gives(ARGS("--allow-crash", "no"), "|2|no", "yes or no may follow");
+	    "a yes-or-no option alone means yes");
+	gives(ARGS("--allow-crash", "no"), "|2|no",
+	    "yes or no may follow its option");
 	gives(ARGS("--workers=3", "--workers=4"), "|4|no",
-	    "the last one counts");
+	    "the last of repeated options counts");
 }
 
 static void
@@ -125,9 +126,9 @@ test_file(void)
 	write_file("# a comment\n\n  workers = 7  # another\r\n"
 		   "database = user=x password=a#b\nallow-crash=yes");
 	gives(ARGS("--config", path), "user=x password=a#b|7|yes",
-	    "a file says what the command line could");
+	    "a file may set what the command line may");
 	gives(ARGS("--workers=9", "--config", path),
-	    "user=x password=a#b|9|yes", "the command line wins");
+	    "user=x password=a#b|9|yes", "the command line overrides the file");
 	write_file("workers = 7\nwrokers = 8\n");
 	refuses(ARGS("--config", path), "line 2: unknown option 'wrokers'",
 	    "a misspelt name in a file is refused with its line");
@@ -136,11 +137,11 @@ test_file(void)
 	    "a line without = is refused");
 	write_file("config = other\n");
 	refuses(ARGS("--config", path), "unknown option 'config'",
-	    "a file names no other file");
+	    "a file that names another file is refused");
 	refuses(ARGS("--config", "/nonexistent"), "cannot open '/nonexistent'",
-	    "a file that is not there is refused");
+	    "a missing file is refused");
 	refuses(ARGS("--config", "/tmp"), "cannot read '/tmp'",
-	    "a folder is refused");
+	    "a folder in place of a file is refused");
 	refuses(ARGS("--config", "/dev/zero"), "too long",
 	    "a file without end is refused");
 }
@@ -151,25 +152,32 @@ test_mistakes(void)
 	refuses(ARGS("--wrokers=5"), "unknown option '--wrokers'",
 	    "a misspelt name is refused");
 	refuses(ARGS("workers"), "unexpected argument 'workers'",
-	    "an argument that is no option is refused");
-	refuses(ARGS("--workers"), "needs a value", "a value is missed");
-	refuses(ARGS("--workers=0"), "from 1 to 64", "too small a number");
-	refuses(ARGS("--workers=65"), "from 1 to 64", "too big a number");
+	    "an argument that is not an option is refused");
+	refuses(ARGS("--workers"), "needs a value",
+	    "an option without its value is refused");
+	refuses(ARGS("--workers=0"), "from 1 to 64",
+	    "a number below the range is refused");
+	refuses(ARGS("--workers=65"), "from 1 to 64",
+	    "a number above the range is refused");
 	refuses(ARGS("--workers=99999999999999999999"), "from 1 to 64",
-	    "much too big a number");
-	refuses(ARGS("--workers=4x"), "not '4x'", "no number");
-	refuses(ARGS("--workers="), "from 1 to 64", "an empty number");
-	refuses(ARGS("--allow-crash=maybe"), "yes or no", "neither yes nor no");
+	    "a number of 20 digits is refused");
+	refuses(ARGS("--workers=4x"), "not '4x'",
+	    "a number with a letter is refused");
+	refuses(ARGS("--workers="), "from 1 to 64",
+	    "an empty number is refused");
+	refuses(ARGS("--allow-crash=maybe"), "yes or no",
+	    "a value that is neither yes nor no is refused");
 }
 
 static void
 test_questions(void)
 {
-	is_int(read_options(ARGS("--help")), 0, "--help is no mistake");
+	is_int(read_options(ARGS("--help")), 0, "--help ends with status 0");
 	ok(strstr(said, "worker processes: 1 to 64 (2)") != NULL &&
 		strstr(said, "--config FILE") != NULL,
 	    "--help tells ranges and defaults");
-	is_int(read_options(ARGS("--version")), 0, "--version is no mistake");
+	is_int(read_options(ARGS("--version")), 0,
+	    "--version ends with status 0");
 	is_str(said, "program 1.2.3\n", "--version tells the version");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The master and its workers: nothing but a request to stop ends them.
+ * The master and its workers: only a request to stop ends them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@ struct report {
 	bool leaving;
 	int deaths;
 	pid_t dead_pid, master_pid;
-	char crash_note; /* what it found; it leaves the number of its slot */
+	char crash_note; /* each worker leaves its slot's number */
 };
 
 static int reports[2];
@@ -58,7 +58,7 @@ hear(struct report *report)
 	    read(reports[0], report, sizeof(*report)) == sizeof(*report);
 }
 
-/* Hears the first report of both workers, each in its slot's place. */
+/* Hears the first report of both workers, in the order of slots. */
 static bool
 hear_both(struct report both[2])
 {
@@ -87,7 +87,7 @@ wait_for_stop(struct prefork_worker *self, void *arg)
 	return 0;
 }
 
-/* One that always has work. */
+/* A worker that always has work. */
 static int
 never_wait(struct prefork_worker *self, void *arg)
 {
@@ -99,7 +99,7 @@ never_wait(struct prefork_worker *self, void *arg)
 	return 0;
 }
 
-/* The first worker of slot 1 finds that no restart helps. */
+/* The worker of slot 1 gives up. */
 static int
 give_up(struct prefork_worker *self, void *arg)
 {
@@ -163,26 +163,26 @@ test_restart(void)
 	pid_t master = start_master(2, wait_for_stop);
 	struct report both[2], next;
 
-	ok(hear_both(both), "each slot gets a worker");
+	ok(hear_both(both), "each slot has a worker");
 	ok(both[0].first && both[1].first,
-	    "nobody knows how the first ones' predecessors ended");
+	    "a first worker knows that it has no predecessor");
 	kill(both[1].pid, SIGKILL);
 	ok(hear(&next) && next.slot == 1 && next.pid != both[1].pid,
 	    "a killed worker is replaced");
 	ok(!next.first && next.deaths == 1 && next.dead_pid == both[1].pid &&
 		next.master_pid == master,
-	    "its successor knows, and who it was");
+	    "a successor knows the dead worker's pid and its master");
 	ok(both[0].crash_note == '\0' && both[1].crash_note == '\0' &&
 		next.crash_note == '1',
-	    "and what it left");
+	    "a successor finds the dead worker's crash note");
 	kill(both[0].pid, SIGTERM);
-	ok(hear(&next) && next.leaving, "a worker that is asked to stop does");
+	ok(hear(&next) && next.leaving, "a worker stops on SIGTERM");
 	ok(hear(&next) && next.slot == 0 && !next.first && next.deaths == 0,
-	    "its successor knows that it was no crash");
+	    "the successor of a stopped worker counts no death");
 	kill(next.pid, SIGINT);
 	is_int(end_master(master, SIGTERM), 0, "SIGTERM stops the master");
 	ok(hear_both(both) && both[0].leaving && both[1].leaving,
-	    "its workers have been asked to stop");
+	    "a master that stops asks its workers to stop");
 	close_reports();
 }
 
@@ -193,9 +193,9 @@ test_stop(void)
 	struct report both[2];
 
 	hear_both(both);
-	is_int(end_master(master, SIGINT), 0, "SIGINT stops the master too");
+	is_int(end_master(master, SIGINT), 0, "SIGINT stops the master");
 	ok(hear_both(both) && both[0].leaving && both[1].leaving,
-	    "workers that never wait stop as well");
+	    "workers that never wait stop with their master");
 	close_reports();
 }
 
@@ -205,7 +205,7 @@ test_give_up(void)
 	pid_t master = start_master(2, give_up);
 
 	is_int(end_master(master, 0), PREFORK_EXIT_GIVE_UP,
-	    "a worker can tell its master to give up");
+	    "a worker can make its master give up");
 	close_reports();
 }
 
@@ -216,9 +216,9 @@ test_orphans(void)
 	struct report both[2];
 
 	hear_both(both);
-	is_int(end_master(master, SIGKILL), -1, "the master can be killed");
+	is_int(end_master(master, SIGKILL), -1, "SIGKILL ends the master");
 	ok(hear_both(both) && both[0].leaving && both[1].leaving,
-	    "its workers do not outlive it");
+	    "workers do not outlive a killed master");
 	close_reports();
 }
 
@@ -242,15 +242,16 @@ test_pause(void)
 	for (i = 0; i < 6; i++)
 		hear(&report);
 	ok(clock_monotonic_ms() - begin_ms >= 10 + 20 + 40 + 80,
-	    "one who keeps dying young waits longer every time");
-	ok(report.slot == 0 && report.deaths == 5, "but is forked again");
+	    "a worker that keeps dying young waits longer every time");
+	ok(report.slot == 0 && report.deaths == 5,
+	    "a worker that keeps dying young is forked again");
 	is_int(end_master(master, SIGTERM), 0, "a pause does not delay a stop");
 	close_reports();
 
 	master = start_master(1, leave);
 	hear(&report);
 	ok(hear(&report) && report.deaths == 0,
-	    "one who just leaves is forked again, and has not crashed");
+	    "a worker that returns is forked again and counts no death");
 	end_master(master, SIGTERM);
 	close_reports();
 }

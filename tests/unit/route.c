@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Routes: which paths are whose, and what is wrong with the others.
+ * Routes: the route of each path, and the fault of the other paths.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -55,13 +55,18 @@ find(enum http_method method, const char *path)
 static void
 test_found(void)
 {
-	is_str(find(HTTP_GET, "/list"), "list - -", "a plain path");
-	is_str(find(HTTP_HEAD, "/list"), "list - -", "HEAD is a GET");
+	is_str(find(HTTP_GET, "/list"), "list - -",
+	    "a plain path finds its route");
+	is_str(find(HTTP_HEAD, "/list"), "list - -",
+	    "HEAD finds the route of GET");
 	is_str(find(HTTP_POST, "/list/clear"), "clear - -",
-	    "a longer path is another's");
-	is_str(find(HTTP_POST, "/buy/a-Z_0.~"), "buy a-Z_0.~ -", "a key");
-	is_str(find(HTTP_POST, "/pay/one/two"), "pay one two", "two keys");
-	is_str(find(HTTP_GET, "/run/a:b/of"), "run a:b -", "an id");
+	    "a longer path finds its own route");
+	is_str(find(HTTP_POST, "/buy/a-Z_0.~"), "buy a-Z_0.~ -",
+	    "a key is passed to its route");
+	is_str(find(HTTP_POST, "/pay/one/two"), "pay one two",
+	    "two keys are passed to their route");
+	is_str(find(HTTP_GET, "/run/a:b/of"), "run a:b -",
+	    "an id may have a colon");
 }
 
 static void
@@ -73,50 +78,61 @@ test_keys(void)
 	ok(strncmp(find(HTTP_POST, path), "buy k", 5) == 0,
 	    "a key may have 128 characters");
 	path[5 + 128] = 'k';
-	is_str(find(HTTP_POST, path), "malformed", "and no more");
-	is_str(find(HTTP_POST, "/buy/"), "malformed", "an empty key");
-	is_str(find(HTTP_POST, "/buy"), "malformed", "no key");
-	is_str(find(HTTP_POST, "/buy/a/b"), "malformed", "a key with a slash");
+	is_str(find(HTTP_POST, path), "malformed",
+	    "a key of 129 characters is malformed");
+	is_str(find(HTTP_POST, "/buy/"), "malformed",
+	    "an empty key is malformed");
+	is_str(find(HTTP_POST, "/buy"), "malformed",
+	    "a missing key is malformed");
+	is_str(find(HTTP_POST, "/buy/a/b"), "malformed",
+	    "a key with a slash is malformed");
 	is_str(find(HTTP_POST, "/buy/a:b"), "malformed",
-	    "a key with a colon, which an id may have");
+	    "a key with a colon is malformed");
 	is_str(find(HTTP_POST, "/buy/a%41"), "malformed",
-	    "nothing is decoded: % is no key's");
+	    "a key with % is malformed, because nothing is decoded");
 	is_str(find(HTTP_POST, "/buy/\xc3\xa4"), "malformed",
-	    "a character that no key has");
-	is_str(find(HTTP_POST, "/buy/a b"), "malformed", "a blank");
-	is_str(find(HTTP_POST, "/pay/one"), "malformed", "one key of two");
+	    "a key with a letter beyond ASCII is malformed");
+	is_str(find(HTTP_POST, "/buy/a b"), "malformed",
+	    "a key with a blank is malformed");
+	is_str(find(HTTP_POST, "/pay/one"), "malformed",
+	    "one key of two is malformed");
 	is_str(find(HTTP_POST, "/pay/one/"), "malformed",
-	    "the second is empty");
-	is_str(find(HTTP_POST, "/pay//two"), "malformed", "the first is empty");
+	    "an empty second key is malformed");
+	is_str(find(HTTP_POST, "/pay//two"), "malformed",
+	    "an empty first key is malformed");
 	is_str(find(HTTP_GET, "/buy/a b"), "malformed",
-	    "a bad key is bad for any method");
+	    "a bad key is malformed before its method is wrong");
 }
 
 static void
 test_methods(void)
 {
 	is_str(find(HTTP_POST, "/list"), "allow GET, HEAD",
-	    "what is read is not posted to");
+	    "POST of a route for GET is told GET and HEAD");
 	is_str(find(HTTP_GET, "/buy/key"), "allow POST",
-	    "what acts is not read");
-	is_str(find(HTTP_HEAD, "/buy/key"), "allow POST", "nor with HEAD");
+	    "GET of a route for POST is told POST");
+	is_str(find(HTTP_HEAD, "/buy/key"), "allow POST",
+	    "HEAD of a route for POST is told POST");
 	is_str(find(HTTP_OTHER, "/item/1"), "allow GET, HEAD",
-	    "another method");
+	    "an unknown method is told GET and HEAD");
 }
 
 static void
 test_unknown(void)
 {
-	is_str(find(HTTP_GET, "/"), "unknown", "the root");
-	is_str(find(HTTP_GET, ""), "unknown", "no path");
-	is_str(find(HTTP_GET, "list"), "unknown", "a relative path");
-	is_str(find(HTTP_GET, "/lists"), "unknown", "a longer name");
-	is_str(find(HTTP_GET, "/lis"), "unknown", "a shorter name");
-	is_str(find(HTTP_GET, "/list/"), "unknown", "a slash too many");
+	is_str(find(HTTP_GET, "/"), "unknown", "the root is unknown");
+	is_str(find(HTTP_GET, ""), "unknown", "an empty path is unknown");
+	is_str(find(HTTP_GET, "list"), "unknown", "a relative path is unknown");
+	is_str(find(HTTP_GET, "/lists"), "unknown", "a longer name is unknown");
+	is_str(find(HTTP_GET, "/lis"), "unknown", "a shorter name is unknown");
+	is_str(find(HTTP_GET, "/list/"), "unknown",
+	    "a trailing slash is unknown");
 	is_str(find(HTTP_POST, "/buying/x"), "unknown",
-	    "a longer name before a key");
-	is_str(find(HTTP_POST, "//buy/x"), "unknown", "two slashes");
-	is_str(find(HTTP_GET, "/LIST"), "unknown", "capitals");
+	    "a longer name before a key is unknown");
+	is_str(find(HTTP_POST, "//buy/x"), "unknown",
+	    "a path with two slashes is unknown");
+	is_str(find(HTTP_GET, "/LIST"), "unknown",
+	    "a path in capitals is unknown");
 }
 
 int

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is on standby, as all processes see it.
+ * The worker that is not on standby, as all processes see it.
  */
 #include <sys/wait.h>
 
@@ -26,7 +26,7 @@ wait_ms(int ms)
 	nanosleep(&time, NULL);
 }
 
-/* How often each kind is in one of so many shares. */
+/* In how many of the partitions each kind is, a digit each. */
 static const char *
 shares_of(int parts, int kinds)
 {
@@ -50,24 +50,28 @@ test_shares(void)
 {
 	struct standby *standby = standby_new(3);
 
-	is_str(shares_of(1, 2), "11", "one worker does all");
-	is_str(shares_of(2, 5), "11111", "of two each kind is one's");
-	is_str(shares_of(4, 2), "22", "or two have the same");
-	is_str(shares_of(3, 1), "3", "when there is but one all have it");
+	is_str(shares_of(1, 2), "11", "one worker's partition has every kind");
+	is_str(shares_of(2, 5), "11111",
+	    "two workers' partitions have each kind once");
+	is_str(shares_of(4, 2), "22",
+	    "four workers for two kinds have each kind twice");
+	is_str(shares_of(3, 1), "3", "three workers for one kind all have it");
 	ok(has_partition(standby, 0, 0, 1) && has_partition(standby, 2, 0, 1),
-	    "who can do it all does");
+	    "without saturation every worker has all");
 	standby_report(standby, true, 17);
 	ok(has_partition(standby, 0, 0, 2) && has_partition(standby, 2, 1, 2),
-	    "when it is saturated those who ask have a share each");
+	    "when saturated the workers that ask have a partition each");
 	ok(has_partition(standby, 1, 1, 3) && has_partition(standby, 2, 2, 3),
-	    "one more, and the shares are smaller");
+	    "a third worker makes the partitions smaller");
 	wait_ms(300);
-	ok(has_partition(standby, 1, 0, 1), "who is frozen has none");
-	ok(has_partition(standby, 0, 0, 2), "who wakes up has one again");
+	ok(has_partition(standby, 1, 0, 1),
+	    "a worker that does not ask loses its partition");
+	ok(has_partition(standby, 0, 0, 2),
+	    "a worker that asks again has a partition again");
 	wait_ms(800);
 	standby_partition(standby, 0);
 	ok(!standby_is_saturated(standby) && has_partition(standby, 1, 0, 1),
-	    "after the crowd one does it all");
+	    "after saturation one worker has all");
 	standby_free(standby);
 }
 
@@ -80,18 +84,21 @@ main(void)
 	int status;
 
 	ok(standby_is_mine(standby, 0) && !standby_is_mine(standby, 1),
-	    "at first it is the first one's duty");
+	    "the first worker is active at first");
 	standby_hand_on(standby, 1);
-	ok(standby_is_mine(standby, 0), "nobody hands on what is not his");
+	ok(standby_is_mine(standby, 0), "a worker on standby hands nothing on");
 	standby_hand_on(standby, 0);
-	ok(standby_is_mine(standby, 1), "who has it does");
+	ok(standby_is_mine(standby, 1), "the active worker hands on");
 	standby_hand_on(standby, 1);
-	ok(standby_is_mine(standby, 1), "but not at once again");
+	ok(standby_is_mine(standby, 1),
+	    "an activity just received is not handed on");
 
 	watch = standby_watch(standby);
 	standby_begin(standby);
-	ok(!standby_take_over(standby, &watch, 0), "who begins keeps it");
-	is_int((int)standby_due_ms(standby), 0, "and may find something to do");
+	ok(!standby_take_over(standby, &watch, 0),
+	    "a turn that begins prevents a take-over");
+	is_int((int)standby_due_ms(standby), 0,
+	    "a turn that begins makes work due now");
 	watch = standby_watch(standby);
 	if ((other = fork()) == 0) {
 		standby_report(standby, true, 17);
@@ -99,15 +106,16 @@ main(void)
 	}
 	ok(waitpid(other, NULL, 0) == other &&
 		!standby_take_over(standby, &watch, 0),
-	    "who ends, too, in whichever process");
+	    "a turn that ends in any process prevents a take-over");
 	ok(standby_is_saturated(standby) && standby_due_ms(standby) == 17,
-	    "what it reports is known");
+	    "saturation and next due time are known to all processes");
 	watch = standby_watch(standby);
 	if ((other = fork()) == 0)
 		_exit(!standby_take_over(standby, &watch, 0));
 	ok(waitpid(other, &status, 0) == other && status == 0,
-	    "without a sign another one takes it over");
-	ok(!standby_take_over(standby, &watch, 1), "but only one");
+	    "without activity another process takes over");
+	ok(!standby_take_over(standby, &watch, 1),
+	    "only one process takes over");
 	standby_free(standby);
 	test_shares();
 	return done_testing();

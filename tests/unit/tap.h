@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TAP from C: the title of each assertion is a promise to somebody.
+ * TAP from C: the title of each assertion is a promise of the product.
  *
  * A test program calls plan first, or done_testing last, and returns what
  * done_testing returns.
@@ -23,7 +23,7 @@ plan(int count)
 	printf("1..%d\n", count);
 }
 
-/* Explains, to whoever reads the log of a failure. */
+/* Prints a comment line into the log, to explain a failure. */
 __attribute__((format(printf, 1, 2))) static inline void
 diag(const char *format, ...)
 {

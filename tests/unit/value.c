@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values in the formats of the DBOS family: what is read, written, refused.
+ * Values in the formats of the DBOS SDKs: reading, writing, refusals.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 static struct arena *arena;
 
-/* What a stored text reads as, written as portable JSON; NULL: refused. */
+/* Reads a stored text and writes it as portable JSON; NULL if refused. */
 static const char *
 reads(const char *text, const char *serialization)
 {
@@ -56,10 +56,10 @@ test_portable(void)
 			diag("%s became %s", same[i],
 			    text == NULL ? "nothing" : text);
 	}
-	is_int((long long)kept, (long long)n, "JSON comes back as it was");
-	is_str(reads(NULL, VALUE_PORTABLE), "null", "no text is null");
+	is_int((long long)kept, (long long)n, "JSON is written as it was read");
+	is_str(reads(NULL, VALUE_PORTABLE), "null", "NULL reads as null");
 	is_str(reads("\"\\u00e9\"", VALUE_PORTABLE), "\"\xc3\xa9\"",
-	    "escapes of other SDKs are read");
+	    "the escapes of other SDKs are read");
 }
 
 static void
@@ -78,19 +78,21 @@ test_refusals(void)
 			refused++;
 		else
 			diag("%s was read", bad[i]);
-	is_int((long long)refused, (long long)n, "what is no JSON is refused");
+	is_int((long long)refused, (long long)n,
+	    "a text that is not JSON is refused");
 	memset(deep, '[', 100);
 	memset(deep + 100, ']', 100);
 	deep[200] = '\0';
-	ok(reads(deep, VALUE_PORTABLE) == NULL, "so is what nests too deeply");
+	ok(reads(deep, VALUE_PORTABLE) == NULL,
+	    "JSON nested too deeply is refused");
 	ok(reads("1", "py_pickle") == NULL && reads("1", NULL) == NULL,
-	    "so is an unknown format");
+	    "a value in an unknown format is refused");
 	ok(value_encode(arena, value_own(arena, json_object_new_double(NAN)),
 	       VALUE_PORTABLE) == NULL,
-	    "a number that is none is not written");
+	    "not-a-number is not written");
 	ok(value_encode(arena, value_own(arena, json_object_new_string("\xff")),
 	       VALUE_PORTABLE) == NULL,
-	    "nor is what is not UTF-8");
+	    "a text that is not UTF-8 is not written");
 }
 
 static void
@@ -104,15 +106,16 @@ test_superjson(void)
 	is_str(value_encode(arena,
 		   value_own(arena, json_object_new_string("paid")),
 		   VALUE_SUPERJSON),
-	    paid, "and wrapped as the SDK does");
+	    paid, "superjson is wrapped as the SDK does");
 	is_str(reads("{\"json\":[\"1970-01-01T00:00:00.000Z\"],\"meta\":"
 		     "{\"values\":{\"0\":[\"Date\"]}},"
 		     "\"__dbos_serializer\":\"superjson\"}",
 		   VALUE_SUPERJSON),
-	    "[\"1970-01-01T00:00:00.000Z\"]", "a date reads as text");
+	    "[\"1970-01-01T00:00:00.000Z\"]", "a superjson date reads as text");
 	ok(reads("\"paid\"", VALUE_SUPERJSON) == NULL,
-	    "unmarked text is refused, as by the SDK");
-	ok(reads("[1]", VALUE_SUPERJSON) == NULL, "whatever it is");
+	    "unmarked superjson is refused, as by the SDK");
+	ok(reads("[1]", VALUE_SUPERJSON) == NULL,
+	    "an unmarked array is refused as superjson");
 }
 
 static void
@@ -122,33 +125,34 @@ test_arguments(void)
 		   VALUE_PORTABLE),
 	    "1", "the first argument is the input");
 	is_str(argument("{\"positionalArgs\":[\"one\"]}", VALUE_PORTABLE),
-	    "\"one\"", "alone, too");
+	    "\"one\"", "positional arguments alone are read");
 	is_str(argument("{\"positionalArgs\":[[1]]}", VALUE_PORTABLE), "[1]",
-	    "or as an array");
+	    "an argument may be an array");
 	ok(argument("{\"positionalArgs\":[1}", VALUE_PORTABLE) == NULL,
-	    "what is no JSON is refused here, too");
+	    "arguments that are not JSON are refused");
 	ok(argument("{\"positionalArgs\":[1]", VALUE_PORTABLE) == NULL &&
 		argument("{\"positionalArgs\":[1]}]", VALUE_PORTABLE) == NULL,
-	    "so is what does not end, or goes on");
+	    "arguments cut short or with more text are refused");
 	ok(argument("{\"positionalArgs\":[1]}", "pickle") == NULL,
-	    "and so is an unknown format");
+	    "arguments in an unknown format are refused");
 	is_str(argument("{\"positionalArgs\":[]}", VALUE_PORTABLE), "null",
-	    "no argument is null");
+	    "an empty list of arguments is null");
 	is_str(argument("{\"namedArgs\":{\"a\":1}}", VALUE_PORTABLE), "null",
 	    "named arguments alone are null");
 	is_str(argument("[1]", VALUE_PORTABLE), "null",
-	    "and so is what has another shape");
+	    "arguments of another shape are null");
 	is_str(argument("{\"json\":[7],\"__dbos_serializer\":\"superjson\"}",
 		   VALUE_SUPERJSON),
 	    "7", "superjson's arguments are the bare array");
 	is_str(value_encode_argument(arena, NULL),
-	    "{\"positionalArgs\":[null]}", "an argument is written");
+	    "{\"positionalArgs\":[null]}",
+	    "a missing argument is written as null");
 	is_str(value_encode_error(arena, "E", "m", VALUE_PORTABLE),
-	    "{\"name\":\"E\",\"message\":\"m\"}", "so is an error");
+	    "{\"name\":\"E\",\"message\":\"m\"}", "an error is written");
 	is_str(value_encode_error(arena, "E", "\xff", "py_pickle"),
 	    "{\"name\":\"Error\",\"message\":"
 	    "\"the error's text is not valid UTF-8\"}",
-	    "whatever its text");
+	    "an error with a text that is not UTF-8 is written");
 }
 
 int
