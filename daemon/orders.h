@@ -2,8 +2,8 @@
 /*
  * The steps of the store's workflows.  Each calls the SQL function of the same
  * name in schema store, exactly once: its effect commits with its journal row.
- * A step may not return: as every call of workflow.h it can end the run, and
- * a replay of the workflow comes back to it with the recorded result.
+ * Like every call of workflow.h, a step may not return: the run ends, and a
+ * later run replays the workflow and gets the recorded result here.
  */
 #ifndef DAEMON_ORDERS_H
 #define DAEMON_ORDERS_H

@@ -344,7 +344,7 @@ stop_threads(struct worker *worker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* Waits until it is time to stop; returns the exit status. */
+/* Waits for SIGTERM, or until the client gives up; returns the exit status. */
 static int
 wait_for_stop(const struct worker *worker, const struct prefork_worker *self)
 {

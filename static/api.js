@@ -39,7 +39,7 @@ const STATUSES = new Map([
   [-1, "cancelled"], [0, "pending"], [1, "dispatched"], [2, "paid"],
 ]);
 
-/** For so long after an action, the page asks for unshared answers. */
+/** For this long after an action, the page asks for unshared answers. */
 const FRESH_MS = 2000;
 
 /** The outcome is unknown: the request may be repeated. */

@@ -367,7 +367,7 @@ function buy() {
       open();
     },
     (refusal) => {
-      // With these two the store refuses this key for good.
+      // These two will not change for this key.
       if (refusal.status === 404 || refusal.status === 409)
         state.endPurchase();
       views.showNote("store", refusal.status === 404 ? SOLD_OUT :

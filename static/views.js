@@ -8,7 +8,7 @@ import { get, set } from "./document.js";
 /** @import { Order, OrderStatus, Product } from "./types.js" */
 /** @import { Route, Trouble } from "./types.js" */
 
-/** With so many left or fewer, the stock is a warning. */
+/** With this many left or fewer, the stock is a warning. */
 const FEW = 10;
 
 const price = new Intl.NumberFormat("en-US", {

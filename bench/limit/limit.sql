@@ -126,7 +126,7 @@ begin
 end
 $$;
 
--- One second of each dispatch: a sleep, a step, and the order's progress.
+-- One second of every dispatch: a sleep, a step, and the order's progress.
 create function bench.tick(ids text[], orders int[], second int)
 returns void
 language plpgsql
