@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Outcomes of the durable client as HTTP statuses.
+ * Answers of the durable client as answers over HTTP.
  */
 #include "fcgi/answer.h"
 

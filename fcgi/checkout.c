@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * POST /checkout/{key}: starts the checkout workflow of this key, once, and
- * answers with the payment that it asks for.
+ * POST /checkout/{key}: starts the checkout workflow of this key, at most once,
+ * and answers with its payment id.
  */
 #include <stddef.h>
 

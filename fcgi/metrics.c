@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counting, and GET /metrics: the Prometheus text format, version 0.0.4.
+ * The counters, and GET /metrics: the Prometheus text format, version 0.0.4.
  */
 #include "fcgi/metrics.h"
 
@@ -20,7 +20,7 @@
 #include "fcgi/site.h"
 
 #define ROUTES_MAX 24
-#define CLASSES    6 /* hundreds of a status; 0 is not used */
+#define CLASSES    6 /* a status divided by 100; 0 is not used */
 
 /* Upper bounds of the histogram's buckets; the last bucket has none. */
 static const struct {
@@ -41,9 +41,9 @@ struct route_counters {
 	counter duration_us;
 };
 
-/* What one worker counts, and its predecessors in the slot have counted. */
+/* The counters of a slot: of its worker and of that worker's predecessors. */
 struct slot {
-	struct route_counters routes[ROUTES_MAX + 1]; /* then: none */
+	struct route_counters routes[ROUTES_MAX + 1]; /* the last: no route */
 	counter batches, operations, reconnects;
 	counter waiting, busy;
 };
@@ -51,10 +51,10 @@ struct slot {
 struct metrics {
 	int workers;
 	size_t routes_len;
-	struct slot *slots; /* shared */
-	/* The worker's own. */
+	struct slot *slots; /* shared by master and workers */
+	/* Of this worker alone. */
 	struct slot *own;
-	struct client_stats before; /* what its predecessors had counted */
+	struct client_stats before; /* the counts of its predecessors */
 	pthread_mutex_t publishing;
 };
 
@@ -124,7 +124,7 @@ metrics_begin(struct metrics *metrics)
 	add(&metrics->own->busy, 1);
 }
 
-/* One at a time, so that no counter is seen to go back. */
+/* Under a lock, so that an older count never replaces a newer one. */
 static void
 publish(struct metrics *metrics, struct client *client)
 {
@@ -179,7 +179,7 @@ put_type(struct strbuf *page, const char *name, const char *type,
 	put_line(page, "# TYPE widget_store_%s %s\n", name, type);
 }
 
-/* The sum over the workers of the counter at this offset in a slot. */
+/* The sum, over all slots, of the counter at this offset in a slot. */
 static uint64_t
 sum(const struct metrics *metrics, size_t offset)
 {
@@ -278,10 +278,11 @@ static void
 put_courier(struct strbuf *page, const struct metrics *metrics)
 {
 	put_sum(page, metrics, offsetof(struct slot, batches),
-	    "courier_batches_total", "counter", "Transactions committed.");
+	    "courier_batches_total", "counter",
+	    "Transactions that couriers committed.");
 	put_sum(page, metrics, offsetof(struct slot, operations),
 	    "courier_operations_total", "counter",
-	    "Starts, sends and queries in them.");
+	    "Starts, messages and queries in these transactions.");
 	put_sum(page, metrics, offsetof(struct slot, reconnects),
 	    "courier_reconnects_total", "counter",
 	    "Connections made again after a loss.");
@@ -304,8 +305,8 @@ metrics_get(struct http_request *request, const struct site *site,
 	put_http(&page, site->metrics);
 	put_courier(&page, site->metrics);
 	put_sum(&page, site->metrics, offsetof(struct slot, busy),
-	    "threads_busy", "gauge", "Threads that have a request.");
-	put_type(&page, "threads", "gauge", "Threads there may be.");
+	    "threads_busy", "gauge", "Threads that answer a request.");
+	put_type(&page, "threads", "gauge", "Threads allowed, all workers.");
 	put_line(&page, "widget_store_threads %d\n", site->threads);
 	put_type(&page, "database_up", "gauge",
 	    "Whether the database answers.");

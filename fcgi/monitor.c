@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /processes and GET /workflow/{id}: the machine room, when the program
- * runs with --machine-room.
+ * GET /processes and GET /workflow/{id}: the machine room, if the program runs
+ * with --machine-room.
  */
 #include <stddef.h>
 

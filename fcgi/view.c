@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * GET /view, /view/order/{id} and /view/payment/{payment}: all that a view of
- * the page shows, in one answer.  What everybody sees has one address, so
- * that it can be shared; what is one customer's has its own.
+ * the page shows, in one answer.  nginx can share the answer of /view, because
+ * it is the same for every customer; one with an order or a payment is not.
  */
 #include <stddef.h>
 
@@ -12,7 +12,7 @@
 #include "fcgi/routes.h"
 #include "fcgi/site.h"
 
-/* Answers with what everybody sees and, unless it is NULL, the subject. */
+/* Answers with the public part and, unless subject is NULL, the subject. */
 static void
 answer_view(struct http_request *request, const struct site *site,
     const char *subject)

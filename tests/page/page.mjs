@@ -340,7 +340,7 @@ await promise("after minutes without a server the page says for how long",
     await tab.clock.runFor(10000);
     await tab.getByText("Connection lost").waitFor();
     await tab.clock.fastForward(130000);
-    await tab.getByText("away for 2 min. Orders are kept").waitFor();
+    await tab.getByText("down for 2 minutes. Your orders are safe").waitFor();
     await bob.close();
   });
 
