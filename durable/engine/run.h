@@ -64,7 +64,6 @@ struct wait {
 	const char *key;    /* of an event; topic of a message; held: step */
 	int64_t held_ms;    /* held: since when, on the database's clock */
 	int64_t cache_tag;  /* under which the journal is kept, 0: not */
-	const char *place;  /* of its row (ctid), or NULL: by its key */
 };
 
 struct workflow {
@@ -75,7 +74,6 @@ struct workflow {
 	const char *id;
 	int64_t cache_tag; /* its journal was loaded from the cache, or 0 */
 	struct cached_journal *cached; /* and is this one, or NULL */
-	const char *wait_place;    /* of its row (ctid), or NULL: not known */
 	const char *timer_group;   /* that has woken it, or NULL */
 	int timer_group_size;      /* and how many it wakes at most */
 	bool messages_unloaded;    /* its messages have not been looked for */

@@ -26,14 +26,13 @@ static const char begin_sql[] =
 enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
 
 static const char take_sql[] =
-    "select workflow_uuid, source, wait_place, cache_tag, timer_group, "
-    "timer_group_size, held_since "
+    "select workflow_uuid, source, cache_tag, timer_group, timer_group_size, "
+    "held_since "
     "from durable.turn_take($1, $2, $3, $4, $5, $6)";
 
 enum {
 	TAKE_ID,
 	TAKE_SOURCE,
-	TAKE_WAIT_PLACE,
 	TAKE_CACHE_TAG,
 	TAKE_TIMER_GROUP,
 	TAKE_TIMER_GROUP_SIZE,
@@ -145,7 +144,6 @@ make_runs(struct turn *turn, const struct db_rows *rows)
 		struct workflow *wf = turn_load_add_run(turn);
 
 		wf->id = db_value(rows, row, TAKE_ID);
-		wf->wait_place = db_value(rows, row, TAKE_WAIT_PLACE);
 		wf->cache_tag = number_at(rows, row, TAKE_CACHE_TAG);
 		wf->timer_group = db_value(rows, row, TAKE_TIMER_GROUP);
 		wf->timer_group_size = (int)number_at(rows, row,

@@ -62,7 +62,7 @@ turn_wait_add(struct turn *turn, const char *id,
 		arena_number(turn->arena, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key,
-		number_or_null(turn, wait->cache_tag), wait->place,
+		number_or_null(turn, wait->cache_tag),
 		number_or_null(turn, wait->held_ms) };
 
 	write_set_add(turn->write_set, WRITE_WAITS, values);
@@ -93,7 +93,6 @@ turn_wait_settle(struct turn *turn, struct workflow *wf)
 	if (wait->kind != WAIT_HELD &&
 	    wait->wake_ms - turn->begun_ms <= TURN_SOON_MS)
 		wait->cache_tag = journal_cache_tag(turn->journal_cache);
-	wait->place = wf->wait_place;
 }
 
 /* How many runs from this one on the same timer group has woken; 1 for none. */

@@ -24,9 +24,8 @@ static const struct {
 	    TAIL_NONE },
 	[WRITE_TIMER_GROUPS] = { "select durable.turn_timer_groups($1, $2, $3, $4)",
 	    4, TAIL_NONE },
-	[WRITE_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8, "
-			  "$9)",
-	    9, TAIL_NONE },
+	[WRITE_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8)",
+	    8, TAIL_NONE },
 	[WRITE_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
 			    "$9, $10)",
 	    9, TAIL_APPLICATION },
