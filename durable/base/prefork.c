@@ -36,8 +36,8 @@ struct slot {
 
 struct master {
 	int count;
-	int (*worker)(struct prefork_worker *self, void *arg);
-	void *arg;
+	int (*worker)(struct prefork_worker *self, const void *arg);
+	const void *arg;
 	struct slot *slots;
 	struct standby *standby;
 	sigset_t signals;   /* what the master waits for */
@@ -269,8 +269,9 @@ free_slots(struct slot *slots, int count)
 }
 
 int
-prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
-    void *arg)
+prefork_run(int count,
+    int (*worker)(struct prefork_worker *self, const void *arg),
+    const void *arg)
 {
 	struct master master = { .count = count,
 		.worker = worker,

@@ -58,7 +58,8 @@ struct prefork_worker {
  * stops the others and returns that.
  */
 int prefork_run(int count,
-    int (*worker)(struct prefork_worker *self, void *arg), void *arg);
+    int (*worker)(struct prefork_worker *self, const void *arg),
+    const void *arg);
 
 /* In a worker: whether it was asked to stop, by SIGTERM or its master's end. */
 bool prefork_stopping(void);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -143,8 +144,7 @@ wait_for_answer(struct call *call, int timeout_ms)
 
 /* Makes the call, and forgets it. */
 static struct client_answer
-make(struct client *client, struct arena *arena, struct call *call,
-    int timeout_ms)
+make(struct client *client, struct call *call, int timeout_ms)
 {
 	bool waits = call->kind != CALL_QUERY;
 	struct client_answer answer = { .outcome = CLIENT_UNAVAILABLE };
@@ -154,14 +154,15 @@ make(struct client *client, struct arena *arena, struct call *call,
 		answer = wait_for_answer(call, timeout_ms);
 		client->waiting -= waits;
 	}
-	answer.value = arena_strdup(arena, answer.value);
+	if (answer.value != NULL &&
+	    (answer.value = strdup(answer.value)) == NULL)
+		abort();
 	call_leave(call);
 	return answer;
 }
 
 struct client_answer
-client_start(struct client *client, struct arena *arena,
-    const struct client_start *start)
+client_start(struct client *client, const struct client_start *start)
 {
 	struct call *call = call_new(CALL_START);
 
@@ -172,12 +173,11 @@ client_start(struct client *client, struct arena *arena,
 	call->event = arena_strdup(call->arena, start->event);
 	call->hint = arena_printf(call->arena, "%s::%s", start->id,
 	    start->event);
-	return make(client, arena, call, start->timeout_ms);
+	return make(client, call, start->timeout_ms);
 }
 
 struct client_answer
-client_send(struct client *client, struct arena *arena,
-    const struct client_send *send)
+client_send(struct client *client, const struct client_send *send)
 {
 	struct call *call = call_new(CALL_SEND);
 
@@ -188,19 +188,19 @@ client_send(struct client *client, struct arena *arena,
 	call->key = arena_strdup(call->arena, send->key);
 	call->event = arena_strdup(call->arena, send->event);
 	call->hint = arena_printf(call->arena, "%s::%s", send->id, send->event);
-	return make(client, arena, call, send->timeout_ms);
+	return make(client, call, send->timeout_ms);
 }
 
 struct client_answer
-client_query(struct client *client, struct arena *arena, const char *sql,
-    const char *param1, const char *param2)
+client_query(struct client *client, const char *sql, const char *param1,
+    const char *param2)
 {
 	struct call *call = call_new(CALL_QUERY);
 
 	call->sql = sql;
 	call->params[0] = arena_strdup(call->arena, param1);
 	call->params[1] = arena_strdup(call->arena, param2);
-	return make(client, arena, call, QUERY_TIMEOUT_MS);
+	return make(client, call, QUERY_TIMEOUT_MS);
 }
 
 bool

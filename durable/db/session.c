@@ -82,8 +82,9 @@ check_schema(struct session *session)
 		return SESSION_WRONG_SCHEMA;
 	}
 	if (strtol(version, NULL, 10) != SCHEMA_VERSION) {
-		log_error("the database has version %s and this program needs "
-			  "%d: run widget-store-install of the newer of the two",
+		log_error(
+		    "the database has version %s and this program needs "
+		    "%d: run widget-store-install of the newer of the two",
 		    version, SCHEMA_VERSION);
 		return SESSION_WRONG_SCHEMA;
 	}

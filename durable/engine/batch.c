@@ -160,8 +160,7 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 		if (execution->members == NULL)
 			abort();
 	}
-	execution->members[execution->count] = (struct member){
-		.wf = wf,
+	execution->members[execution->count] = (struct member){ .wf = wf,
 		.step = statement->step,
 		.asks = call != NULL };
 	if (call != NULL)

@@ -74,8 +74,8 @@ struct workflow {
 	const char *id;
 	int64_t cache_tag; /* its journal was loaded from the cache, or 0 */
 	struct cached_journal *cached; /* and is this one, or NULL */
-	const char *timer_group;   /* that has woken it, or NULL */
-	int timer_group_size;      /* and how many it wakes at most */
+	const char *timer_group;       /* that has woken it, or NULL */
+	int timer_group_size;          /* and how many it wakes at most */
 	bool messages_unloaded;    /* its messages have not been looked for */
 	const char *input;         /* stored arguments */
 	const char *serialization; /* of input, output and error */

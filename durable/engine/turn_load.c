@@ -210,8 +210,8 @@ load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
 	int64_t timeout_ms = number_at(rows, row, LOAD_TIMEOUT_MS);
 
-	wf->type = engine_type(wf->turn->engine,
-	    db_value(rows, row, LOAD_NAME), db_value(rows, row, LOAD_VERSION));
+	wf->type = served_type(wf->turn->engine, db_value(rows, row, LOAD_NAME),
+	    db_value(rows, row, LOAD_VERSION));
 	wf->input = db_value(rows, row, LOAD_INPUT);
 	wf->serialization = db_value(rows, row, LOAD_SERIALIZATION);
 	wf->begun = is_true(rows, row, LOAD_IS_ENQUEUED);
@@ -271,8 +271,8 @@ load_runs(struct turn *turn)
 	if (db_finish(turn->db) != DB_DONE)
 		return false;
 	for (row = 0; workflows != NULL && row < db_row_count(workflows); row++)
-		load_workflow(find_run(turn,
-				  db_value(workflows, row, LOAD_ID), &at),
+		load_workflow(find_run(turn, db_value(workflows, row, LOAD_ID),
+				  &at),
 		    workflows, row);
 	for (row = 0; row < db_row_count(messages); row++)
 		run_add_message(find_run(turn,
@@ -290,12 +290,12 @@ load_runs(struct turn *turn)
 static bool
 take(struct turn *turn, const struct turn_plan *plan)
 {
-	const char *const params[] = { served_types(turn->served,
-					   &plan->partition),
+	const char *const params[] = {
+		served_types(turn->served, &plan->partition),
 		served_queues(turn->served, &plan->partition),
 		served_runnable(turn->served), turn->engine->application,
-		arena_number(turn->arena, turn->engine->turn_size),
-		plan->only };
+		arena_number(turn->arena, turn->engine->turn_size), plan->only
+	};
 	const struct db_rows *begun = NULL, *taken = NULL;
 
 	journal_cache_begin(turn->journal_cache);

@@ -87,12 +87,12 @@ struct worker {
 	struct db *db; /* the session's */
 	struct turn *turn;
 	struct recovery *recovery;
-	struct backoff backoff;  /* between turns that are repeated */
-	bool partitioned;        /* the last turn took only a part of all */
-	int64_t idle_since_ms;   /* nothing was due in the partition; 0: it was */
-	bool stood_by;           /* instead of a turn */
-	int busy_turns;          /* had or left to others, without a rest */
-	int64_t repeated_ms;     /* when it was last logged that a turn is */
+	struct backoff backoff; /* between turns that are repeated */
+	bool partitioned;       /* the last turn took only a part of all */
+	int64_t idle_since_ms; /* nothing was due in the partition; 0: it was */
+	bool stood_by;         /* instead of a turn */
+	int busy_turns;        /* had or left to others, without a rest */
+	int64_t repeated_ms;   /* when it was last logged that a turn is */
 	int safety_interval_ms;
 	int64_t swept_ms;
 	unsigned sweeps;
@@ -379,7 +379,7 @@ worker_loop(struct worker *worker)
 
 /* A worker process: struct engine is arg. */
 static int
-work(struct prefork_worker *self, void *arg)
+work(struct prefork_worker *self, const void *arg)
 {
 	const struct engine *engine = arg;
 	const struct monitor_member member = { .program = "daemon",
@@ -417,7 +417,7 @@ work(struct prefork_worker *self, void *arg)
 }
 
 int
-engine_run(struct engine *engine, int workers)
+durable_run(const struct engine *engine, int workers)
 {
 	return prefork_run(workers, work, engine);
 }

@@ -27,10 +27,22 @@ wf_id(const struct workflow *wf)
 	return wf->id;
 }
 
-struct arena *
-wf_arena(struct workflow *wf)
+void *
+wf_alloc(struct workflow *wf, size_t len)
 {
-	return wf->arena;
+	return arena_alloc(wf->arena, len);
+}
+
+const char *
+wf_printf(struct workflow *wf, const char *format, ...)
+{
+	const char *text;
+	va_list args;
+
+	va_start(args, format);
+	text = arena_vprintf(wf->arena, format, args);
+	va_end(args);
+	return text;
 }
 
 json_object *

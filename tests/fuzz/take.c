@@ -78,7 +78,7 @@ db_last_error(const struct db *db)
 }
 
 const struct workflow_type *
-engine_type(const struct engine *engine, const char *name, const char *version)
+served_type(const struct engine *engine, const char *name, const char *version)
 {
 	static const struct workflow_type type = { .name = "order" };
 

@@ -1288,7 +1288,7 @@ test_timer_groups(void)
 int
 main(void)
 {
-	static const char *const queues[] = { "test", ENGINE_INTERNAL_QUEUE,
+	static const char *const queues[] = { "test", DURABLE_INTERNAL_QUEUE,
 		NULL };
 	const struct workflow_type
 	    *types[sizeof(all_types) / sizeof(all_types[0]) + 5];

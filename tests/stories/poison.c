@@ -266,7 +266,7 @@ main(void)
 	static const struct workflow_type *const types[] = { &healthy_type,
 		&segfaulter_type, &looper_type, &hoarder_type, &failing_type,
 		NULL };
-	static const char *const queues[] = { "test", ENGINE_INTERNAL_QUEUE,
+	static const char *const queues[] = { "test", DURABLE_INTERNAL_QUEUE,
 		NULL };
 	struct engine engine = { .conninfo = "",
 		.application = "test",

@@ -12,7 +12,6 @@
 #ifndef DURABLE_CLIENT_H
 #define DURABLE_CLIENT_H
 
-struct arena;
 struct client;
 struct monitor_member;
 
@@ -28,7 +27,7 @@ enum client_outcome {
 
 struct client_answer {
 	enum client_outcome outcome;
-	const char *value; /* in the caller's arena */
+	char *value; /* malloc(3); the caller frees it */
 };
 
 struct client_start {
@@ -77,23 +76,23 @@ void client_close(struct client *client);
  * The value is the event's JSON; an event that is JSON null, and a workflow
  * that ended without the event, are CLIENT_NOTHING.
  */
-struct client_answer client_start(struct client *client, struct arena *arena,
-    const struct client_start *start);
+struct client_answer
+client_start(struct client *client, const struct client_start *start);
 
 /*
  * Sends a message, unless one with this key was sent to this workflow, and
  * waits for an event as client_start does.
  */
-struct client_answer client_send(struct client *client, struct arena *arena,
-    const struct client_send *send);
+struct client_answer
+client_send(struct client *client, const struct client_send *send);
 
 /*
  * Runs a query of at most two parameters and returns the first column of its
  * first row, CLIENT_NOTHING when there is no row or it is null.  Must be safe
  * to repeat.  Equal queries that wait at the same time are run once.
  */
-struct client_answer client_query(struct client *client, struct arena *arena,
-    const char *sql, const char *param1, const char *param2);
+struct client_answer client_query(struct client *client, const char *sql,
+    const char *param1, const char *param2);
 
 /* Whether the courier has a connection now. */
 _Bool client_connected(struct client *client);

@@ -4,7 +4,7 @@
  *
  *	static const struct workflow_type *const types[] = { &checkout, NULL };
  *	struct engine engine = { .types = types, ... };
- *	return engine_run(&engine, workers);
+ *	return durable_run(&engine, workers);
  */
 #ifndef DURABLE_ENGINE_H
 #define DURABLE_ENGINE_H
@@ -41,20 +41,14 @@ struct engine {
 };
 
 /* The queue that resumed and forked workflows come back on. */
-#define ENGINE_INTERNAL_QUEUE "_dbos_internal_queue"
+#define DURABLE_INTERNAL_QUEUE "_dbos_internal_queue"
 
 /*
- * Keeps so many worker processes alive, each with turns of its own, until
- * SIGTERM or SIGINT.  Returns the exit status: 0, or PREFORK_EXIT_GIVE_UP when
- * the database is not of our version.
+ * Keeps so many worker processes alive, each of which runs turns, until SIGTERM
+ * or SIGINT.  engine and what it points to outlive the call.  Returns the exit
+ * status of the program: 0, or 3 when the database is not of this version,
+ * which a worker has logged.
  */
-int engine_run(struct engine *engine, int workers);
-
-/*
- * The type that runs workflows of this name and version; version NULL means
- * the last registered one.  NULL when there is none.
- */
-const struct workflow_type *
-engine_type(const struct engine *engine, const char *name, const char *version);
+int durable_run(const struct engine *engine, int workers);
 
 #endif

@@ -13,7 +13,7 @@
  *  - holds nothing on its frame that wants releasing: a call that has to wait,
  *    be it for the answer of a statement, does not return (it ends the run by
  *    longjmp).  What the calls return lives in the run's arena and needs no
- *    release; so does what the function allocates with wf_arena;
+ *    release; so does what the function allocates with wf_alloc;
  *  - does not compute for long between two calls: the server ends a
  *    transaction that is idle for a second, and the workflows of a turn (some
  *    hundred) share one;
@@ -65,7 +65,11 @@ struct wf_error {
 const char *wf_id(const struct workflow *wf);
 
 /* The memory of this run: freed when the run ends or waits. */
-struct arena *wf_arena(struct workflow *wf);
+void *wf_alloc(struct workflow *wf, size_t len);
+
+/* Text in the memory of this run, formatted as by printf(3). */
+const char *wf_printf(struct workflow *wf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /*
  * Ties a value that the function has made to the run, which releases it even
