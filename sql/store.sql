@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- The store: the example's products and orders, and its operations, each a
--- function of the step's name.  Run by psql as widget_store_owner inside a
+-- The store: products, orders and the operations on them.  A workflow's step is
+-- a function of the step's name.  Run by psql as widget_store_owner inside a
 -- transaction, any number of times.
 
 create schema if not exists store;
@@ -20,8 +20,9 @@ create table if not exists store.products (
 comment on table store.products is 'What is for sale: one widget.';
 comment on column store.products.product_id is 'Always 1.';
 comment on column store.products.product is 'Its name.';
-comment on column store.products.description is 'What the page says of it.';
-comment on column store.products.inventory is 'How many are not reserved.';
+comment on column store.products.description is 'Description, for the page.';
+comment on column store.products.inventory is
+    'How many are in stock and not reserved.';
 comment on column store.products.price is 'In dollars.';
 
 create table if not exists store.orders (
@@ -36,11 +37,12 @@ create table if not exists store.orders (
 ) with (fillfactor = 70);
 comment on table store.orders is 'One row per checkout.';
 comment on column store.orders.order_id is
-    'Its number, which the customer sees; some are left out.';
+    'The number that the customer sees; a turn that was rolled back leaves a '
+    'gap.';
 comment on column store.orders.order_status is
     '-1 cancelled, 0 pending, 1 dispatched, 2 paid.';
 comment on column store.orders.last_update_time is
-    'When it was made, or its status or progress changed.';
+    'When the order was made, or its status or progress changed last.';
 comment on column store.orders.progress_remaining is
     'Steps left until a paid order is dispatched.';
 
@@ -50,19 +52,19 @@ create table if not exists store.restocks (
     added int not null
 );
 comment on table store.restocks is
-    'Every restocking, so that the books can account for the stock.';
-comment on column store.restocks.restocked_at is 'When.';
-comment on column store.restocks.product_id is 'Of which product.';
+    'One row per restocking, so that the audit can account for the stock.';
+comment on column store.restocks.restocked_at is 'When it was restocked.';
+comment on column store.restocks.product_id is 'Which product.';
 comment on column store.restocks.added is
-    'How many; less than none when there were more than a hundred.';
+    'How many were added; negative when there were more than a hundred.';
 
 insert into store.products (product_id, product, description, inventory, price)
 values (1, 'Premium Quality Widget',
     'Enhance your productivity with our top-rated widgets!', 100, 99.99)
 on conflict do nothing;
 
--- The steps of the workflows.  A call is for all workflows that come to the
--- step in one turn, with an element for each; equal ones may occur.
+-- Steps of the workflows.  One call serves all workflows that come to the step
+-- in a turn: arrays have an element for each, and values may repeat.
 
 create or replace function store.create_order(statuses int[])
 returns setof int
@@ -79,7 +81,8 @@ begin
 end
 $$;
 comment on function store.create_order(int[]) is
-    'Creates an order of each status; returns their ids.';
+    'Step of a checkout, called by the daemon: creates an order of each status '
+    '(see store.orders) and returns a new id for each.';
 
 create or replace function store.reserve_inventory(products int[])
 returns setof boolean
@@ -88,7 +91,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- First, so that nobody takes what is counted below.
+    -- Lock first, so that what is counted below stays in stock.
     perform
     from store.products as p
     where p.product_id = any (products)
@@ -113,7 +116,9 @@ begin
 end
 $$;
 comment on function store.reserve_inventory(int[]) is
-    'Takes one of each product from the stock; false where it is sold out.';
+    'Step of a checkout, called by the daemon: takes one of each product from '
+    'the stock. Returns a row per element, in their order: false where the '
+    'product is sold out or unknown.';
 
 create or replace function store.undo_reserve_inventory(products int[])
 returns void
@@ -132,7 +137,8 @@ begin
 end
 $$;
 comment on function store.undo_reserve_inventory(int[]) is
-    'Puts one of each product back into the stock.';
+    'Step of a checkout that is not paid, called by the daemon: puts one of '
+    'each product back into the stock.';
 
 create or replace function store.update_order_status(
     ids int[],
@@ -155,7 +161,9 @@ begin
 end
 $$;
 comment on function store.update_order_status(int[], int[]) is
-    'Sets the status of orders.';
+    'Step of a checkout, called by the daemon: sets the status of each order '
+    '(see store.orders). For an order that occurs twice the later element '
+    'counts.';
 
 create or replace function store.update_order_progress(ids int[])
 returns void
@@ -177,10 +185,11 @@ begin
 end
 $$;
 comment on function store.update_order_progress(int[]) is
-    'One step of each order towards its dispatch; the last one dispatches it.';
+    'Step of a dispatch, called by the daemon: takes each order one step '
+    'nearer to its dispatch; the last step sets its status to 1.';
 
--- What the web reads and does.  It asks again and again: plpgsql, whose plans
--- last as long as a session.
+-- What the web calls.  In plpgsql, because the calls repeat and its plans last
+-- as long as a session.
 
 create or replace function store.product_json()
 returns text
@@ -198,7 +207,9 @@ begin
         where p.product_id = 1);
 end
 $$;
-comment on function store.product_json() is 'The product, as JSON.';
+comment on function store.product_json() is
+    'Returns the product as a JSON object; null when there is none. Called by '
+    'the web for /product.';
 
 create or replace function store.order_json(id int)
 returns text
@@ -218,7 +229,8 @@ begin
 end
 $$;
 comment on function store.order_json(int) is
-    'An order, as JSON; null when there is none of this id.';
+    'Returns an order as a JSON object; null when there is none of this id. '
+    'Called by the web for /order.';
 
 create or replace function store.orders_json(max_orders int, before_id int)
 returns text
@@ -244,7 +256,8 @@ begin
 end
 $$;
 comment on function store.orders_json(int, int) is
-    'The newest orders, those before an id when one is given, as JSON.';
+    'Returns up to max_orders orders as a JSON array, newest first; with '
+    'before_id, those of lower ids only. Called by the web for /orders.';
 
 create or replace function store.payment_json(id text)
 returns text
@@ -259,7 +272,8 @@ begin
             'order_id', o.order_id,
             'order_status', o.order_status,
             'expires_ms', (
-                -- The absolute time that the wait for the message has recorded.
+                -- The absolute time-out that the wait for the payment has
+                -- recorded.
                 select substring(t.output from '[0-9]+')::bigint
                 from dbos.operation_outputs as t
                 where t.workflow_uuid = s.workflow_uuid
@@ -275,8 +289,10 @@ begin
 end
 $$;
 comment on function store.payment_json(text) is
-    'A payment with its order and when it expires, as JSON; null when there '
-    'is none of this id.';
+    'Returns a payment as a JSON object, with its order and its time-out '
+    '(expires_ms, milliseconds since the epoch), which are null as long as the '
+    'checkout has none; null when there is no payment of this id. Called by '
+    'the web for /payment.';
 
 create or replace function store.view_json(
     before_id int,
@@ -303,7 +319,7 @@ declare
 begin
     return json_build_object(
         'product', store.product_json()::json,
-        -- A page of six, and whether there is another.
+        -- The page shows six; the seventh says that there are more.
         'orders', store.orders_json(7, before_id)::json,
         'order', case when kind = 'order'
             then store.order_json(id::int)::json end,
@@ -320,9 +336,11 @@ begin
 end
 $$;
 comment on function store.view_json(int, text, boolean) is
-    'What a view of the page shows: the product, the newest orders (those '
-    'before an id when one is given), the subject (order/ID, payment/KEY or '
-    'null) and, in the machine room, processes and the subject''s workflows.';
+    'Returns all that a view of the page shows, as a JSON object: the product, '
+    'the newest orders (with before_id, those of lower ids), the subject '
+    '(order/ID, payment/KEY or null) and, if room is true, processes and the '
+    'subject''s workflows. A member is null where it was not asked for or does '
+    'not exist. Called by the web for /view.';
 
 create or replace function store.restock()
 returns void
@@ -348,7 +366,9 @@ begin
     end loop;
 end
 $$;
-comment on function store.restock() is 'Fills the stock up to 100.';
+comment on function store.restock() is
+    'Sets the stock of every product to 100, and notes the difference. Called '
+    'by the web for /restock.';
 
 create or replace function store.crash_executor()
 returns void
@@ -360,7 +380,8 @@ begin atomic
     select pg_notify('widget_store_crash', '');
 end;
 comment on function store.crash_executor() is
-    'Asks the daemon''s workers to die; those that allow it do.';
+    'Asks the daemon''s workers to die; those that run with --allow-crash do. '
+    'Called by the web for /crash_application.';
 
 grant usage on schema store to widget_store_web, widget_store_daemon;
 grant execute on function

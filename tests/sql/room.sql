@@ -180,7 +180,7 @@ select is(test.lost_by($$update dbos.workflow_status
     set status = 'SUCCESS'$$), 'paid, and the order does not say so',
     'a paid order that does not say so is');
 select is(test.lost_by($$update store.orders set order_status = 2$$),
-    'paid, and nobody dispatches it', 'one that nobody dispatches is');
+    'paid, and there is no dispatch', 'one that nobody dispatches is');
 select is(test.lost_by($$delete from store.orders$$),
     'accepted, and there is no order', 'one that is not there is');
 select is(test.lost_by($$update dbos.workflow_status set status = 'ERROR'$$),
