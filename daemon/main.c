@@ -34,6 +34,7 @@ main(int argc, char *argv[])
 		.turn_size = 256,
 		.turn_limit_s = 30,
 		.max_attempts = 10,
+		.schema_patience_s = 300,
 		.memory_limit_mb = 1024 };
 	bool allow_crash = false;
 	int workers = 2;
@@ -46,6 +47,10 @@ main(int argc, char *argv[])
 		    "workflows of a type, or of a queue, in a turn" },
 		{ "turn-limit-s", OPTION_NUMBER, &engine.turn_limit_s, 1, 3600,
 		    "a turn that lasts longer is ended with its worker" },
+		{ "schema-patience-s", OPTION_NUMBER,
+		    &engine.schema_patience_s, 0, 86400,
+		    "how long a step waits for a missing table, function or "
+		    "privilege before it fails" },
 		{ "memory-limit-mb", OPTION_NUMBER, &engine.memory_limit_mb, 0,
 		    1048576, "MiB of data a worker may have; 0: no limit" },
 		{ "payment-timeout-ms", OPTION_NUMBER,

@@ -33,6 +33,9 @@
  */
 #define PING_MS            2000
 
+/* How often it is said at most that the schema lacks something. */
+#define UNREADY_LOG_MS     10000
+
 #define BACKOFF_MIN_MS     50
 #define BACKOFF_MAX_MS     250
 #define REST_MIN_MS        5
@@ -224,6 +227,21 @@ answer_all_away(struct courier *courier)
 	answer_list(&courier->queries, CLIENT_UNAVAILABLE);
 	while ((call = TAILQ_FIRST(&courier->due)) != NULL)
 		courier_answer_waiting(courier, call, CLIENT_UNAVAILABLE, NULL);
+}
+
+void
+courier_log_unready(struct courier *courier)
+{
+	const struct db_error *error = db_last_error(courier->db);
+
+	if (courier->unready_ms == 0 ||
+	    monotonic_ms() - courier->unready_ms >= UNREADY_LOG_MS) {
+		courier->unready_ms = monotonic_ms();
+		log_error("requests are answered with 503, because the schema "
+			  "lacks something: %s (SQLSTATE %s); run "
+			  "widget-store-install",
+		    error->message, error->sqlstate);
+	}
 }
 
 static void
@@ -419,6 +437,7 @@ work(struct courier *courier)
 	case DB_REFUSED:
 		courier->rest_ms = 0;
 		break;
+	case DB_SCHEMA:
 	case DB_RETRY:
 		rest(courier);
 		break;

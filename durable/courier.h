@@ -93,9 +93,10 @@ struct courier {
 	struct strbuf columns[COURIER_COLUMNS];
 
 	bool listening;
-	bool complained; /* about the database being away */
-	int backoff_ms;  /* between attempts to connect */
-	int rest_ms;     /* before something is repeated */
+	bool complained;    /* about the database being away */
+	int backoff_ms;     /* between attempts to connect */
+	int rest_ms;        /* before something is repeated */
+	int64_t unready_ms; /* when it was last logged that the schema is */
 	int64_t connected_ms;
 	int64_t attempt_ms; /* when to connect */
 	int64_t ping_ms;    /* when to ask whether the server is there */
@@ -119,6 +120,12 @@ void courier_answer(struct call *call, enum client_outcome outcome,
 /* Answers a waiting call, which may be due. */
 void courier_answer_waiting(struct courier *courier, struct call *call,
     enum client_outcome outcome, const char *value);
+
+/*
+ * The schema lacks something that the client's statements want: logs what, at
+ * most every ten seconds.
+ */
+void courier_log_unready(struct courier *courier);
 
 /*
  * Makes the round trips for everything that is pending, due or asked.

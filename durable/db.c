@@ -72,6 +72,7 @@ enum prepared { UNPREPARED, PREPARING, PREPARED };
 struct statement {
 	const char *sql;
 	enum prepared state;
+	unsigned version; /* how often it was stale; a part of its name */
 };
 
 /* What the server will answer next, in order. */
@@ -101,51 +102,23 @@ struct db_rows {
 	PGresult *result;
 };
 
-static bool
-begins_with_one_of(const char *sqlstate, const char *const prefixes[])
-{
-	for (; *prefixes != NULL; prefixes++)
-		if (strncmp(sqlstate, *prefixes, strlen(*prefixes)) == 0)
-			return true;
-	return false;
-}
-
 /*
- * The one place that tells circumstances from bugs and outcomes.  Without a
- * SQLSTATE it is libpq that failed: the connection is gone, as after what ends
- * the session (fatal).  A statement may pass on what ended another one.
+ * Whether the server's copy of a prepared statement is of no use any more: it
+ * was made before a table changed (the check has no SQLSTATE of its own, and
+ * its message is translated), or the session has forgotten it.
  */
-static enum db_outcome
-classify(const char *sqlstate, bool fatal)
+static bool
+is_stale(const char *sqlstate, const char *function)
 {
-	/* A server that has become a standby. */
-	static const char *const lost[] = { "25006", NULL };
-	static const char *const refused[] = { "08P01", NULL };
-	static const char *const retry[] = { "08", "40", "53", "55P03", "57",
-		"58", NULL };
-
-	if (sqlstate == NULL || *sqlstate == '\0' || fatal ||
-	    begins_with_one_of(sqlstate, lost))
-		return DB_LOST;
-	return begins_with_one_of(sqlstate, retry) &&
-		!begins_with_one_of(sqlstate, refused)
-	    ? DB_RETRY
-	    : DB_REFUSED;
-}
-
-bool
-db_error_is_general(const struct db_error *error)
-{
-	static const char *const general[] = { "0A", "23502", "42", "XX001",
-		"XX002", NULL };
-
-	return begins_with_one_of(error->sqlstate, general);
+	return strcmp(sqlstate, "26000") == 0 ||
+	    (strcmp(sqlstate, "0A000") == 0 && function != NULL &&
+		strcmp(function, "RevalidateCachedQuery") == 0);
 }
 
 static void
 clear_error(struct db *db)
 {
-	db->error = (struct db_error){ .outcome = DB_DONE };
+	db->error = (struct db_error){ .outcome = DB_DONE, .own = DB_DONE };
 }
 
 /* An error is kept until something is queued for the next round trip. */
@@ -165,7 +138,8 @@ note_error(struct db *db, const char *sqlstate, bool fatal, const char *message)
 
 	if (error->outcome != DB_DONE)
 		return;
-	error->outcome = classify(sqlstate, fatal);
+	error->outcome = fatal ? DB_LOST : sqlstate_rule(sqlstate)->step;
+	error->own = fatal ? DB_LOST : sqlstate_rule(sqlstate)->own;
 	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s",
 	    sqlstate == NULL ? "" : sqlstate);
 	snprintf(error->message, sizeof(error->message), "%s", message);
@@ -184,18 +158,28 @@ note_lost(struct db *db)
 
 static void
 note_result_error(struct db *db, const PGresult *result,
-    const struct statement *statement)
+    struct statement *statement)
 {
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	bool is_first = db->error.outcome == DB_DONE;
 	const char *primary = PQresultErrorField(result,
 	    PG_DIAG_MESSAGE_PRIMARY);
 	const char *severity = PQresultErrorField(result,
 	    PG_DIAG_SEVERITY_NONLOCALIZED);
 
-	if (db->error.outcome == DB_DONE)
+	if (is_first)
 		db->error.sql = statement == NULL ? NULL : statement->sql;
-	note_error(db, PQresultErrorField(result, PG_DIAG_SQLSTATE),
+	note_error(db, sqlstate,
 	    severity != NULL && strcmp(severity, "ERROR") != 0,
 	    primary == NULL ? PQresultErrorMessage(result) : primary);
+	if (!is_first || statement == NULL || sqlstate == NULL ||
+	    !is_stale(sqlstate,
+		PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION)))
+		return;
+	db->error.outcome = db->error.own = DB_RETRY;
+	db->error.stale = true;
+	statement->state = UNPREPARED;
+	statement->version++;
 }
 
 const struct db_error *
@@ -391,7 +375,7 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 {
 	struct statement *statement;
 	struct expected *expected;
-	char name[16];
+	char name[32];
 
 	begin_trip(db);
 	if (!db_connected(db)) {
@@ -399,7 +383,8 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 		return;
 	}
 	statement = find_statement(db, sql);
-	snprintf(name, sizeof(name), "s%d", (int)(statement - db->statements));
+	snprintf(name, sizeof(name), "s%d_%u",
+	    (int)(statement - db->statements), statement->version);
 	if (statement->state == UNPREPARED) {
 		if (!PQsendPrepare(db->conn, name, sql, 0, NULL)) {
 			note_lost(db);

@@ -14,17 +14,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "sqlstate.h"
+
 struct arena;
 struct db;
 struct db_rows;
-
-/* What became of a round trip; the SQLSTATE decides, PostgreSQL appendix A. */
-enum db_outcome {
-	DB_DONE,
-	DB_REFUSED, /* the statement is wrong or its function raised */
-	DB_RETRY,   /* a circumstance: deadlock, serialization, a time-out */
-	DB_LOST     /* the connection is gone, or the server cannot serve */
-};
 
 /* The types that a step's result distinguishes. */
 enum db_type {
@@ -35,8 +29,14 @@ enum db_type {
 	DB_TYPE_TEXT /* all else */
 };
 
+/*
+ * outcome holds for a statement that an author wrote, own for one of the
+ * engine or its client.  stale: the session's prepared statement did not fit
+ * the schema any more; it is prepared anew at its next use.
+ */
 struct db_error {
-	enum db_outcome outcome;
+	enum db_outcome outcome, own;
+	bool stale;
 	const char *sql; /* the statement, NULL when it was none of ours */
 	char sqlstate[6];
 	char message[512];
@@ -108,12 +108,6 @@ enum db_outcome db_finish(struct db *db);
 
 /* What went wrong first in the last round trip or connection attempt. */
 const struct db_error *db_last_error(const struct db *db);
-
-/*
- * Whether an error is of the table, the function or its privileges, whatever
- * the values were.
- */
-bool db_error_is_general(const struct db_error *error);
 
 size_t db_row_count(const struct db_rows *rows);
 

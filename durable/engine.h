@@ -24,7 +24,12 @@ struct engine {
 	int turn_size;             /* of each type and queue, in a turn */
 	int turn_limit_s;          /* a turn that lasts longer is killed */
 	int max_attempts;          /* of a workflow that kills its worker */
-	int memory_limit_mb;       /* of a worker's data; 0 for none */
+	/*
+	 * How long a step waits for what is missing in the schema (a table, a
+	 * function, a privilege) before that is the step's own error.
+	 */
+	int schema_patience_s;
+	int memory_limit_mb; /* of a worker's data; 0 for none */
 	/*
 	 * A channel whose notification makes a worker die on the spot, for
 	 * demonstrations; NULL for none.

@@ -24,8 +24,9 @@ static const struct {
 	    TAIL_NONE },
 	[OUTBOX_ALARMS] = { "select durable.turn_alarms($1, $2, $3, $4)", 4,
 	    TAIL_NONE },
-	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8)",
-	    8, TAIL_NONE },
+	[OUTBOX_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8, "
+			   "$9)",
+	    9, TAIL_NONE },
 	[OUTBOX_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
 			     "$9, $10)",
 	    9, TAIL_APPLICATION },

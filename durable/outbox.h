@@ -19,7 +19,8 @@ struct outbox;
 enum outbox_kind {
 	OUTBOX_OVER,     /* id */
 	OUTBOX_CONSUMED, /* message id, number */
-	OUTBOX_WAITS,    /* id, wake ms, type, kind, target, key, tag, tid */
+	OUTBOX_WAITS,    /* id, wake ms, type, kind, target, key, tag, tid,
+				   held ms */
 	OUTBOX_ALARMS,   /* alarm, wake ms, size, tag */
 	OUTBOX_JOURNAL,  /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */

@@ -16,6 +16,7 @@
 /* A run in a group, and what it wants of the answer. */
 struct member {
 	struct workflow *wf;
+	const char *step;
 	bool asks;
 	struct asked asked;
 };
@@ -155,6 +156,7 @@ round_add(struct round *round, struct arena *arena, struct workflow *wf,
 			abort();
 	}
 	group->members[group->count] = (struct member){ .wf = wf,
+		.step = statement->step,
 		.asks = asked != NULL };
 	if (asked != NULL)
 		group->members[group->count].asked = *asked;
@@ -198,6 +200,17 @@ round_take(struct round *round, const struct db_error *refused)
 		}
 	}
 	round_reset(round);
+}
+
+const char *
+round_step_of(const struct round *round, const char *sql)
+{
+	size_t i;
+
+	for (i = 0; i < round->queued; i++)
+		if (round->groups[i]->sql == sql)
+			return round->groups[i]->members[0].step;
+	return NULL;
 }
 
 struct workflow *

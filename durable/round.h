@@ -26,6 +26,7 @@ struct workflow;
 
 /* sql must be a string constant; so many of its first parameters are arrays. */
 struct statement {
+	const char *step; /* its name, a string of the turn or longer */
 	const char *sql;
 	size_t arrays;
 	size_t nparams;
@@ -78,5 +79,8 @@ void round_take(struct round *round, const struct db_error *refused);
  */
 struct workflow *
 round_next_of(const struct round *round, const char *sql, size_t *at);
+
+/* The name of the step whose statement it was, of the first run; or NULL. */
+const char *round_step_of(const struct round *round, const char *sql);
 
 #endif

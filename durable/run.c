@@ -157,6 +157,7 @@ run_record(struct workflow *wf, int number, const struct entry *entry)
 	    ? VALUE_PORTABLE
 	    : arena_strdup(arena, entry->serialization);
 	run_add_entry(wf, number, &kept);
+	wf->held_ms = 0;
 	turn_add_step(wf->turn, wf, number, &kept);
 }
 

@@ -53,14 +53,16 @@ enum wait_kind {
 	WAIT_MESSAGE,
 	WAIT_EVENT,
 	WAIT_RESULT,
-	WAIT_TIMER
+	WAIT_TIMER,
+	WAIT_HELD /* before a step that met a circumstance a moment ago */
 };
 
 struct wait {
 	enum wait_kind kind;
 	int64_t wake_ms;
 	const char *target; /* of an event or a result */
-	const char *key;    /* of an event; topic of a message */
+	const char *key;    /* of an event; topic of a message; held: step */
+	int64_t held_ms;    /* held: since when, on the database's clock */
 	int64_t tag;        /* under which the journal is kept, 0: not */
 	const char *tid;    /* where its row is, or NULL: by its key */
 };
@@ -81,6 +83,7 @@ struct workflow {
 	const char *serialization; /* of input, output and error */
 	bool begun;                /* taken from a queue by this turn */
 	int64_t deadline_ms;       /* 0: none */
+	int64_t held_ms;           /* since when its next step is held, or 0 */
 
 	struct entry *journal; /* by function id */
 	int journal_len, journal_size;

@@ -16,7 +16,8 @@ schema_check(struct db *db, struct arena *arena)
 	const char *version;
 
 	rows = db_query(db, arena, "select durable.version()", 0, NULL);
-	if (rows == NULL && db_last_error(db)->outcome != DB_REFUSED)
+	if (rows == NULL && db_last_error(db)->outcome != DB_REFUSED &&
+	    db_last_error(db)->outcome != DB_SCHEMA)
 		return SCHEMA_UNKNOWN;
 	version = rows == NULL ? NULL : db_value(rows, 0, 0);
 	if (version == NULL) {

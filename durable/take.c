@@ -27,6 +27,7 @@ enum column {
 	COLUMN_TID,
 	COLUMN_ALARM,
 	COLUMN_ALARM_SIZE,
+	COLUMN_HELD_MS,
 	COLUMN_STEPS /* the first of them */
 };
 
@@ -112,6 +113,7 @@ load_workflow(struct turn *turn, const struct db_rows *rows, size_t row)
 	wf->input = db_value(rows, row, COLUMN_VALUE);
 	wf->serialization = db_value(rows, row, COLUMN_SERIALIZATION);
 	wf->begun = number_at(rows, row, COLUMN_NUMBER) == 1;
+	wf->held_ms = number_at(rows, row, COLUMN_HELD_MS);
 	wf->deadline_ms = number_at(rows, row, COLUMN_UNTIL_MS);
 	if (wf->deadline_ms == 0 && timeout_ms != 0)
 		wf->deadline_ms = run_later(turn->begun_ms, timeout_ms);
@@ -251,7 +253,7 @@ take_begin(struct turn *turn, const struct turn_plan *plan)
 	db_queue(turn->db, "begin", 0, NULL);
 	rows = db_query(turn->db, turn->arena,
 	    "select kind, workflow_uuid, number, name, value, serialization, "
-	    "other, at_ms, until_ms, tid, alarm, alarm_size, "
+	    "other, at_ms, until_ms, tid, alarm, alarm_size, held_ms, "
 	    "step_numbers, step_names, step_outputs, step_errors, "
 	    "step_serializations, step_children, step_started_ms "
 	    "from durable.turn_begin($1, $2, $3, $4, $5, $6, $7, $8, $9)",

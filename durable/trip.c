@@ -298,15 +298,13 @@ static enum db_outcome
 carry(struct courier *courier, struct batch *batch)
 {
 	const struct db_rows *submitted = NULL, *events = NULL;
-	enum db_outcome outcome;
 
 	queue_submit(courier, batch, &submitted);
 	queue_looks(courier, batch, &events);
 	queue_announcement(courier, batch);
 	/* Statements that went well are nothing without their commit. */
-	outcome = db_finish(courier->db);
-	if (outcome != DB_DONE)
-		return outcome;
+	if (db_finish(courier->db) != DB_DONE)
+		return db_last_error(courier->db)->own;
 	if (submitted != NULL)
 		settle_batch(courier, batch, submitted);
 	if (events != NULL)
@@ -404,6 +402,19 @@ carry_locked(struct courier *courier)
 	return DB_DONE;
 }
 
+/* Callers whose calls cannot be submitted without a mended schema try again. */
+static void
+answer_pending_unready(struct courier *courier)
+{
+	struct call *call;
+
+	courier_log_unready(courier);
+	while ((call = TAILQ_FIRST(&courier->pending)) != NULL) {
+		TAILQ_REMOVE(&courier->pending, call, link);
+		courier_answer(call, CLIENT_UNAVAILABLE, NULL);
+	}
+}
+
 /* Submits all that is pending and fetches what may be decided. */
 static enum db_outcome
 carry_all(struct courier *courier)
@@ -422,6 +433,8 @@ carry_all(struct courier *courier)
 		outcome = carry_one_by_one(courier);
 	if (outcome == DB_DONE)
 		outcome = carry_locked(courier);
+	if (outcome == DB_SCHEMA)
+		answer_pending_unready(courier);
 	if (outcome != DB_DONE)
 		return outcome;
 	/* Left is who is busy, or vanished under its call, for another trip. */
@@ -468,7 +481,7 @@ count_parameters(const char *sql)
 	return strstr(sql, "$2") != NULL ? 2 : strstr(sql, "$1") != NULL;
 }
 
-/* Runs one query. */
+/* Runs one query.  DB_RETRY: it is left for another trip. */
 static enum db_outcome
 ask(struct courier *courier, struct call *call)
 {
@@ -484,22 +497,53 @@ ask(struct courier *courier, struct call *call)
 		count_batch(courier, 1);
 		return DB_DONE;
 	}
-	if (db_last_error(courier->db)->outcome == DB_REFUSED) {
-		log_error("a query was refused by the database: %s",
-		    db_last_error(courier->db)->message);
-		answer_equals(courier, call, CLIENT_REFUSED, NULL);
+	switch (db_last_error(courier->db)->own) {
+	case DB_SCHEMA:
+		courier_log_unready(courier);
+		answer_equals(courier, call, CLIENT_UNAVAILABLE, NULL);
 		return DB_DONE;
+	case DB_LOST:
+		return DB_LOST;
+	case DB_RETRY:
+		return DB_RETRY;
+	case DB_DONE:
+	case DB_REFUSED:
+		break;
 	}
-	return db_last_error(courier->db)->outcome;
+	log_error("a query was refused by the database: %s",
+	    db_last_error(courier->db)->message);
+	answer_equals(courier, call, CLIENT_REFUSED, NULL);
+	return DB_DONE;
 }
 
+/*
+ * Runs each of the queries once.  One that meets a circumstance comes last, so
+ * that it does not keep the others from their answers.
+ */
 static enum db_outcome
 ask_queries(struct courier *courier)
 {
 	enum db_outcome outcome = DB_DONE;
+	struct call *call, *retried = NULL;
 
-	while (!TAILQ_EMPTY(&courier->queries) && outcome == DB_DONE)
-		outcome = ask(courier, TAILQ_FIRST(&courier->queries));
+	while ((call = TAILQ_FIRST(&courier->queries)) != NULL &&
+	    call != retried) {
+		switch (ask(courier, call)) {
+		case DB_LOST:
+			return DB_LOST;
+		case DB_RETRY:
+			outcome = DB_RETRY;
+			TAILQ_REMOVE(&courier->queries, call, link);
+			TAILQ_INSERT_TAIL(&courier->queries, call, link);
+			if (retried == NULL)
+				retried = call;
+			break;
+		case DB_DONE:
+		case DB_REFUSED:
+		case DB_SCHEMA:
+			break;
+		}
+	}
 	return outcome;
 }
 

@@ -12,6 +12,7 @@
 #include "arena.h"
 #include "cache.h"
 #include "engine.h"
+#include "hold_off.h"
 #include "monotonic.h"
 #include "outbox.h"
 #include "round.h"
@@ -19,16 +20,15 @@
 #include "strbuf.h"
 #include "turn_state.h"
 
-/* For how long a statement that was blocked is not tried: doubling. */
-#define BLOCKED_MIN_MS 1000
-#define BLOCKED_MAX_MS 16000
+/* How long a workflow waits that met a lock at the end of its own turn. */
+#define POSTPONED_MS 1000
 
 /* A turn makes no more rounds after this share of its time limit. */
-#define ROUNDS_SHARE   3
+#define ROUNDS_SHARE 3
 
 /* A wait ends with others of so many milliseconds, a 32nd of it at most. */
-#define GRAIN_MAX_MS   16
-#define LATE_RATIO     32
+#define GRAIN_MAX_MS 16
+#define LATE_RATIO   32
 
 /*
  * What the worker can run: name@version for each type, and name@ for rows
@@ -77,6 +77,7 @@ turn_new(const struct engine *engine, struct db *db, char *in_hand)
 	turn->outbox = outbox_new(engine->application, engine->executor);
 	turn->cache = cache_new();
 	turn->round = round_new();
+	turn->hold_off = hold_off_new();
 	list_types(turn);
 	list_queues(turn);
 	return turn;
@@ -92,6 +93,7 @@ turn_free(struct turn *turn)
 	outbox_free(turn->outbox);
 	cache_free(turn->cache);
 	round_free(turn->round);
+	hold_off_free(turn->hold_off);
 	strbuf_free(&turn->types);
 	strbuf_free(&turn->queues);
 	strbuf_free(&turn->due_types);
@@ -118,6 +120,8 @@ wait_name(enum wait_kind kind)
 		return "event";
 	case WAIT_RESULT:
 		return "result";
+	case WAIT_HELD:
+		return "held";
 	case WAIT_TIMER:
 		break;
 	}
@@ -140,7 +144,9 @@ turn_add_wait(struct turn *turn, const char *id,
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key,
 		wait->tag == 0 ? NULL : arena_number(turn->arena, wait->tag),
-		wait->tid };
+		wait->tid,
+		wait->held_ms == 0 ? NULL
+				   : arena_number(turn->arena, wait->held_ms) };
 
 	outbox_add(turn->outbox, OUTBOX_WAITS, values);
 	come_back_by(turn, wait->wake_ms);
@@ -205,7 +211,8 @@ settle(struct turn *turn, struct workflow *wf)
 	case RUN_SUSPENDED:
 		wf->wait.wake_ms = with_others_ms(turn, wf->wait.wake_ms);
 		/* Of one time all are remembered, or none: see wait_of_all. */
-		if (wf->wait.wake_ms - turn->begun_ms <= TURN_SOON_MS)
+		if (wf->wait.kind != WAIT_HELD &&
+		    wf->wait.wake_ms - turn->begun_ms <= TURN_SOON_MS)
 			wf->wait.tag = cache_tag(turn->cache);
 		wf->wait.tid = wf->tid;
 		if (wf->begun)
@@ -362,7 +369,7 @@ run_all(struct turn *turn, const struct turn_plan *plan)
 	    (int64_t)turn->engine->turn_limit_s * 1000 / ROUNDS_SHARE;
 
 	if (plan->put_off)
-		put_off(turn, BLOCKED_MIN_MS);
+		put_off(turn, POSTPONED_MS);
 	while (run_ready(turn, plan)) {
 		if (!turn_make_round(turn))
 			return false;
@@ -442,6 +449,17 @@ queue_runs(struct turn *turn)
 	db_queue(turn->db, "select durable.turn_runs($1)", 1, &param);
 }
 
+/* Says of each step that was held and went well in this turn that it did. */
+static void
+log_mended(struct turn *turn)
+{
+	int64_t failed_ms;
+
+	while ((failed_ms = hold_off_take_mended(turn->hold_off)) >= 0)
+		log_info("a step that was held off for %lld ms works again",
+		    (long long)failed_ms);
+}
+
 /*
  * Writes everything and commits, in one round trip with the hints.  What
  * happens to these does not undo the commit.
@@ -463,8 +481,7 @@ commit(struct turn *turn)
 	pass(turn, "during-commit");
 	db_finish(turn->db);
 	if (committed != NULL) {
-		if (turn->tries_blocked)
-			turn->blocked_step = NULL;
+		log_mended(turn);
 		pass(turn, "after-commit");
 		remember(turn);
 		write_log(turn);
@@ -474,28 +491,53 @@ commit(struct turn *turn)
 	return false;
 }
 
+/* Says which step of which workflow is held off, and what can be done. */
+static void
+log_held(const struct turn *turn, const char *step)
+{
+	const struct db_error *error = &turn->error;
+	const struct workflow *wf = turn->running;
+	const char *name = round_step_of(turn->round, error->sql);
+	size_t at = 0;
+
+	if (wf == NULL)
+		wf = round_next_of(turn->round, error->sql, &at);
+	if (name == NULL)
+		name = step;
+	if (error->outcome == DB_SCHEMA)
+		log_warning(
+		    "wf=%s step=%s is held off and retried, because the "
+		    "schema lacks something: %s (SQLSTATE %s); mend "
+		    "it within %d s, or the step fails",
+		    wf->id, name, error->message, error->sqlstate,
+		    turn->engine->schema_patience_s);
+	else
+		log_warning("wf=%s step=%s is held off and retried: %s "
+			    "(SQLSTATE %s)",
+		    wf->id, name, error->message, error->sqlstate);
+}
+
 /*
- * Notes the statement that met a circumstance (a row that somebody keeps
- * locked, say), so that for a while the workflows that come to its step wait
- * there, and the others of their turns go on.
+ * Notes the step that met a circumstance, so that for a while the workflows
+ * that come to it wait there, and the others of their turns go on.
  */
 static void
-note_blocked(struct turn *turn)
+note_held(struct turn *turn)
 {
-	const char *step = turn->error.sql;
+	const struct db_error *error = &turn->error;
+	const char *step = error->sql;
+	size_t at = 0;
 
-	if (turn->error.outcome != DB_RETRY || step == NULL)
+	if ((error->outcome != DB_RETRY && error->outcome != DB_SCHEMA) ||
+	    error->stale || step == NULL)
 		return;
-	/* In the middle of a C step nobody can wait: it is met at its begin. */
+	/* In the middle of a C step no run can wait: it waits before it. */
 	if (turn->running != NULL && turn->running->step != NULL)
 		step = turn->running->step;
-	turn->blocked_for_ms = step != turn->blocked_step
-	    ? BLOCKED_MIN_MS
-	    : turn->blocked_for_ms * 2;
-	if (turn->blocked_for_ms > BLOCKED_MAX_MS)
-		turn->blocked_for_ms = BLOCKED_MAX_MS;
-	turn->blocked_step = step;
-	turn->blocked_until_ms = monotonic_ms() + turn->blocked_for_ms;
+	else if (round_next_of(turn->round, step, &at) == NULL)
+		return;
+	if (hold_off_add(turn->hold_off, step, error))
+		log_held(turn, step);
 }
 
 /* Whether it was a statement of the engine's, at the end, that met a lock. */
@@ -538,7 +580,7 @@ find_culprits(struct turn *turn)
 		add_culprit(turn, wf);
 	if (at == 0 && turn->running != NULL)
 		add_culprit(turn, turn->running);
-	else if (at == 0 && !db_error_is_general(&turn->error))
+	else if (at == 0 && turn->error.own != DB_SCHEMA)
 		for (i = 0; i < turn->count; i++)
 			add_culprit(turn, turn->runs[i]);
 }
@@ -551,7 +593,7 @@ abandon(struct turn *turn)
 
 	turn->culprits_count = 0;
 	if (!blocked)
-		note_blocked(turn);
+		note_held(turn);
 	if (turn->error.outcome != DB_LOST) {
 		db_queue(turn->db, "rollback", 0, NULL);
 		if (db_finish(turn->db) != DB_DONE)
@@ -561,7 +603,8 @@ abandon(struct turn *turn)
 		db_disconnect(turn->db);
 		return TURN_LOST;
 	}
-	if ((turn->error.outcome == DB_RETRY && !blocked) || turn->count == 0)
+	if (turn->count == 0 || turn->error.outcome == DB_SCHEMA ||
+	    (turn->error.outcome == DB_RETRY && !blocked))
 		return TURN_RETRY;
 	find_culprits(turn);
 	return turn->culprits_count == 0 ? TURN_RETRY : TURN_REFUSED;
@@ -576,11 +619,11 @@ reset(struct turn *turn)
 	turn->count = turn->taken = 0;
 	turn->full = false;
 	turn->running = NULL;
-	turn->tries_blocked = false;
+	hold_off_begin(turn->hold_off);
 	turn->culprits = NULL;
 	turn->lines = NULL;
 	turn->last_line = &turn->lines;
-	turn->error = (struct db_error){ .outcome = DB_DONE };
+	turn->error = (struct db_error){ .outcome = DB_DONE, .own = DB_DONE };
 }
 
 enum turn_outcome

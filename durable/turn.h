@@ -101,10 +101,14 @@ int64_t turn_now_ms(const struct turn *turn);
 struct arena *turn_arena(struct turn *turn);
 
 /*
- * Before a step: when its statement was found blocked a moment ago, the run
- * ends here and the workflow waits for a while.
+ * Before a step, which is known by its statement (or, of a C step, its name):
+ * when it met a circumstance a moment ago, the run ends here and the workflow
+ * waits for a while.  Returns NULL when the step may be tried; or the error
+ * that is the step's own now, because the workflow has waited for the schema
+ * as long as the engine is patient.
  */
-void turn_hold_off(struct turn *turn, struct workflow *wf, const char *sql);
+const struct db_error *
+turn_hold_off(struct turn *turn, struct workflow *wf, const char *step);
 
 /* Lets a statement be sent with the next round trip; nobody wants its answer. */
 void turn_tell(struct turn *turn, struct workflow *wf,

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "engine.h"
+#include "hold_off.h"
 #include "monotonic.h"
 #include "outbox.h"
 #include "round.h"
@@ -207,14 +208,15 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		    ? NULL
 		    : arena_number(turn->arena, wf->deadline_ms),
 		turn->engine->application, turn->engine->executor };
-	const struct statement statement = {
+	const struct statement statement = { .step = child->type->name,
 		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
 		       "$8)",
 		.arrays = 6,
 		.nparams = 8,
-		.params = params
-	};
+		.params = params };
 
+	/* The engine's own statement: its schema is waited for without end. */
+	wf->held_ms = 0;
 	turn_hold_off(turn, wf, statement.sql);
 	turn_ask(turn, wf, &statement, asked);
 }
@@ -233,18 +235,22 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 	turn->last_line = &line->next;
 }
 
-void
+const struct db_error *
 turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
 {
-	int64_t left_ms = turn->blocked_until_ms - monotonic_ms();
+	const struct held_step *held = hold_off_find(turn->hold_off, step);
+	int64_t now_ms = turn_now_ms(turn), since_ms = wf->held_ms;
 
-	if (step != turn->blocked_step)
-		return;
-	if (left_ms <= 0) {
-		turn->tries_blocked = true;
-		return;
-	}
+	if (held == NULL)
+		return NULL;
+	if (since_ms == 0)
+		since_ms = now_ms;
+	if (held->error.outcome == DB_SCHEMA &&
+	    now_ms - since_ms >=
+		(int64_t)turn->engine->schema_patience_s * 1000)
+		return &held->error;
 	run_suspend(wf,
-	    &(struct wait){ .kind = WAIT_TIMER,
-		.wake_ms = turn_now_ms(turn) + left_ms });
+	    &(struct wait){ .kind = WAIT_HELD,
+		.wake_ms = now_ms + held->until_ms - monotonic_ms(),
+		.held_ms = since_ms });
 }

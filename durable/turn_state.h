@@ -16,6 +16,7 @@
 #include "turn.h"
 
 struct cache;
+struct hold_off;
 struct outbox;
 struct round;
 
@@ -53,11 +54,7 @@ struct turn {
 	bool suspects;
 	struct line *lines, **last_line;
 
-	/* The step that met a circumstance last; see turn_hold_off. */
-	const char *blocked_step;
-	int64_t blocked_until_ms; /* on our clock */
-	int64_t blocked_for_ms;
-	bool tries_blocked; /* this turn came to it again */
+	struct hold_off *hold_off; /* steps that met a circumstance */
 	const char **culprits;
 	size_t culprits_count;
 };

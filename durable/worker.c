@@ -48,6 +48,9 @@
  */
 #define BUSY_TURNS         8
 
+/* How often it is said at most that a turn is repeated. */
+#define REPEATED_LOG_MS    10000
+
 #define BACKOFF_MIN_MS     5
 #define BACKOFF_MAX_MS     250
 
@@ -100,6 +103,7 @@ struct worker {
 	bool complained; /* about the database being away */
 	int backoff_ms;
 	int safety_interval_ms;
+	int64_t repeated_ms; /* when it was last logged that a turn is */
 	int64_t swept_ms;
 	unsigned sweeps;
 };
@@ -441,6 +445,19 @@ why(const struct worker *worker)
 				       : turn_error(worker->turn)->message;
 }
 
+/* At most every ten seconds: a missing table makes every turn be repeated. */
+static void
+log_repeated(struct worker *worker)
+{
+	int64_t now_ms = monotonic_ms();
+
+	if (worker->repeated_ms == 0 ||
+	    now_ms - worker->repeated_ms >= REPEATED_LOG_MS) {
+		log_warning("a turn is repeated: %s", why(worker));
+		worker->repeated_ms = now_ms;
+	}
+}
+
 /*
  * Whether another worker has the turn that this one could have now: what woke
  * this one woke the others.  When there was more than a turn may take, there
@@ -537,7 +554,7 @@ work(struct worker *worker)
 		return idle_ms;
 	case TURN_REFUSED:
 	case TURN_RETRY:
-		log_warning("a turn is repeated: %s", why(worker));
+		log_repeated(worker);
 		back_off(worker);
 		return 0;
 	case TURN_LOST:

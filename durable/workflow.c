@@ -122,6 +122,22 @@ take_step(struct workflow *wf, const struct asked *asked,
 		    asked->started_ms);
 }
 
+/*
+ * Before a step is tried, which its key stands for: true when its error is
+ * recorded instead, because it has waited for the schema for long enough.
+ */
+static bool
+is_held_too_long(struct workflow *wf, int number, const char *name,
+    const char *key)
+{
+	const struct db_error *error = turn_hold_off(wf->turn, wf, key);
+
+	if (error != NULL)
+		run_record_error(wf, number, name,
+		    run_database_error(wf, error), turn_now_ms(wf->turn));
+	return error != NULL;
+}
+
 static json_object *
 ask(struct workflow *wf, const char *name, const struct statement *statement)
 {
@@ -130,7 +146,8 @@ ask(struct workflow *wf, const char *name, const struct statement *statement)
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	turn_hold_off(wf->turn, wf, statement->sql);
+	if (is_held_too_long(wf, asked.number, name, statement->sql))
+		return run_recorded(wf, asked.number);
 	asked.started_ms = turn_now_ms(wf->turn);
 	turn_ask(wf->turn, wf, statement, &asked);
 }
@@ -151,7 +168,10 @@ tell(struct workflow *wf, const char *name, const struct statement *statement)
 		run_answer(wf, entry);
 		return;
 	}
-	turn_hold_off(wf->turn, wf, statement->sql);
+	if (is_held_too_long(wf, number, name, statement->sql)) {
+		run_recorded(wf, number);
+		return;
+	}
 	turn_tell(wf->turn, wf, statement);
 	run_record_output(wf, number, name, NULL, turn_now_ms(wf->turn));
 	wf->catching = false;
@@ -162,7 +182,8 @@ wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
 	return ask(wf, name,
-	    &(struct statement){ .sql = sql,
+	    &(struct statement){ .step = name,
+		.sql = sql,
 		.nparams = nparams,
 		.params = params });
 }
@@ -186,7 +207,8 @@ wf_sql_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
 	tell(wf, name,
-	    &(struct statement){ .sql = sql,
+	    &(struct statement){ .step = name,
+		.sql = sql,
 		.nparams = nparams,
 		.params = params });
 }
@@ -196,7 +218,8 @@ wf_batch(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
 	return ask(wf, name,
-	    &(struct statement){ .sql = sql,
+	    &(struct statement){ .step = name,
+		.sql = sql,
 		.arrays = nparams,
 		.nparams = nparams,
 		.params = params });
@@ -222,7 +245,8 @@ wf_batch_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
 	tell(wf, name,
-	    &(struct statement){ .sql = sql,
+	    &(struct statement){ .step = name,
+		.sql = sql,
 		.arrays = nparams,
 		.nparams = nparams,
 		.params = params });
@@ -239,7 +263,8 @@ wf_transaction(struct workflow *wf, const char *name, step_function *function,
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	turn_hold_off(wf->turn, wf, name);
+	if (is_held_too_long(wf, step.number, name, name))
+		return run_recorded(wf, step.number);
 	step.started_ms = turn_now_ms(wf->turn);
 	turn_savepoint(wf->turn);
 	wf->step = name;

@@ -99,6 +99,7 @@ crash_database(struct http_request *request, const struct site *site,
 		break;
 	case DB_DONE:
 	case DB_REFUSED:
+	case DB_SCHEMA:
 		http_error(request, 404,
 		    "The database is not installed with --allow-crash");
 		break;

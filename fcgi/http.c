@@ -26,7 +26,7 @@
 
 #define EXHAUSTED_PAUSE_MS 50
 
-#define DIGITS_MAX         10 /* that an int has */
+#define DIGITS_MAX         16 /* of 2^53, the last exact number of JSON */
 
 struct http_source {
 	FCGX_Request fcgx;

@@ -88,7 +88,7 @@ bool http_check_body(struct http_request *request);
 const char *
 http_parameter(const struct http_request *request, const char *name);
 
-/* Whether the text is a plain number of at most ten digits in the range. */
+/* Whether the text is a plain number of at most 16 digits in the range. */
 bool http_is_number(const char *text, long long min, long long max);
 
 #endif

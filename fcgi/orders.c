@@ -2,7 +2,6 @@
 /*
  * GET /orders and GET /order/{id}.
  */
-#include <limits.h>
 #include <stddef.h>
 
 #include "answer.h"
@@ -28,7 +27,7 @@ orders_get(struct http_request *request, const struct site *site,
 		http_error(request, 400, "limit is a number from 1 to 100");
 		return;
 	}
-	if (before != NULL && !http_is_number(before, 0, INT_MAX)) {
+	if (before != NULL && !http_is_number(before, 0, ORDER_ID_MAX)) {
 		http_error(request, 400, "before is the id of an order");
 		return;
 	}
@@ -44,7 +43,7 @@ orders_get_one(struct http_request *request, const struct site *site,
 	static const struct answer_texts texts = { .nothing = "Unknown order" };
 	struct client_answer answer;
 
-	if (!http_is_number(segments[0], 0, INT_MAX)) {
+	if (!http_is_number(segments[0], 0, ORDER_ID_MAX)) {
 		http_error(request, 400, "The id of an order is a number");
 		return;
 	}

@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 
+/* store.orders has no greater number: JSON holds it exactly. */
+#define ORDER_ID_MAX 9007199254740991LL
+
 struct client;
 struct metrics;
 

@@ -4,7 +4,6 @@
  * the page shows, in one answer.  What everybody sees has one address, so
  * that it can be shared; what is one customer's has its own.
  */
-#include <limits.h>
 #include <stddef.h>
 
 #include "answer.h"
@@ -24,7 +23,7 @@ answer(struct http_request *request, const struct site *site,
 	    http_parameter(request, "room") != NULL;
 	struct client_answer answer;
 
-	if (before != NULL && !http_is_number(before, 0, INT_MAX)) {
+	if (before != NULL && !http_is_number(before, 0, ORDER_ID_MAX)) {
 		http_error(request, 400, "before is the id of an order");
 		return;
 	}
@@ -47,7 +46,7 @@ void
 view_get_order(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	if (!http_is_number(segments[0], 0, INT_MAX)) {
+	if (!http_is_number(segments[0], 0, ORDER_ID_MAX)) {
 		http_error(request, 400, "The id of an order is a number");
 		return;
 	}

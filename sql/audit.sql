@@ -180,6 +180,16 @@ events as (
         on the_order.workflow_uuid = c.id
         and the_order.key = 'order_id'
 ),
+broken as (
+    select w.id, w.name, w.status, coalesce(c.paid, false) as paid,
+        coalesce(c.order_id, w.order_id) as order_id, t.dispatches
+    from workflows as w
+    left join checkouts as c on c.id = w.id
+    left join tallies as t on t.id = w.id
+    where w.status not in ('PENDING', 'ENQUEUED', 'DELAYED', 'SUCCESS')
+        and not exists (
+            select from workflows as f where f.forked_from = w.id)
+),
 unfinished as (
     -- Of whatever name: who should run it?  Those of another application that
     -- is known here are its own matter.
@@ -237,6 +247,28 @@ select 'wrong progress', e.order_id::text,
     'is ' || e.progress_remaining || ', should be ' || e.progress
 from expected as e
 where e.progress_remaining <> e.progress
+
+-- Workflows that ended with an error, were cancelled or given up.  One that an
+-- operator has forked is its fork's matter.
+union all
+select 'ended and its order is open', b.id,
+    b.status || ', order ' || o.order_id || ' has status ' || o.order_status
+from broken as b
+join store.orders as o on o.order_id::text = b.order_id
+where o.order_status = 0
+    or o.order_status = 2 and b.dispatches is null
+union all
+select 'payment without outcome', b.id,
+    b.status || ', order ' || coalesce(b.order_id, 'none')
+from broken as b
+where b.name = 'checkout_workflow'
+    and b.dispatches is null
+    and (b.paid or exists (
+        select from dbos.notifications as m
+        where m.destination_uuid = b.id
+            and m.topic = 'payment_status'
+            and not m.consumed
+            and m.message in ('"paid"', '{"json":"paid"}')))
 
 -- The stock.
 union all

@@ -51,12 +51,13 @@ create table if not exists durable.waits (
     wake_at bigint,
     type text not null,
     kind text not null constraint waits_kind check
-        (kind in ('start', 'message', 'event', 'result', 'timer')),
+        (kind in ('start', 'message', 'event', 'result', 'timer', 'held')),
     target text,
     key text,
     tag bigint,
     alarm bigint constraint waits_alarm check
-        (num_nonnulls(alarm, wake_at) = 1)
+        (num_nonnulls(alarm, wake_at) = 1),
+    held_since bigint
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.05,
@@ -74,7 +75,8 @@ comment on column durable.waits.type is
     'Which code can run the workflow: name@version.';
 comment on column durable.waits.kind is
     'What the workflow waits for: its first run (start), a message, an event, '
-    'a result, or only the time (timer).';
+    'a result, only the time (timer), or to try a step again that met a '
+    'circumstance (held).';
 comment on column durable.waits.target is
     'The workflow whose event or result is awaited; null for other kinds.';
 comment on column durable.waits.key is
@@ -84,6 +86,9 @@ comment on column durable.waits.tag is
     'journal. Null: the worker keeps none, or the timer group has the tag.';
 comment on column durable.waits.alarm is
     'The timer group that wakes the workflow; null: wake_at does.';
+comment on column durable.waits.held_since is
+    'When the step first met the circumstance, in milliseconds since the '
+    'epoch; null: the workflow is not held.';
 
 create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)

@@ -627,7 +627,7 @@ comment on function durable.deaths_json() is
 -- Orders.
 
 create table if not exists store.order_workflows (
-    order_id int not null constraint order_workflows_pkey primary key,
+    order_id bigint not null constraint order_workflows_pkey primary key,
     workflow_uuid text not null
 );
 comment on table store.order_workflows is
@@ -645,7 +645,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     insert into store.order_workflows (order_id, workflow_uuid)
-    select o.output::int, o.workflow_uuid
+    select o.output::bigint, o.workflow_uuid
     from ran as r
     join dbos.operation_outputs as o on o.workflow_uuid = r.workflow_uuid
     where o.function_id = 0
@@ -676,7 +676,7 @@ referencing new table as ran
 for each statement
 execute function store.note_orders();
 
-create or replace function store.watched_order_json(id int)
+create or replace function store.watched_order_json(id bigint)
 returns text
 language sql
 stable
@@ -692,7 +692,7 @@ begin atomic
     left join store.order_workflows as w on w.order_id = o.order_id
     where o.order_id = id;
 end;
-comment on function store.watched_order_json(int) is
+comment on function store.watched_order_json(bigint) is
     'Returns an order and its checkout (workflow_id, null: not known) as a '
     'JSON object; null when there is none of this id. Called by the web for '
     '/order with --machine-room.';
@@ -711,8 +711,8 @@ create table if not exists store.audits (
     round_ms bigint not null default 0,
     complete_ms bigint,
     orders bigint not null default 0,
-    orders_to int not null default 0,
-    next_to int not null default 0,
+    orders_to bigint not null default 0,
+    next_to bigint not null default 0,
     next_ms bigint not null default 0
 );
 comment on table store.audits is 'One row: how far the audit has come.';
@@ -789,7 +789,7 @@ begin
         join dbos.workflow_status as s on s.workflow_uuid = n.id
         cross join lateral (
             -- Other SDKs write a number as {"json":1}.
-            select max(substring(p.output from '([0-9]{1,10})')::bigint)
+            select max(substring(p.output from '([0-9]{1,16})')::bigint)
                     filter (where p.function_name = 'create_order')
                     as order_id,
                 -- A checkout that has not begun has promised nothing.
@@ -975,5 +975,5 @@ to widget_store_daemon;
 grant execute on function
     durable.workflow_json(text),
     store.processes_json(),
-    store.watched_order_json(int)
+    store.watched_order_json(bigint)
 to widget_store_web;

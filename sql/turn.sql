@@ -114,6 +114,7 @@ returns table (
     tid tid,
     alarm bigint,
     alarm_size int,
+    held_ms bigint,
     step_numbers int[],
     step_names text[],
     step_outputs text[],
@@ -237,8 +238,8 @@ begin
         return query
         select 'remembered'::text, null::text, null::int, null::text,
             array_agg(t.id)::text, null::text, array_agg(t.tid)::text, t.tag,
-            null::bigint, null::tid, t.alarm, t.size, null::int[],
-            null::text[], null::text[], null::text[], null::text[],
+            null::bigint, null::tid, t.alarm, t.size, null::bigint,
+            null::int[], null::text[], null::text[], null::text[], null::text[],
             null::text[], null::bigint[]
         from unnest(taken, due_tags, due_tids, due_alarms, alarm_sizes)
             as t (id, tag, tid, alarm, size)
@@ -253,7 +254,10 @@ begin
         (select 'workflow', s.workflow_uuid, (s.status = 'ENQUEUED')::int,
             s.name, coalesce(i.inputs, s.inputs), s.serialization,
             nullif(s.application_version, ''), s.workflow_timeout_ms,
-            s.workflow_deadline_epoch_ms, t.tid, t.alarm, t.size, j.numbers,
+            s.workflow_deadline_epoch_ms, t.tid, t.alarm, t.size, (
+                select w.held_since
+                from durable.waits as w
+                where w.workflow_uuid = t.id), j.numbers,
             j.names, j.outputs, j.errors, j.serializations, j.children,
             j.started_ms
         from unnest(taken, due_tags, due_tids, due_alarms, alarm_sizes)
@@ -275,7 +279,7 @@ begin
         union all
         (select 'message', n.destination_uuid, null, n.topic, n.message,
             n.serialization, n.message_uuid, n.created_at_epoch_ms, null, null,
-            null, null, null, null, null, null, null, null, null
+            null, null, null, null, null, null, null, null, null, null
         from unnest(taken, due_tags, due_alarms)
             with ordinality as t (id, tag, alarm, place)
         join dbos.notifications as n on n.destination_uuid = t.id
@@ -655,7 +659,8 @@ create or replace function durable.turn_waits(
     targets text[],
     keys text[],
     tags bigint[] default null,
-    tids tid[] default null
+    tids tid[] default null,
+    held bigint[] default null
 )
 returns void
 language plpgsql
@@ -699,19 +704,21 @@ begin
             target = n.target,
             key = n.key,
             tag = case when n.alarm is null then n.tag end,
-            alarm = n.alarm
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms)
-            as n (id, at, type, kind, target, key, tag, tid, alarm)
+            alarm = n.alarm,
+            held_since = n.held
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms,
+            held) as n (id, at, type, kind, target, key, tag, tid, alarm, held)
         where w.ctid = n.tid
             and w.workflow_uuid = n.id;
     end if;
     if coalesce(num_nonnulls(variadic tids), 0) < cardinality(ids) then
         insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
-            target, key, tag, alarm)
+            target, key, tag, alarm, held_since)
         select n.id, case when n.alarm is null then n.at end, n.type, n.kind,
-            n.target, n.key, case when n.alarm is null then n.tag end, n.alarm
-        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms)
-            as n (id, at, type, kind, target, key, tag, tid, alarm)
+            n.target, n.key, case when n.alarm is null then n.tag end, n.alarm,
+            n.held
+        from unnest(ids, due_at, types, kinds, targets, keys, tags, tids, alarms,
+            held) as n (id, at, type, kind, target, key, tag, tid, alarm, held)
         where n.tid is null
         on conflict on constraint waits_pkey do update
         set wake_at = excluded.wake_at,
@@ -720,7 +727,8 @@ begin
             target = excluded.target,
             key = excluded.key,
             tag = excluded.tag,
-            alarm = excluded.alarm;
+            alarm = excluded.alarm,
+            held_since = excluded.held_since;
     end if;
     -- A message that a step of this turn has sent, or that turn_begin has not
     -- looked for, came before the wait.
@@ -783,7 +791,7 @@ begin
 end
 $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
-    text[], text[], bigint[], tid[]) is
+    text[], text[], bigint[], tid[], bigint[]) is
     'Writes what the workflows of a turn wait for.';
 
 create or replace function durable.turn_alarms(
@@ -1055,7 +1063,7 @@ grant execute on function
         text, text),
     durable.turn_over(text[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
-        bigint[], tid[]),
+        bigint[], tid[], bigint[]),
     durable.turn_alarms(bigint[], bigint[], int[], bigint[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),

@@ -12,7 +12,7 @@ const ORDERS_ITEM = "widget-store-orders";
 const ROOM_HASH = "#machine-room";
 
 /** No order has a greater id. */
-const ORDER_MAX = 2147483647;
+const ORDER_MAX = Number.MAX_SAFE_INTEGER;
 
 /** So many orders of its own a browser remembers. */
 const OWN_ORDERS_MAX = 100;
