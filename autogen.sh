@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Makes ./configure and what it needs, after a checkout.
+# Makes ./configure and its parts, after a checkout.
 
 set -eu
 cd "$(dirname "$0")"

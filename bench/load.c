@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load: customers who buy widgets over HTTP, as many and as fast as asked.
+ * load: simulated customers that buy widgets over HTTP.
  *
- * One thread, one epoll, a connection per customer, kept alive.  Keys are
- * unique and every answer is checked.  Closed loop: each of --clients begins
- * its next purchase when the last one is done.  Open loop (--rate): purchases
- * begin by the clock whether or not there is an idle client, and latency
- * counts from when one should have begun, so that a slow server cannot hide
- * behind its clients' patience.  An answer of 502, 503 or 504 and a lost
- * connection are repeated with the same key, as the page does, and counted.
+ * One thread with one epoll serves all clients; each has a connection, which is
+ * kept alive.  Keys are unique, and every answer is checked.  Closed loop: each
+ * of --clients begins its next purchase when its last one is done.  Open loop
+ * (--rate): purchases are due by the clock, and latency counts from when one
+ * was due, although no client may have been idle then, so that a slow server
+ * cannot look fast by slowing its clients.  After 502, 503, 504 and a lost
+ * connection the request is repeated with the same key, as the page does, and
+ * counted.
  *
  * --answers FILE gets a line for every right answer: when it came, in
  * milliseconds since the epoch, and how many it took, repetitions included.
  *
- * --pay ID pays for one checkout that waits, repeating without much patience,
- * and says after how many milliseconds that was answered: how long a store
- * was away.
+ * --pay ID pays for one waiting checkout, repeating every two milliseconds, and
+ * prints after how many milliseconds it was answered: how long a store was
+ * down.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,16 +48,16 @@ struct client {
 	int fd;              /* -1: not connected */
 	bool sent;           /* a request is on its way */
 	int64_t key;         /* number of the purchase */
-	int64_t purchase_us; /* when it (should have) begun */
-	int64_t stage_us;    /* when the stage was first asked for */
-	int64_t request_us;  /* when this request did */
-	int64_t retry_us;    /* not before this time; 0: no wait */
+	int64_t purchase_us; /* when the purchase began, or was due */
+	int64_t stage_us;    /* when the stage began */
+	int64_t request_us;  /* when the latest request was sent */
+	int64_t retry_us;    /* when to repeat it; 0: not at all */
 	char payment[160];
 	size_t len;
 	char answer[ANSWER_MAX];
 };
 
-/* Latencies in microseconds, all of them. */
+/* Every latency, in microseconds. */
 struct series {
 	uint32_t *us;
 	size_t count, size;
@@ -66,11 +67,11 @@ static struct {
 	struct sockaddr_in server;
 	int clients;
 	double seconds;
-	double rate; /* purchases per second; 0: closed */
+	double rate; /* purchases per second; 0: closed loop */
 	bool checkouts_only;
 	bool json;
-	const char *pay;    /* for this checkout, and nothing else */
-	FILE *acknowledged; /* the log of answers, or NULL */
+	const char *pay;    /* id of the only checkout to pay, or NULL */
+	FILE *acknowledged; /* what was answered, for the audit, or NULL */
 	FILE *answers;      /* when each right answer came, or NULL */
 	int64_t retry_us;
 } config = { .clients = 64, .seconds = 10, .retry_us = RETRY_US };
@@ -139,7 +140,7 @@ disconnect(struct client *client)
 	client->sent = false;
 }
 
-/* Comes back to the same request after a while. */
+/* Schedules a repetition of the same request. */
 static void
 repeat(struct client *client)
 {
@@ -194,7 +195,7 @@ send_request(struct client *client)
 	client->sent = true;
 }
 
-/* The next purchase, counted from when it should begin. */
+/* Begins a purchase; its latency counts from should_us. */
 static void
 begin_purchase(struct client *client, int64_t should_us)
 {
@@ -228,7 +229,7 @@ is_number(const char *text)
 	return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* A line of the log: what was asked for, and the answer. */
+/* Writes a line for the audit: the request, and its answer. */
 static void
 log_answer(const struct client *client, const char *body)
 {
@@ -242,7 +243,7 @@ log_answer(const struct client *client, const char *body)
 		    client->payment, body);
 }
 
-/* Checks a whole answer and goes on. */
+/* Checks a whole answer and begins what follows it. */
 static void
 take_answer(struct client *client, int status, const char *body)
 {
@@ -279,7 +280,7 @@ take_answer(struct client *client, int status, const char *body)
 	send_request(client);
 }
 
-/* Finds the end of what has come; answers have a Content-Length. */
+/* Takes the answer when all its bytes have come, by its Content-Length. */
 static void
 parse_answer(struct client *client)
 {
@@ -332,7 +333,7 @@ read_answer(struct client *client)
 	parse_answer(client);
 }
 
-/* Begins what is due by the clock; returns whether anybody is at work. */
+/* Sends what is due by the clock; returns whether any client is busy. */
 static bool
 drive(void)
 {
@@ -450,8 +451,8 @@ static void __attribute__((noreturn)) usage(int status)
 	    "            [--answers FILE]\n"
 	    "       load [--port N] --pay ID\n"
 	    "Buys widgets from the store on 127.0.0.1:PORT (8080).  Raise the\n"
-	    "inventory before: it sells out.  What is answered is added to\n"
-	    "the file, for widget-store-audit.\n",
+	    "inventory first, or the store sells out.  --acknowledged adds\n"
+	    "each answer to FILE, for widget-store-audit.\n",
 	    status == 0 ? stdout : stderr);
 	exit(status);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Makes table.md and plots of the raw data that bench/run has gathered:
+// Makes table.md and the plots from the raw data of bench/run:
 //
 //	node bench/report.mjs DIRECTORY
 
@@ -30,7 +30,8 @@ function median(values) {
 		(sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-// Of all runs of a figure and system that match; undefined if there is none.
+// The median of a value over the runs of a figure and system that match;
+// undefined if there is none.
 function of(figure, system, match, value) {
 	return median(raw.filter((run) => run.figure === figure &&
 		run.system === system &&
@@ -64,7 +65,7 @@ function table(title, head, rows) {
 			typeof cell === 'string' ? cell : number(cell)))).join('');
 }
 
-// What a run's counters say of one purchase.
+// Figures of one purchase, from a run's counters.
 const bought = (run) => run.after.database.orders - run.before.database.orders;
 const perPurchase = (key) => (run) =>
 	(run.after.database[key] - run.before.database[key]) / bought(run);
@@ -73,7 +74,7 @@ const cpuMs = (group) => (run) => run.after.cpu[group] === undefined ?
 	bought(run);
 
 // Purchases over the time from the first request to the end of the last
-// dispatch: all the work is in it, so a store can do at least this for ever.
+// dispatch.  It includes all work, so a store can keep up this rate for ever.
 const whole = (run) => bought(run) / ((run.after.database.ended_ms ??
 	run.after.database.at_ms - 1500) - run.before.database.at_ms) * 1000;
 const paid = (run) => run.purchases.purchase.per_second;
@@ -84,7 +85,8 @@ const checkouts = (run) => run.checkouts.checkout.per_second;
 
 const escape = (text) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 
-// Lines over clients, both axes logarithmic.  series: [system, name, points].
+// Plots lines over the number of clients, with logarithmic axes.  series holds
+// [system, name, points].
 function plot(file, title, unit, series) {
 	const shown = series.map(([system, name, points]) =>
 		[system, name, points.filter(([, y]) => y > 0)])
@@ -324,7 +326,8 @@ writeFileSync(join(directory, 'table.md'), out.trimStart());
 const left = raw.filter((run) => run.figure === 'rows')
 	.map((run) => JSON.stringify(Object.values(run.rows).map(Number)));
 if (new Set(left).size > 1) {
-	console.error('report: the systems leave different rows in the tables');
+	console.error('report: the systems leave different rows in the ' +
+		'tables: the comparison is not fair, see the first table');
 	process.exit(1);
 }
 

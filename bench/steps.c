@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * steps: a daemon with workflows of a hundred SQL steps, to compare steps a
- * second with what pgbench does.  Each step changes one row of pgbench's, as
- * a transaction of pgbench -N does: steps_read waits for every result,
- * steps_blind looks at none.
+ * steps: a daemon with workflows of a hundred SQL steps, to compare steps per
+ * second with transactions of pgbench -N.  Each step changes one row of
+ * pgbench's, as such a transaction does: steps_read reads every result,
+ * steps_blind reads none.
  */
 #include <stdio.h>
 #include <unistd.h>
 
-#include "engine.h"
-#include "log.h"
-#include "options.h"
-#include "prefork.h"
+#include <durable/engine.h>
+#include "base/log.h"
+#include "base/options.h"
 
 #define STEPS 100
 
@@ -80,5 +79,5 @@ main(int argc, char *argv[])
 
 	log_open("steps");
 	options_read(argc, argv, "bench", defs);
-	return prefork_run(workers, engine_work, &engine);
+	return engine_run(&engine, workers);
 }

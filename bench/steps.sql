@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- The step of bench/steps.c, on the tables that pgbench -i has made.
+-- The step of bench/steps.c, on the tables of pgbench -i.
 
 create schema bench;
 grant usage on schema bench to widget_store_daemon;

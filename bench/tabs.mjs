@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Open tabs: each has a connection, and asks as the page does whether what it
-// has still holds (If-None-Match).  SHARED is the path for what everybody sees,
-// every three seconds.  When OWN is given tab N asks for that first, and instead
-// of the other every EVERY ms; {} in it is N.
+// Simulates open tabs.  Each has a connection and asks as the page does whether
+// its copy still holds (If-None-Match).
 //
 //	node tabs.mjs URL TABS SECONDS BUY SHARED [OWN EVERY]
 //
-// BUY is how many widgets are bought meanwhile, each second.  Prints a line
-// when every tab has come and got its copies, and one of JSON at the end of the
-// SECONDS that follow: answers by status, and the latency's 99th percentile.
+// Every three seconds a tab asks for the path SHARED, which is the same for all
+// tabs.  If OWN is given, tab N asks for that path first, and then every EVERY
+// ms in place of SHARED; {} in it is replaced by N.  BUY widgets are bought a
+// second.  Prints a line when every tab has its copies, and SECONDS later one
+// of JSON: answers by status, and the 99th percentile of latency.
 
 import http from "node:http";
 
@@ -54,7 +54,7 @@ async function tab(number) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   const tags = new Map();
 
-  // Tabs that look at the same come at different times, as people do.
+  // The tabs' requests are spread over time, as those of real tabs are.
   let due = start + 1000 * (number * 0.618034 % 1);
   let ownDue = own === undefined ? Infinity : 0;
 

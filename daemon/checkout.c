@@ -2,14 +2,14 @@
 /*
  * The checkout of one widget.
  */
-#include "checkout.h"
+#include "daemon/checkout.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "arena.h"
-#include "dispatch.h"
-#include "orders.h"
+#include "base/arena.h"
+#include "daemon/dispatch.h"
+#include "daemon/orders.h"
 
 #define PAYMENT_STATUS "payment_status"
 #define PAYMENT_ID     "payment_id"
@@ -26,35 +26,37 @@ checkout(struct workflow *wf, json_object *input)
 	(void)input;
 	order_id = create_order(wf);
 
-	/* Without inventory the order is over. */
 	if (!reserve_inventory(wf)) {
-		wf_log(wf, "no inventory for order %" PRId64, order_id);
+		wf_log(wf, "order %" PRId64 " is cancelled: sold out",
+		    order_id);
 		update_order_status(wf, order_id, ORDER_CANCELLED);
 		wf_set_event(wf, PAYMENT_ID, NULL);
 		return NULL;
 	}
 
-	/* The checkout endpoint sends the customer to this payment. */
+	/* POST /checkout waits for this event and answers with the id. */
 	wf_set_event(wf, PAYMENT_ID, json_object_new_string(wf_id(wf)));
 
 	payment_status = wf_recv_string(wf, PAYMENT_STATUS,
 	    checkout_payment_timeout_ms);
 
 	if (payment_status != NULL && strcmp(payment_status, "paid") == 0) {
-		wf_log(wf, "payment for order %" PRId64, order_id);
+		wf_log(wf, "order %" PRId64 " is paid: dispatching it",
+		    order_id);
 		update_order_status(wf, order_id, ORDER_PAID);
-		/* No key has a colon, and no order the number of another. */
+		/* Unique: a key has no colon, and order ids do not repeat. */
 		wf_start(wf, &dispatch_type,
 		    arena_printf(wf_arena(wf), "%s:%" PRId64, wf_id(wf),
 			order_id),
 		    json_object_new_int64(order_id));
 	} else {
-		wf_log(wf, "no payment for order %" PRId64, order_id);
+		wf_log(wf, "order %" PRId64 " is cancelled: not paid",
+		    order_id);
 		undo_reserve_inventory(wf);
 		update_order_status(wf, order_id, ORDER_CANCELLED);
 	}
 
-	/* The payment endpoint sends the customer to this order. */
+	/* POST /payment_webhook waits for this event and answers with it. */
 	wf_set_event(wf, ORDER_ID,
 	    json_object_new_string(wf_number(wf, order_id)));
 	return NULL;

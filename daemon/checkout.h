@@ -7,12 +7,20 @@
 
 #include <stdint.h>
 
-#include "workflow.h"
+#include <durable/workflow.h>
 
-/* checkout_workflow: takes no input, returns nothing; sets payment_id first. */
+/*
+ * The workflow checkout_workflow; it takes no input and returns null.  It sets
+ * the event payment_id to its own id, or to null when the widget is sold out.
+ * When the payment has been settled or its time is over, it sets order_id to
+ * the order's number, a string of digits.
+ */
 extern const struct workflow_type checkout_type;
 
-/* How long a customer may take to pay, in milliseconds; 60000 by default. */
+/*
+ * How long a checkout waits for its payment, in milliseconds, from 1; 60000 by
+ * default.  main sets it before the first worker starts.
+ */
 extern int checkout_payment_timeout_ms;
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * The dispatch of a paid order: ten steps, one a second.
  */
-#include "dispatch.h"
+#include "daemon/dispatch.h"
 
-#include "orders.h"
+#include "daemon/orders.h"
 
 #define PROGRESS_STEPS       10
 #define PROGRESS_INTERVAL_MS 1000

@@ -5,9 +5,13 @@
 #ifndef DAEMON_DISPATCH_H
 #define DAEMON_DISPATCH_H
 
-#include "workflow.h"
+#include <durable/workflow.h>
 
-/* dispatch_order_workflow: its input is the order id, it returns nothing. */
+/*
+ * The workflow dispatch_order_workflow; its input is the id of a paid order, an
+ * integer, and it returns null.  Once a second it takes one of ten steps; the
+ * last one makes the order dispatched.
+ */
 extern const struct workflow_type dispatch_type;
 
 #endif

@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "checkout.h"
-#include "dispatch.h"
-#include "engine.h"
-#include "log.h"
-#include "options.h"
-#include "prefork.h"
+#include <durable/engine.h>
+#include "base/log.h"
+#include "base/options.h"
+#include "daemon/checkout.h"
+#include "daemon/dispatch.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -46,7 +45,7 @@ main(int argc, char *argv[])
 		{ "turn-size", OPTION_NUMBER, &engine.turn_size, 1, 1000,
 		    "workflows of a type, or of a queue, in a turn" },
 		{ "turn-limit-s", OPTION_NUMBER, &engine.turn_limit_s, 1, 3600,
-		    "a turn that lasts longer is ended with its worker" },
+		    "seconds; a longer turn kills its worker" },
 		{ "schema-patience-s", OPTION_NUMBER,
 		    &engine.schema_patience_s, 0, 86400,
 		    "how long a step waits for a missing table, function or "
@@ -55,13 +54,13 @@ main(int argc, char *argv[])
 		    1048576, "MiB of data a worker may have; 0: no limit" },
 		{ "payment-timeout-ms", OPTION_NUMBER,
 		    &checkout_payment_timeout_ms, 1, 86400000,
-		    "how long a customer may take to pay" },
+		    "how long a checkout waits for its payment" },
 		{ "executor-id", OPTION_TEXT, &engine.executor, 0, 0,
-		    "shown with the workflows; the host's name" },
+		    "this daemon's name in the system database" },
 		{ "allow-crash", OPTION_YES_NO, &allow_crash, 0, 0,
-		    "die when the crash button is pressed" },
+		    "whether the crash button kills the workers" },
 		{ "machine-room", OPTION_YES_NO, &engine.machine_room, 0, 0,
-		    "note who runs what, for the web's machine room" },
+		    "record which worker runs what, for the machine room" },
 		{ .name = NULL }
 	};
 
@@ -71,5 +70,5 @@ main(int argc, char *argv[])
 	options_read(argc, argv, VERSION, defs);
 	if (allow_crash)
 		engine.crash_channel = "widget_store_crash";
-	return prefork_run(workers, engine_work, &engine);
+	return engine_run(&engine, workers);
 }

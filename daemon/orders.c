@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of the store's workflows, in batches: a turn's many checkouts make
- * one statement of each.
+ * The steps of the store's workflows.  Each is a batch: one statement serves
+ * all workflows of a turn that come to the step.
  */
-#include "orders.h"
+#include "daemon/orders.h"
 
-/* The store sells one. */
+/* The store sells one product; this is its id. */
 static const char widget[] = "1";
 
 int64_t

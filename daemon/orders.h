@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of the store's workflows.  Each is the SQL function of the same
- * name in schema store, and happens exactly once.
+ * The steps of the store's workflows.  Each calls the SQL function of the same
+ * name in schema store, exactly once: its effect commits with its journal row.
+ * Like every call of workflow.h, a step may not return: the run ends, and a
+ * later run replays the workflow and gets the recorded result here.
  */
 #ifndef DAEMON_ORDERS_H
 #define DAEMON_ORDERS_H
@@ -9,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "workflow.h"
+#include <durable/workflow.h>
 
 /* The numbers of the example's schema. */
 enum order_status {
@@ -19,19 +21,20 @@ enum order_status {
 	ORDER_PAID = 2
 };
 
-/* Creates a pending order and returns its id. */
+/* Creates a pending order and returns its id, from 1. */
 int64_t create_order(struct workflow *wf);
 
-/* Takes one widget from the stock; false when it is sold out. */
+/* Takes one widget from the stock; returns false when it is sold out. */
 bool reserve_inventory(struct workflow *wf);
 
-/* Puts one widget back. */
+/* Returns one widget to the stock. */
 void undo_reserve_inventory(struct workflow *wf);
 
+/* Sets the status of an order and the time of its last change. */
 void update_order_status(struct workflow *wf, int64_t order_id,
     enum order_status status);
 
-/* One step towards dispatch; the last one dispatches the order. */
+/* Takes one of an order's ten steps; the last makes the order dispatched. */
 void update_order_progress(struct workflow *wf, int64_t order_id);
 
 #endif

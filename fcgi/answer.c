@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Outcomes of the durable client as HTTP statuses.
+ * Answers of the durable client as answers over HTTP.
  */
-#include "answer.h"
+#include "fcgi/answer.h"
 
 #include <stddef.h>
 
-#include "client.h"
-#include "http.h"
-#include "site.h"
-#include "value.h"
+#include <durable/client.h>
+#include "db/value.h"
+#include "fcgi/http.h"
+#include "fcgi/site.h"
 
 bool
 answer_has_value(struct http_request *request,

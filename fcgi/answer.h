@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the durable client said, as HTTP.
+ * Answers of the durable client as answers over HTTP.
  */
 #ifndef FCGI_ANSWER_H
 #define FCGI_ANSWER_H
@@ -11,37 +11,46 @@ struct client_answer;
 struct http_request;
 struct site;
 
-/* What to say where it depends on the resource. */
+/*
+ * The messages of outcomes that differ from resource to resource; NULL for an
+ * outcome that the resource cannot have.
+ */
 struct answer_texts {
 	const char *nothing;  /* 404 */
 	const char *unknown;  /* 404 */
 	const char *conflict; /* 409 */
-	const char *late;     /* 503: it is on record, ask again */
+	const char *late;     /* 503: recorded, so the client may repeat it */
 };
 
 /*
- * Returns true when there is a value.  Else the request has been answered
- * with what the outcome is in HTTP; a text that is NULL is one that cannot
- * be.
+ * Returns true when the client's answer has a value, and leaves the request
+ * unanswered.  Otherwise it answers with the status of the outcome and returns
+ * false.
  */
 bool answer_has_value(struct http_request *request,
     const struct client_answer *answer, const struct answer_texts *texts);
 
 /*
- * Answers 503 at once, and returns true, when so many requests wait for an
- * event already that few threads are left for the others.
+ * Answers 503 and returns true when site->waiting_max requests of this worker
+ * wait for events, so that threads remain for requests that only read.
  */
 bool answer_if_full(struct http_request *request, const struct site *site);
 
-/* Answers with an event: a JSON string's text, other JSON as it is. */
+/*
+ * Answers 200 with the value of an event as plain text: the text of a JSON
+ * string, other JSON unchanged; without a value as answer_has_value.
+ */
 void answer_with_event(struct http_request *request,
     const struct client_answer *answer, const struct answer_texts *texts);
 
-/* Answers with a query's JSON. */
+/* Answers 200 with a query's JSON; without a value as answer_has_value. */
 void answer_with_json(struct http_request *request,
     const struct client_answer *answer, const struct answer_texts *texts);
 
-/* Answers a query that only does something with JSON's null. */
+/*
+ * Answers 200 with JSON's null when the query of an action has run, whatever it
+ * returned; otherwise as answer_has_value.
+ */
 void answer_when_done(struct http_request *request,
     const struct client_answer *answer);
 

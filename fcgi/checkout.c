@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * POST /checkout/{key}: starts the checkout workflow of this key, once, and
- * answers with the payment that it asks for.
+ * POST /checkout/{key}: starts the checkout workflow of this key, at most once,
+ * and answers with its payment id.
  */
 #include <stddef.h>
 
-#include "answer.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 void
 checkout_post(struct http_request *request, const struct site *site,

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * POST /crash_application: the demonstration's crash button.  What is broken
- * dies without cleaning up.
+ * POST /crash_application: the demonstration's crash button.  A process that
+ * it crashes dies without cleaning up.
  */
 #include <stddef.h>
 #include <unistd.h>
 
-#include "answer.h"
-#include "client.h"
-#include "db.h"
-#include "log.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/log.h"
+#include "db/db.h"
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 static const char ask_executor[] = "select store.crash_executor()";
 static const char ask_database[] = "select store.crash_database()";
@@ -26,7 +26,8 @@ is_allowed(struct http_request *request, const struct site *site)
 
 static void __attribute__((noreturn)) die(void)
 {
-	log_warning("crashing, as asked");
+	log_warning("the crash button was pressed: this worker ends, "
+		    "the master starts another");
 	_exit(1);
 }
 
@@ -65,8 +66,8 @@ crash_executor(struct http_request *request, const struct site *site,
 }
 
 /*
- * Over a connection of its own: the courier repeats what is lost with the
- * connection, and the answer to this is that the connection is lost.
+ * Uses a connection of its own, because a crash loses the connection, and the
+ * courier would repeat the statement on the next one: an endless crash.
  */
 static enum db_outcome
 crash_server(const struct site *site)
@@ -106,7 +107,7 @@ crash_database(struct http_request *request, const struct site *site,
 	}
 }
 
-/* What cannot be reached has crashed already, or never will. */
+/* Ignores failures: a part that cannot be reached is down already. */
 void
 crash_everything(struct http_request *request, const struct site *site,
     const char *const segments[])

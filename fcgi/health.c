@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /healthz: this process lives.  GET /readyz: what it needs does, too.
+ * GET /healthz: this process answers.  GET /readyz: the database answers and a
+ * daemon is connected to it.
  */
 #include <stddef.h>
 
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 void
 health_get(struct http_request *request, const struct site *site,
@@ -30,8 +31,9 @@ health_get_ready(struct http_request *request, const struct site *site,
 	(void)segments;
 	if (!daemon) {
 		http_header(request, "Retry-After", "1");
-		request->problem = database ? "no daemon is connected"
-					    : "the database is not available";
+		request->problem = database
+		    ? "no daemon is connected, orders wait until one starts"
+		    : "the database does not answer";
 	}
 	http_answer(request, daemon ? 200 : 503, "application/json",
 	    arena_printf(request->arena,

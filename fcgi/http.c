@@ -2,7 +2,7 @@
 /*
  * Requests and answers over libfcgi.
  */
-#include "http.h"
+#include "fcgi/http.h"
 
 #include <fcgiapp.h>
 
@@ -19,8 +19,8 @@
 
 #include <json-c/json_object.h>
 
-#include "arena.h"
-#include "strbuf.h"
+#include "base/arena.h"
+#include "base/strbuf.h"
 
 #define BODY_MAX           1024
 
@@ -30,7 +30,7 @@
 
 struct http_source {
 	FCGX_Request fcgx;
-	struct http_request request; /* what others see of it */
+	struct http_request request; /* the public part */
 	struct strbuf head;          /* of the answer */
 	struct strbuf headers;       /* added by http_header */
 };
@@ -47,7 +47,7 @@ http_init(void)
 {
 	if (FCGX_Init() != 0)
 		abort();
-	/* libfcgi takes it for a request to stop, and then accepts no more. */
+	/* At SIGUSR1 libfcgi stops accepting connections. */
 	signal(SIGUSR1, SIG_IGN);
 }
 
@@ -107,7 +107,7 @@ http_method_name(enum http_method method)
 	return "a request";
 }
 
-/* The path, from what nginx and other servers call it. */
+/* The path: nginx sends DOCUMENT_URI, other servers send REQUEST_URI. */
 static const char *
 read_path(const struct http_source *source)
 {
@@ -122,8 +122,9 @@ read_path(const struct http_source *source)
 }
 
 /*
- * Who answers and hangs up before all has come may break the peer's next
- * write, and with it the answer.  What is longer is refused, and not read.
+ * Reads the body before the answer, because closing a connection with unread
+ * bytes resets it, and nginx may lose the answer.  A body that is too long is
+ * refused, so its rest is not read.
  */
 static void
 read_to_the_end(struct http_source *source)
@@ -142,7 +143,7 @@ http_accept(struct http_source *source)
 	int error = FCGX_Accept_r(&source->fcgx);
 
 	if (error < 0) {
-		/* Without descriptors or memory: whoever has some must end. */
+		/* No descriptor or memory is free until a request ends. */
 		if (error == -EMFILE || error == -ENFILE || error == -ENOMEM ||
 		    error == -ENOBUFS)
 			poll(NULL, 0, EXHAUSTED_PAUSE_MS);
@@ -164,8 +165,8 @@ void
 http_finish(struct http_source *source)
 {
 	/*
-	 * Or libfcgi would wait until nginx has hung up, for what else it may
-	 * send: a request is short, and has been read whole.
+	 * Otherwise libfcgi reads until nginx closes the connection; the
+	 * request has been read whole, so there is nothing to wait for.
 	 */
 	FCGX_Detach(&source->fcgx);
 	FCGX_Finish_r(&source->fcgx);
@@ -207,9 +208,9 @@ http_header(struct http_request *request, const char *name, const char *value)
 	add_header(&source_of(request)->headers, name, value);
 }
 
-/* Writes the whole answer.  A client that has gone is no concern of ours. */
+/* Writes the whole answer; a failed write only means that nginx has gone. */
 static void
-put(struct http_request *request, int status, const char *body)
+put_response(struct http_request *request, int status, const char *body)
 {
 	struct http_source *source = source_of(request);
 	struct strbuf *head = &source->head;
@@ -236,7 +237,7 @@ http_answer(struct http_request *request, int status, const char *type,
 {
 	http_header(request, "Content-Type", type);
 	http_header(request, "Cache-Control", "no-store");
-	put(request, status, body);
+	put_response(request, status, body);
 }
 
 void
@@ -257,8 +258,9 @@ make_tag(struct arena *arena, const char *body)
 }
 
 /*
- * RFC 9110 section 13.1.2, with weak comparison: nginx weakens the tag of
- * what it compresses.  No tag of ours is part of another, quotes included.
+ * RFC 9110 section 13.1.2, with weak comparison, because nginx weakens the tag
+ * of an answer that it compresses.  A search suffices: our tags have one
+ * length and include their quotes, so none is part of another.
  */
 static bool
 has_already(const struct http_request *request, const char *tag)
@@ -270,9 +272,10 @@ has_already(const struct http_request *request, const char *tag)
 }
 
 /*
- * For how long a shared cache may take the answer for the truth: nginx to the
- * end of this second, before it reads the other header, which gives it one
- * more for who asks while somebody fetches the next answer.
+ * Lets nginx share the answer until this second of the clock ends, and for one
+ * second more while a request fetches the next answer.  X-Accel-Expires comes
+ * first, so that nginx has a time before it reads no-cache, which is for
+ * browsers.
  */
 static void
 add_freshness(struct http_request *request)
@@ -291,7 +294,7 @@ http_json(struct http_request *request, const char *json)
 	http_header(request, "Content-Type", "application/json");
 	add_freshness(request);
 	http_header(request, "ETag", tag);
-	put(request, has_already(request, tag) ? 304 : 200, json);
+	put_response(request, has_already(request, tag) ? 304 : 200, json);
 }
 
 void

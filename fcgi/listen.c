@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding or making the listening socket.
+ * Finds or makes the listening socket.
  */
-#include "listen.h"
+#include "fcgi/listen.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,12 +17,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 
 #define BACKLOG          1024
 #define PASSED_FD        3
 
-/* How long the workers of a master that was killed may take to leave. */
+/* The workers of a killed master may listen for this long after it. */
 #define PATIENCE_MS      2000
 #define PATIENCE_STEP_MS 20
 
@@ -48,7 +48,8 @@ inherited_socket(void)
 		return PASSED_FD;
 	if (is_listening(STDIN_FILENO))
 		return STDIN_FILENO;
-	log_error("no socket to listen on: name one with --socket PATH");
+	log_error("cannot listen: no socket was inherited, "
+		  "name one with --socket PATH");
 	return -1;
 }
 
@@ -70,7 +71,7 @@ new_socket(void)
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* Whether a server answers at the path; a full backlog is an answer. */
+/* Whether a server listens at the path; EAGAIN: its backlog is full. */
 static bool
 is_live(const struct sockaddr_un *address)
 {
@@ -85,7 +86,7 @@ is_live(const struct sockaddr_un *address)
 	return live;
 }
 
-/* Whether the path may be had: nothing is there, or a dead server's socket. */
+/* Whether the path is unused, or has the socket of a dead server. */
 static bool
 is_free(const struct sockaddr_un *address)
 {
@@ -113,8 +114,8 @@ is_free(const struct sockaddr_un *address)
 }
 
 /*
- * Binds beside the path and moves the socket there when it is ready: nobody
- * finds the path without a server.
+ * Binds beside the path and renames the socket when it listens, so that no
+ * client finds a path where no server listens.
  */
 static bool
 bind_to(int fd, const char *path)
@@ -167,7 +168,8 @@ listen_open(const char *path)
 	if (fd >= 0 &&
 	    ((flags = fcntl(fd, F_GETFL)) < 0 ||
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)) {
-		log_error("cannot set up the socket: %s", strerror(errno));
+		log_error("cannot make the inherited socket non-blocking: %s",
+		    strerror(errno));
 		return -1;
 	}
 	return fd;

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * widget-store.fcgi: the store's web half, behind nginx.
+ * widget-store.fcgi: the store's web half; it answers nginx over FastCGI.
  */
 #include <sys/resource.h>
 
 #include <stddef.h>
 
-#include "listen.h"
-#include "log.h"
-#include "metrics.h"
-#include "options.h"
-#include "prefork.h"
-#include "serve.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "base/prefork.h"
+#include "fcgi/listen.h"
+#include "fcgi/metrics.h"
+#include "fcgi/serve.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
 #endif
 
-/* Every thread has a descriptor of its own: as many as we are allowed. */
+/* Every thread holds the descriptor of a connection. */
 static void
 raise_descriptor_limit(void)
 {
@@ -27,7 +27,8 @@ raise_descriptor_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warning("cannot raise the limit of open files");
+		log_warning("cannot raise the limit of open files: fewer "
+			    "threads than --threads may get a connection");
 }
 
 int
@@ -42,17 +43,17 @@ main(int argc, char *argv[])
 		{ "database", OPTION_TEXT, &serve.conninfo, 0, 0,
 		    "connection string; empty: the PG* environment" },
 		{ "socket", OPTION_TEXT, &path, 0, 0,
-		    "where to listen; else the socket that it is started with" },
+		    "where to listen; default: the inherited socket" },
 		{ "workers", OPTION_NUMBER, &serve.workers, 1, 64,
 		    "worker processes, a connection to the database each" },
 		{ "threads", OPTION_NUMBER, &serve.threads, 1, 1024,
-		    "requests that a worker answers at a time, at most" },
+		    "requests that a worker answers at a time" },
 		{ "wait-timeout-ms", OPTION_NUMBER, &serve.wait_timeout_ms, 1,
-		    600000, "how long a request waits for its workflow" },
+		    600000, "how long a request waits for an event" },
 		{ "allow-crash", OPTION_YES_NO, &serve.allow_crash, 0, 0,
 		    "whether the crash button works" },
 		{ "machine-room", OPTION_YES_NO, &serve.machine_room, 0, 0,
-		    "whether one can watch processes and workflows" },
+		    "whether processes and workflows can be watched" },
 		{ .name = NULL }
 	};
 	int status;

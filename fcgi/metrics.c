@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counting, and GET /metrics: the Prometheus text format, version 0.0.4.
+ * The counters, and GET /metrics: the Prometheus text format, version 0.0.4.
  */
-#include "metrics.h"
+#include "fcgi/metrics.h"
 
 #include <sys/mman.h>
 
@@ -13,14 +13,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
-#include "strbuf.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 #define ROUTES_MAX 24
-#define CLASSES    6 /* hundreds of a status; 0 is not used */
+#define CLASSES    6 /* a status divided by 100; 0 is not used */
 
 /* Upper bounds of the histogram's buckets; the last bucket has none. */
 static const struct {
@@ -41,9 +41,9 @@ struct route_counters {
 	counter duration_us;
 };
 
-/* What one worker counts, and its predecessors in the slot have counted. */
+/* The counters of a slot: of its worker and of that worker's predecessors. */
 struct slot {
-	struct route_counters routes[ROUTES_MAX + 1]; /* then: none */
+	struct route_counters routes[ROUTES_MAX + 1]; /* the last: no route */
 	counter batches, operations, reconnects;
 	counter waiting, busy;
 };
@@ -51,10 +51,10 @@ struct slot {
 struct metrics {
 	int workers;
 	size_t routes_len;
-	struct slot *slots; /* shared */
-	/* The worker's own. */
+	struct slot *slots; /* shared by master and workers */
+	/* Of this worker alone. */
 	struct slot *own;
-	struct client_stats before; /* what its predecessors had counted */
+	struct client_stats before; /* the counts of its predecessors */
 	pthread_mutex_t publishing;
 };
 
@@ -124,7 +124,7 @@ metrics_begin(struct metrics *metrics)
 	add(&metrics->own->busy, 1);
 }
 
-/* One at a time, so that no counter is seen to go back. */
+/* Under a lock, so that an older count never replaces a newer one. */
 static void
 publish(struct metrics *metrics, struct client *client)
 {
@@ -159,7 +159,7 @@ metrics_end(struct metrics *metrics, const struct route *route, int status,
 }
 
 static void __attribute__((format(printf, 2, 3)))
-put(struct strbuf *page, const char *format, ...)
+put_line(struct strbuf *page, const char *format, ...)
 {
 	char line[256];
 	va_list args;
@@ -175,11 +175,11 @@ static void
 put_type(struct strbuf *page, const char *name, const char *type,
     const char *help)
 {
-	put(page, "# HELP widget_store_%s %s\n", name, help);
-	put(page, "# TYPE widget_store_%s %s\n", name, type);
+	put_line(page, "# HELP widget_store_%s %s\n", name, help);
+	put_line(page, "# TYPE widget_store_%s %s\n", name, type);
 }
 
-/* The sum over the workers of the counter at this offset in a slot. */
+/* The sum, over all slots, of the counter at this offset in a slot. */
 static uint64_t
 sum(const struct metrics *metrics, size_t offset)
 {
@@ -197,7 +197,8 @@ put_sum(struct strbuf *page, const struct metrics *metrics, size_t offset,
     const char *name, const char *type, const char *help)
 {
 	put_type(page, name, type, help);
-	put(page, "widget_store_%s %" PRIu64 "\n", name, sum(metrics, offset));
+	put_line(page, "widget_store_%s %" PRIu64 "\n", name,
+	    sum(metrics, offset));
 }
 
 /* The offset of a counter of a route in a slot. */
@@ -226,7 +227,7 @@ put_requests(struct strbuf *page, const struct metrics *metrics, size_t route)
 			offsetof(struct route_counters, classes) +
 			    i * sizeof(counter)));
 		if (count > 0)
-			put(page,
+			put_line(page,
 			    "widget_store_http_requests_total"
 			    "{route=\"%s\",class=\"%zuxx\"} %" PRIu64 "\n",
 			    route_name(route), i, count);
@@ -248,12 +249,13 @@ put_durations(struct strbuf *page, const struct metrics *metrics, size_t route)
 		    route_offset(route,
 			offsetof(struct route_counters, buckets) +
 			    i * sizeof(counter)));
-		put(page, "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n",
-		    name, route_name(route), bounds[i].seconds, count);
+		put_line(page,
+		    "%s_bucket{route=\"%s\",le=\"%s\"} %" PRIu64 "\n", name,
+		    route_name(route), bounds[i].seconds, count);
 	}
-	put(page, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name,
+	put_line(page, "%s_sum{route=\"%s\"} %" PRIu64 ".%06" PRIu64 "\n", name,
 	    route_name(route), duration_us / 1000000, duration_us % 1000000);
-	put(page, "%s_count{route=\"%s\"} %" PRIu64 "\n", name,
+	put_line(page, "%s_count{route=\"%s\"} %" PRIu64 "\n", name,
 	    route_name(route), count);
 }
 
@@ -276,10 +278,11 @@ static void
 put_courier(struct strbuf *page, const struct metrics *metrics)
 {
 	put_sum(page, metrics, offsetof(struct slot, batches),
-	    "courier_batches_total", "counter", "Transactions committed.");
+	    "courier_batches_total", "counter",
+	    "Transactions that couriers committed.");
 	put_sum(page, metrics, offsetof(struct slot, operations),
 	    "courier_operations_total", "counter",
-	    "Starts, sends and queries in them.");
+	    "Starts, messages and queries in these transactions.");
 	put_sum(page, metrics, offsetof(struct slot, reconnects),
 	    "courier_reconnects_total", "counter",
 	    "Connections made again after a loss.");
@@ -302,12 +305,12 @@ metrics_get(struct http_request *request, const struct site *site,
 	put_http(&page, site->metrics);
 	put_courier(&page, site->metrics);
 	put_sum(&page, site->metrics, offsetof(struct slot, busy),
-	    "threads_busy", "gauge", "Threads that have a request.");
-	put_type(&page, "threads", "gauge", "Threads there may be.");
-	put(&page, "widget_store_threads %d\n", site->threads);
+	    "threads_busy", "gauge", "Threads that answer a request.");
+	put_type(&page, "threads", "gauge", "Threads allowed, all workers.");
+	put_line(&page, "widget_store_threads %d\n", site->threads);
 	put_type(&page, "database_up", "gauge",
 	    "Whether the database answers.");
-	put(&page, "widget_store_database_up %d\n",
+	put_line(&page, "widget_store_database_up %d\n",
 	    gauges.outcome == CLIENT_ANSWERED);
 	if (gauges.outcome == CLIENT_ANSWERED)
 		strbuf_add_text(&page, gauges.value);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counters of all workers, in memory that they share and that outlives them.
+ * Counters of all workers, in memory that the workers share and that outlives
+ * each of them.  No function here blocks on the database.
  */
 #ifndef FCGI_METRICS_H
 #define FCGI_METRICS_H
@@ -11,19 +12,26 @@ struct client;
 struct metrics;
 struct route;
 
-/* In the master, before there are workers: makes room for so many. */
+/*
+ * Makes the counters of this many workers, all zero.  The master calls it
+ * before it forks, owns the result and frees it with metrics_free.
+ */
 struct metrics *metrics_new(int workers);
 void metrics_free(struct metrics *metrics);
 
-/* In a worker, before there are threads: says whose counters it goes on. */
+/*
+ * Chooses the counters of the slot for this worker, which goes on counting
+ * where its predecessor ended.  A worker calls it before it starts a thread.
+ */
 void metrics_enter(struct metrics *metrics, int slot);
 
-/* A thread has a request. */
+/* Counts one more busy thread; metrics_end counts it off. */
 void metrics_begin(struct metrics *metrics);
 
 /*
- * A thread has answered the request; route is NULL for one that has none.
- * Publishes the client's counters, too.
+ * Counts an answered request: its status, and its duration in microseconds.
+ * route is NULL for a request that matched none.  Copies the client's counters
+ * into the shared memory, too.
  */
 void metrics_end(struct metrics *metrics, const struct route *route, int status,
     int64_t duration_us, struct client *client);

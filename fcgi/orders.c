@@ -4,10 +4,10 @@
  */
 #include <stddef.h>
 
-#include "answer.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 void
 orders_get(struct http_request *request, const struct site *site,

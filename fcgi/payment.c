@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /payment/{payment}: which order it is for, and until when it can be
- * paid.  POST /payment_webhook/{payment}/{status}: tells the checkout workflow
- * how its payment ended, once, and answers with the order.
+ * GET /payment/{payment}: the payment's order, and until when it can be paid.
+ * POST /payment_webhook/{payment}/{status}: sends the checkout workflow the
+ * payment's status, once, and answers with the order id.
  */
-#include "answer.h"
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 void
 payment_post(struct http_request *request, const struct site *site,
@@ -20,12 +20,12 @@ payment_post(struct http_request *request, const struct site *site,
 		.late = "The payment is on record and not yet processed: "
 			"repeat it"
 	};
-	/* The key makes it one message a payment, whatever is repeated. */
+	/* A constant key: each payment gets one message, the first one. */
 	const struct client_send send = { .id = segments[0],
 		.name = "checkout_workflow",
 		.topic = "payment_status",
 		.key = "payment_status",
-		/* A segment has no character that JSON would escape. */
+		/* JSON needs no escapes: see the characters in route.h. */
 		.message = arena_printf(request->arena, "\"%s\"", segments[1]),
 		.event = "order_id",
 		.timeout_ms = site->wait_timeout_ms };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Paths against patterns.
+ * Matches paths with patterns.
  */
-#include "route.h"
+#include "fcgi/route.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
 #define KEY_MAX 128
 #define ID_MAX  256
@@ -17,7 +17,7 @@ static const char key_characters[] =
 static const char id_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-:";
 
-/* How much of a path is the same resource's in any case: up to the first {. */
+/* The length of a pattern's constant part: up to the first brace. */
 static size_t
 stem_length(const char *pattern)
 {
@@ -26,7 +26,7 @@ stem_length(const char *pattern)
 	return brace == NULL ? strlen(pattern) : (size_t)(brace - pattern);
 }
 
-/* Whether the path belongs to the pattern, well formed or not. */
+/* Whether the path has the pattern's constant part; segments may be bad. */
 static bool
 is_like(const char *path, const char *pattern)
 {
@@ -34,12 +34,12 @@ is_like(const char *path, const char *pattern)
 
 	if (pattern[stem_len] == '\0')
 		return strcmp(path, pattern) == 0;
-	/* The stem's last / may be missing, with the key. */
+	/* A path without the key may also lack the / before it. */
 	return strncmp(path, pattern, stem_len - 1) == 0 &&
 	    (path[stem_len - 1] == '/' || path[stem_len - 1] == '\0');
 }
 
-/* Takes the segments out of a path; false when one is no key, or no id. */
+/* Copies a path's segments; false when one is malformed, missing or extra. */
 static bool
 take_segments(struct arena *arena, const char *path, const char *pattern,
     const char *segments[])

@@ -2,7 +2,7 @@
 /*
  * The table of routes.
  */
-#include "routes.h"
+#include "fcgi/routes.h"
 
 #include <stddef.h>
 
@@ -16,8 +16,8 @@ const struct route routes[] = { { HTTP_POST, "/checkout/{}", "checkout",
 	{ HTTP_GET, "/view", "view", view_get },
 	{ HTTP_GET, "/view/order/{}", "view_order", view_get_order },
 	{ HTTP_GET, "/view/payment/{}", "view_payment", view_get_payment },
-	{ HTTP_GET, "/processes", "processes", room_get_processes },
-	{ HTTP_GET, "/workflow/{id}", "workflow", room_get_workflow },
+	{ HTTP_GET, "/processes", "processes", monitor_get_processes },
+	{ HTTP_GET, "/workflow/{id}", "workflow", monitor_get_workflow },
 	{ HTTP_POST, "/restock", "restock", product_restock },
 	{ HTTP_POST, "/crash_application", "crash", crash_all },
 	{ HTTP_POST, "/crash_application/web", "crash_web", crash_web },

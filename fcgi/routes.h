@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The site's routes, and the functions that answer them: one file a resource.
+ * The site's routes and the functions that answer them, one file a resource;
+ * the first comment of a file says what it answers.
  */
 #ifndef FCGI_ROUTES_H
 #define FCGI_ROUTES_H
 
-#include "route.h"
+#include "fcgi/route.h"
 
-/* Ended by a NULL pattern. */
+/* All routes, in the order of the search; the last one's pattern is NULL. */
 extern const struct route routes[];
 
-/* checkout.c: buys a widget, once per key. */
+/* checkout.c */
 route_handler checkout_post;
 
-/* payment.c: what the payment provider says of a payment. */
+/* payment.c */
 route_handler payment_post;
 route_handler payment_get;
 
@@ -25,16 +26,16 @@ route_handler product_restock;
 route_handler orders_get;
 route_handler orders_get_one;
 
-/* view.c: what the page asks again and again. */
+/* view.c */
 route_handler view_get;
 route_handler view_get_order;
 route_handler view_get_payment;
 
-/* room.c: what there is to watch, when that is allowed. */
-route_handler room_get_processes;
-route_handler room_get_workflow;
+/* monitor.c: 404 unless --machine-room */
+route_handler monitor_get_processes;
+route_handler monitor_get_workflow;
 
-/* crash.c: what a demonstration may break, when that is allowed. */
+/* crash.c: 404 unless --allow-crash */
 route_handler crash_all;
 route_handler crash_web;
 route_handler crash_executor;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads of which one, the leader, waits at the socket, and answers what it
- * gets when another one leads.
+ * A worker's threads.  One, the leader, waits for a connection; then it makes
+ * another thread the leader and answers the request.
  */
-#include "serve.h"
+#include "fcgi/serve.h"
 
 #include <sys/eventfd.h>
 #include <sys/queue.h>
@@ -20,17 +20,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client.h"
-#include "duty.h"
-#include "log.h"
-#include "metrics.h"
-#include "monotonic.h"
-#include "prefork.h"
-#include "room.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/prefork.h"
+#include "base/standby.h"
+#include "db/monitor.h"
+#include "fcgi/metrics.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
-/* A thread that was not called for so long is one too many. */
+/* A follower that is not called to lead for this long ends. */
 #define SPARE_MAX_S 5
 
 struct thread {
@@ -44,24 +44,24 @@ SLIST_HEAD(followers, thread);
 
 struct worker {
 	struct site site;
-	struct duty *duty;
+	struct standby *standby;
 	int slot;
 	int listen_fd;
-	int stop_fd;          /* eventfd: take no more requests */
-	pthread_mutex_t lock; /* of what follows */
+	int stop_fd;          /* eventfd: accept no more requests */
+	pthread_mutex_t lock; /* of the members below */
 	bool led;             /* a thread leads, or has been called to */
 	bool stopping;
 	struct followers followers;
 	int threads_count, threads_max;
-	pthread_cond_t ended; /* the last thread has */
-	bool complained;      /* that there can be no more */
+	pthread_cond_t ended; /* no thread is left */
+	bool complained;      /* logged that no thread can be started */
 };
 
 static void *run_thread(void *arg);
 
 /* Answers a request; returns its route, NULL when it has none. */
 static const struct route *
-answer(const struct site *site, struct http_request *request)
+answer_request(const struct site *site, struct http_request *request)
 {
 	struct route_match match = route_find(routes, request);
 
@@ -86,17 +86,17 @@ answer(const struct site *site, struct http_request *request)
 	return match.route;
 }
 
-/* Answers a request, counts it, and logs it when it is our failure. */
+/* Answers a request, counts it, and logs a status of 500 or more. */
 static void
 handle(const struct site *site, struct http_request *request)
 {
-	int64_t begin_us = monotonic_us();
+	int64_t begin_us = clock_monotonic_us();
 	const struct route *route;
 
 	metrics_begin(site->metrics);
-	route = answer(site, request);
+	route = answer_request(site, request);
 	metrics_end(site->metrics, route, request->status,
-	    monotonic_us() - begin_us, site->client);
+	    clock_monotonic_us() - begin_us, site->client);
 	if (request->status >= 500)
 		log_warning("%s %s answered %d: %s",
 		    http_method_name(request->method), route->name,
@@ -121,7 +121,7 @@ thread_free(struct thread *thread)
 	free(thread);
 }
 
-/* Starts one more thread, the lock being held, if there may be one. */
+/* Starts one more thread, up to threads_max.  The caller holds the lock. */
 static void
 start_thread(struct worker *worker)
 {
@@ -144,13 +144,14 @@ start_thread(struct worker *worker)
 	} else {
 		thread_free(thread);
 		if (!worker->complained)
-			log_error("cannot start a thread beside %d: %s",
+			log_error("cannot start a thread beside %d: %s; "
+				  "requests wait until one of them is free",
 			    worker->threads_count, strerror(error));
 	}
 	worker->complained = error != 0;
 }
 
-/* Follows no more, unless the call to lead has just come. */
+/* Leaves the followers; false when the call to lead has just come. */
 static bool
 leave(struct thread *self)
 {
@@ -165,7 +166,7 @@ leave(struct thread *self)
 	return left;
 }
 
-/* Waits until it is called to lead; false when nobody did for long. */
+/* Waits for the call to lead; false when none came within SPARE_MAX_S. */
 static bool
 wait_for_call(struct thread *self)
 {
@@ -184,7 +185,7 @@ wait_for_call(struct thread *self)
 	return true;
 }
 
-/* Waits until this thread is the leader; false when it is one too many. */
+/* Waits until this thread is the leader; false when it should end. */
 static bool
 follow(struct thread *self)
 {
@@ -202,9 +203,9 @@ follow(struct thread *self)
 }
 
 /*
- * Lets another thread lead: who was the last to follow, so that no more memory
- * is touched than is needed, or who ends its request first.  With none at hand
- * there may be one more.
+ * Makes another thread the leader: the latest follower, so that few stacks are
+ * in use.  Without a follower it starts a thread, or else the first thread
+ * that ends its request leads.
  */
 static void
 give_way(struct worker *worker, bool stopping)
@@ -226,7 +227,7 @@ give_way(struct worker *worker, bool stopping)
 		abort();
 }
 
-/* Whether a descriptor is readable within that time. */
+/* Whether a descriptor is readable, at once or within timeout_ms. */
 static bool
 is_readable(int fd, int timeout_ms)
 {
@@ -235,19 +236,22 @@ is_readable(int fd, int timeout_ms)
 	return poll(&fds, 1, timeout_ms) == 1;
 }
 
-/* Whether this process is to let in who is at the door. */
+/*
+ * Whether this process accepts the waiting connection: a standby only does so
+ * when no worker accepts it for DUTY_WATCH_MS.
+ */
 static bool
 lets_in(struct worker *worker)
 {
-	const struct duty_watch watch = duty_watch(worker->duty);
+	const struct standby_watch watch = standby_watch(worker->standby);
 
-	return duty_is_mine(worker->duty, worker->slot) ||
-	    (!is_readable(worker->stop_fd, DUTY_WATCH_MS) &&
+	return standby_is_mine(worker->standby, worker->slot) ||
+	    (!is_readable(worker->stop_fd, STANDBY_WATCH_MS) &&
 		is_readable(worker->listen_fd, 0) &&
-		duty_take_over(worker->duty, &watch, worker->slot));
+		standby_take_over(worker->standby, &watch, worker->slot));
 }
 
-/* Waits for somebody to connect; false when it is time to end. */
+/* Waits, as the leader, for a connection; false when this thread ends. */
 static bool
 wait_for_connection(struct thread *self)
 {
@@ -268,8 +272,8 @@ wait_for_connection(struct thread *self)
 }
 
 /*
- * The last of what a thread does.  Who gave way when there could be no more
- * threads left nobody to lead: there may be one now.
+ * The last act of a thread.  If no thread leads, because none could be started
+ * when the last leader gave way, it starts one in its place.
  */
 static void
 end_thread(struct worker *worker)
@@ -284,7 +288,7 @@ end_thread(struct worker *worker)
 	if (worker->threads_count == 0)
 		pthread_cond_signal(&worker->ended);
 	pthread_mutex_unlock(&worker->lock);
-	/* What they all have freed, which nobody else gives back. */
+	/* All threads share one heap, and free() keeps its pages. */
 	if (!spare)
 		malloc_trim(0);
 }
@@ -301,10 +305,10 @@ run_thread(void *arg)
 		request = http_accept(source);
 		if (request == NULL)
 			continue;
-		duty_begin(worker->duty);
+		standby_begin(worker->standby);
 		handle(&worker->site, request);
 		if (request->status == 503)
-			duty_hand_on(worker->duty, worker->slot);
+			standby_hand_on(worker->standby, worker->slot);
 		http_finish(source);
 	}
 	http_source_free(source);
@@ -314,8 +318,8 @@ run_thread(void *arg)
 }
 
 /*
- * Lets go of the socket at once, so that only those who answer listen; the
- * descriptor stays taken, as a thread may be about to use it.
+ * Closes this worker's socket at once, so that clients find it only where it
+ * is served.  The descriptor stays taken, as a thread may still accept on it.
  */
 static void
 leave_socket(struct worker *worker)
@@ -327,7 +331,7 @@ leave_socket(struct worker *worker)
 	close(nothing);
 }
 
-/* Lets every thread finish its request; one of them may still start another. */
+/* Waits until every thread has finished its request and ended. */
 static void
 stop_threads(struct worker *worker)
 {
@@ -340,7 +344,7 @@ stop_threads(struct worker *worker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* Waits until it is time to stop; returns the exit status. */
+/* Waits for SIGTERM, or until the client gives up; returns the exit status. */
 static int
 wait_for_stop(const struct worker *worker, const struct prefork_worker *self)
 {
@@ -365,12 +369,12 @@ serve_work(struct prefork_worker *self, void *arg)
 		.site = { .metrics = serve->metrics,
 		    .conninfo = serve->conninfo,
 		    .threads = serve->threads * serve->workers,
-		    /* Some are left for those who only read. */
+		    /* An eighth is left for requests that only read. */
 		    .waiting_max = serve->threads - serve->threads / 8,
 		    .wait_timeout_ms = serve->wait_timeout_ms,
 		    .allow_crash = serve->allow_crash,
 		    .machine_room = serve->machine_room },
-		.duty = self->duty,
+		.standby = self->standby,
 		.slot = self->slot,
 		.listen_fd = serve->listen_fd,
 		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
@@ -379,19 +383,19 @@ serve_work(struct prefork_worker *self, void *arg)
 		.followers = SLIST_HEAD_INITIALIZER(worker.followers),
 		.threads_max = serve->threads
 	};
-	const struct room_member member = { .program = "web", .self = self };
+	const struct monitor_member member = { .program = "web", .self = self };
 	bool started;
 	int status = 1;
 
 	if (worker.stop_fd < 0)
 		abort();
-	/* Threads that mostly wait: one heap for all of them stays small. */
+	/* The threads mostly wait, so they share one heap, to save memory. */
 	mallopt(M_ARENA_MAX, 1);
 	metrics_enter(serve->metrics, self->slot);
 	http_init();
 	worker.site.client = client_open(serve->conninfo, "widget-store web",
 	    "widget-store", serve->machine_room ? &member : NULL);
-	/* The first one leads, and is never one too many. */
+	/* The first thread becomes the leader. */
 	pthread_mutex_lock(&worker.lock);
 	start_thread(&worker);
 	started = worker.threads_count > 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker process: threads that answer requests, around one client.
+ * A worker process: threads that answer requests and share one client.
  */
 #ifndef FCGI_SERVE_H
 #define FCGI_SERVE_H
@@ -14,17 +14,19 @@ struct serve {
 	const char *conninfo; /* libpq's; "" for the environment */
 	int listen_fd;        /* shared by all workers */
 	int workers;
-	int threads;         /* of a worker, at most */
-	int wait_timeout_ms; /* for an event */
+	int threads;         /* of one worker, at most */
+	int wait_timeout_ms; /* for an event; then 503 */
 	bool allow_crash;
 	bool machine_room;
 	struct metrics *metrics;
 };
 
 /*
- * The worker: answers requests until it is asked to stop; those that it has
- * then it answers first.  arg is the struct serve.  Returns its exit status:
- * PREFORK_EXIT_GIVE_UP when the database is not of our version.
+ * The worker function of prefork_run; arg is the struct serve, which must
+ * outlive it.  Answers requests until the worker is asked to stop, finishes
+ * those that it has accepted, and returns the exit status: 0, 1 when it could
+ * start no thread, or PREFORK_EXIT_GIVE_UP when the database has another
+ * version of the schemas.
  */
 int serve_work(struct prefork_worker *self, void *arg);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every request of a worker shares.
+ * What all requests of a worker share; it does not change while they run.
  */
 #ifndef FCGI_SITE_H
 #define FCGI_SITE_H
@@ -16,10 +16,10 @@ struct metrics;
 struct site {
 	struct client *client;
 	struct metrics *metrics;
-	const char *conninfo;
-	int threads;     /* of all workers */
-	int waiting_max; /* requests of this worker that wait */
-	int wait_timeout_ms;
+	const char *conninfo; /* libpq's; "" for the environment */
+	int threads;          /* of all workers, at most */
+	int waiting_max;      /* requests of this worker that may wait */
+	int wait_timeout_ms;  /* for an event */
 	bool allow_crash;
 	bool machine_room;
 };

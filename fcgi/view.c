@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * GET /view, /view/order/{id} and /view/payment/{payment}: all that a view of
- * the page shows, in one answer.  What everybody sees has one address, so
- * that it can be shared; what is one customer's has its own.
+ * the page shows, in one answer.  nginx can share the answer of /view, because
+ * it is the same for every customer; one with an order or a payment is not.
  */
 #include <stddef.h>
 
-#include "answer.h"
-#include "arena.h"
-#include "client.h"
-#include "routes.h"
-#include "site.h"
+#include <durable/client.h>
+#include "base/arena.h"
+#include "fcgi/answer.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
-/* Answers with what everybody sees and, unless it is NULL, the subject. */
+/* Answers with the public part and, unless subject is NULL, the subject. */
 static void
-answer(struct http_request *request, const struct site *site,
+answer_view(struct http_request *request, const struct site *site,
     const char *subject)
 {
 	static const struct answer_texts texts = { .nothing = "There is none" };
@@ -39,7 +39,7 @@ view_get(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
 	(void)segments;
-	answer(request, site, NULL);
+	answer_view(request, site, NULL);
 }
 
 void
@@ -50,7 +50,7 @@ view_get_order(struct http_request *request, const struct site *site,
 		http_error(request, 400, "The id of an order is a number");
 		return;
 	}
-	answer(request, site,
+	answer_view(request, site,
 	    arena_printf(request->arena, "order/%s", segments[0]));
 }
 
@@ -58,6 +58,6 @@ void
 view_get_payment(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	answer(request, site,
+	answer_view(request, site,
 	    arena_printf(request->arena, "payment/%s", segments[0]));
 }

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The store's HTTP interface, as functions.  Reading is tried once: the page
-// polls.  What changes something is repeated until it is answered, because
-// every such request can be: it carries a key, or does the same when it is
-// done twice.
+// The store's HTTP interface, as functions.  A GET is sent once, because the
+// page polls.  A POST is repeated until it is answered, which is safe: it has
+// a key, or the same effect when it is done twice.
 
 /** @import { Order, OrderStatus, Patience, Payment } from "./types.js" */
 /** @import { Process, Product, Room, Target, Trouble } from "./types.js" */
 /** @import { View } from "./types.js" */
 
-/** A paid order is dispatched after so many steps. */
+/** The steps of a dispatch. */
 export const DISPATCH_STEPS = 10;
 
 /**
@@ -28,7 +27,7 @@ export const ORDER_PATTERN = /^[1-9][0-9]{0,9}$/;
 
 const READ_TIMEOUT_MS = 5000;
 
-// Longer than the server lets a request wait: its answer comes first.
+// Longer than the server lets a request wait: its 503 comes first.
 const ACT_TIMEOUT_MS = 35000;
 
 const FIRST_PAUSE_MS = 300;
@@ -40,15 +39,15 @@ const STATUSES = new Map([
   [-1, "cancelled"], [0, "pending"], [1, "dispatched"], [2, "paid"],
 ]);
 
-/** After an action of its own a page wants answers that nobody shares. */
+/** For this long after an action, the page asks for unshared answers. */
 const FRESH_MS = 2000;
 
-/** There was no answer, or none that settles anything: try again. */
+/** The outcome is unknown: the request may be repeated. */
 export class Unavailable extends Error {
   /**
    * @param {string} message
    * @param {Trouble} trouble
-   * @param {number} [retryAfterMs]  not before this, says the server
+   * @param {number} [retryAfterMs]  the server's Retry-After
    */
   constructor(message, trouble, retryAfterMs = 0) {
     super(message);
@@ -58,11 +57,11 @@ export class Unavailable extends Error {
   }
 }
 
-/** The store answered, and would answer the same again. */
+/** The store refused the request; a repetition would be refused, too. */
 export class Refused extends Error {
   /**
    * @param {number} status
-   * @param {string} message  a sentence of the server's
+   * @param {string} message  the server's sentence
    */
   constructor(status, message) {
     super(message);
@@ -74,9 +73,9 @@ export class Refused extends Error {
 /**
  * Asks for all that a view shows, in one request.
  *
- * @param {string} subject  "order/ID", "payment/KEY", or "" for what is the
- *     same for everybody
- * @param {number | undefined} before  the newest order is older than this one
+ * @param {string} subject  "order/ID", "payment/KEY", or "" for the public
+ *     part alone
+ * @param {number | undefined} before  list only orders below this id
  * @param {boolean} room  with the machine room
  * @returns {Promise<View>}
  */
@@ -102,8 +101,8 @@ export const checkout = (key, patience) =>
   act(`checkout/${key}`, KEY_PATTERN, patience);
 
 /**
- * Tells the store how a payment ended.  The first word counts: the order may
- * have ended otherwise.  Refused with 404: there is no such payment.
+ * Tells the store how a payment ended.  Only a payment's first call counts, so
+ * the order may have ended differently.  Refused with 404: it is unknown.
  *
  * @param {string} payment
  * @param {"paid" | "failed"} outcome
@@ -114,15 +113,15 @@ export const settle = (payment, outcome, patience) =>
   act(`payment_webhook/${payment}/${outcome}`, ORDER_PATTERN, patience);
 
 /**
- * Fills the shelf.
+ * Fills the stock.
  *
  * @param {Patience} patience
  */
 export const restock = (patience) => act("restock", /^null$/, patience);
 
 /**
- * Makes a part of the store crash.  It is not repeated, and often not
- * answered either: whoever should answer is dead.
+ * Makes a part of the store crash.  The request is not repeated, and often the
+ * crash leaves it without an answer.
  *
  * @param {Target} target  "": web and executor
  * @returns {Promise<boolean>} whether the store allows it
@@ -137,10 +136,10 @@ export async function crash(target) {
   return true;
 }
 
-/** The server's clock minus ours; its Date header has whole seconds. */
+/** The server's clock minus the browser's; see readDate. */
 let skewMs = NaN;
 
-/** Until when answers are asked for that nobody shares. */
+/** See FRESH_MS. */
 let freshUntilMs = 0;
 
 /** @returns {number} the time by the server's clock, in milliseconds */
@@ -149,7 +148,7 @@ export function serverNow() {
 }
 
 /**
- * A time with a random part, so that a thousand pages do not come at once.
+ * A random time, so that many pages do not ask at the same moment.
  *
  * @param {number} ms
  * @returns {number} between half of it and all of it
@@ -159,7 +158,7 @@ export function jitter(ms) {
 }
 
 /**
- * Makes attempts until one is answered or nobody waits any more.
+ * Repeats a POST until it is answered or the signal ends it.
  *
  * @param {string} path
  * @param {RegExp} pattern  of a good answer
@@ -171,7 +170,7 @@ async function act(path, pattern, { signal, onWait }) {
       const body = await send("POST", path, ACT_TIMEOUT_MS, signal);
 
       if (!pattern.test(body))
-        throw new Unavailable("the answer is none", "garbled");
+        throw new Unavailable("the answer is malformed", "garbled");
       freshUntilMs = Date.now() + FRESH_MS;
       return body;
     } catch (error) {
@@ -191,7 +190,7 @@ function pauseMs(failures, retryAfterMs) {
   const own = jitter(Math.min(FIRST_PAUSE_MS * 2 ** failures,
     LONGEST_PAUSE_MS));
 
-  // Never all at the very moment that the server named.
+  // Pages with the same Retry-After must not come back together.
   return retryAfterMs > own ? Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS) +
     jitter(FIRST_PAUSE_MS) : own;
 }
@@ -223,7 +222,7 @@ async function send(method, path, timeoutMs, signal) {
   let body;
 
   try {
-    // "no-cache" asks every time, but lets the answer be 304.
+    // "no-cache" asks every time, and allows 304.
     response = await fetch(path, {
       method,
       cache: Date.now() < freshUntilMs ? "no-store" : "no-cache",
@@ -236,7 +235,7 @@ async function send(method, path, timeoutMs, signal) {
     throw new Unavailable(`no answer: ${error}`, "silent");
   }
 
-  // Whatever is wrong with a server says nothing of what was asked for.
+  // A failure of the server does not tell the outcome.
   if (response.status === 429 || response.status >= 500)
     throw new Unavailable(`status ${response.status}`, "busy",
       1000 * Number(response.headers.get("Retry-After")));
@@ -246,8 +245,8 @@ async function send(method, path, timeoutMs, signal) {
 }
 
 /**
- * Learns the server's time.  A Date is up to a second old, so that the latest
- * one seen is the truest, unless a clock was set.
+ * Learns the server's time.  A Date is up to a second late, so the greatest
+ * skew is the best one; one far below it means that a clock was set.
  *
  * @param {string | null} value
  */
@@ -260,7 +259,7 @@ function readDate(value) {
 
 /**
  * @param {string} body
- * @returns {string} a sentence, as long as it can be shown
+ * @returns {string} a sentence
  */
 function readError(body) {
   try {
@@ -268,7 +267,7 @@ function readError(body) {
     if (typeof error === "string" && error.length <= 200)
       return error;
   } catch {
-    // Somebody else than the store answered.
+    // The answer is not the store's.
   }
   return "The store gave no reason";
 }
@@ -287,7 +286,7 @@ function readView(body) {
   }
   if (!Array.isArray(view?.orders) ||
       !(Array.isArray(view.workflows ?? [])))
-    throw new Unavailable("the answer is no view", "garbled");
+    throw new Unavailable("the answer is not a view", "garbled");
   return {
     product: readProduct(view.product),
     orders: view.orders.map(readOrder),
@@ -308,7 +307,7 @@ function readProduct(row) {
 
   if (!row?.product || !Number.isFinite(price) ||
       !Number.isInteger(inventory))
-    throw new Unavailable("the answer is no product", "garbled");
+    throw new Unavailable("the product is malformed", "garbled");
   return {
     name: String(row.product),
     description: String(row.description ?? ""),
@@ -328,7 +327,7 @@ function readOrder(row) {
 
   if (!Number.isInteger(id) || status === undefined ||
       !Number.isFinite(remaining))
-    throw new Unavailable("the answer is no order", "garbled");
+    throw new Unavailable("the order is malformed", "garbled");
   return {
     id,
     status,
@@ -343,7 +342,7 @@ function readOrder(row) {
  */
 function readPayment(row) {
   if (typeof row?.payment_id !== "string")
-    throw new Unavailable("the answer is no payment", "garbled");
+    throw new Unavailable("the payment is malformed", "garbled");
   return {
     id: row.payment_id,
     order: Number.isInteger(row.order_id) ? String(row.order_id) : null,
@@ -368,7 +367,7 @@ function readRoom(room) {
 
   if (!Array.isArray(room?.processes) || !Array.isArray(room.deaths) ||
       !Number.isInteger(room.totals?.orders))
-    throw new Unavailable("the answer is no machine room", "garbled");
+    throw new Unavailable("the machine room is malformed", "garbled");
   return {
     processes: room.processes.map(read),
     deaths: room.deaths.map(read),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The page: what is polled, what the buttons do, and which view is open.
+// The page: polls the store, does what the buttons say, and opens the views.
 
 import * as api from "./api.js";
 import * as list from "./orders.js";
@@ -13,8 +13,8 @@ import { keepPolling } from "./poll.js";
 /** @import { Order, OrderStatus, Patience } from "./types.js" */
 /** @import { Route, Target, View } from "./types.js" */
 
-/** How long the page waits before it asks again: while an order of ours moves,
- * else, and for one that waits for its payment. */
+/** The pauses between rounds: while an own order is being dispatched,
+ * otherwise, and for an own order that waits for its payment. */
 const BRISK_MS = 1000;
 const CALM_MS = 3000;
 const WAITING_MS = 30000;
@@ -30,16 +30,16 @@ const STILL_RESTOCKING = "The store does not answer yet. Trying again…";
 /** The open view. @type {Route} */
 let route = state.readRoute();
 
-/** Ends what the open view has asked for, when it is left. */
+/** Ends the requests of the open view when it is left. */
 let leaving = new AbortController();
 
-/** The action under way in the open view. */
+/** Whether an action of the open view is under way. */
 let busy = false;
 
-/** Rounds in a row to which the server gave no answer. */
+/** How many rounds in a row got no answer. */
 let misses = 0;
 
-/** Since when it gives none. */
+/** When the first of these rounds was. */
 let awaySinceMs = 0;
 
 let crashes = 0;
@@ -47,7 +47,7 @@ let crashes = 0;
 /** The order of the open view. @type {Order?} */
 let shown = null;
 
-/** Until then there is no news of the subject, an order or a payment. */
+/** Until then the subject, an order or a payment, is not asked for. */
 let quietUntilMs = 0;
 
 show();
@@ -60,13 +60,13 @@ list.listen(poll);
 room.listen(poll);
 poll();
 
-// Another tab has heard of an order: it is looked at in the next round.
+// Another tab has stored news of an order: the next round asks for it.
 window.addEventListener("storage", () => quietUntilMs = 0);
 
 window.addEventListener("popstate", () => {
   const { view, id } = state.readRoute();
 
-  // A step to #machine-room opens no view.
+  // A change of the hash alone opens no view.
   if (view !== route.view || id !== route.id)
     open();
 });
@@ -80,7 +80,7 @@ for (const button of document.querySelectorAll("[data-crash]"))
   button.addEventListener("click", () => crash(
     /** @type {Target} */ (button.getAttribute("data-crash")), "room"));
 
-/** Shows the view of the address, empty at first. */
+/** Shows the address's view, without data at first. */
 function show() {
   route = state.readRoute();
   shown = null;
@@ -92,7 +92,7 @@ function show() {
     room.choose(`order/${route.id}`, `order #${route.id}`);
 }
 
-/** Opens the view of the address. */
+/** Leaves the open view and opens the address's. */
 function open() {
   leaving.abort();
   leaving = new AbortController();
@@ -103,7 +103,7 @@ function open() {
 }
 
 /**
- * Says, in place of the open view, that there is no such thing.
+ * Replaces the open view: its subject does not exist.
  *
  * @param {string} title
  * @param {string} sentence
@@ -120,13 +120,13 @@ function openMissing(title, sentence) {
 function openUnknown() {
   state.endPurchase();
   openMissing("Unknown payment",
-    "This store knows no payment of this name. Nothing was charged.");
+    "This store has no payment with this id. Nothing was charged.");
 }
 
 /**
  * Asks for what the open view shows, in one request.
  *
- * @returns {Promise<number>} milliseconds until it may have changed
+ * @returns {Promise<number>} milliseconds until the next round
  */
 async function round() {
   const here = route;
@@ -138,7 +138,7 @@ async function round() {
   let view;
 
   try {
-    // Of an order that waits there is nothing new in the machine room.
+    // The journal of an order that waits does not change.
     view = await api.fetchView(subject, from, room.asks() &&
       (subject === "" || quietUntilMs === 0));
   } catch (error) {
@@ -154,7 +154,7 @@ async function round() {
 }
 
 /**
- * Which order or payment there is to ask about.
+ * The subject to ask for: an order or a payment, "" for none.
  *
  * @param {Route} here
  */
@@ -167,12 +167,12 @@ function wanted(here) {
 }
 
 /**
- * Shows what was heard of an order or a payment.
+ * Shows the news of an order or a payment.
  *
  * @param {Route} here
  * @param {string} subject
  * @param {View} view
- * @returns {OrderStatus?} what the subject has come to
+ * @returns {OrderStatus?} the subject's status
  */
 function hear(here, subject, view) {
   const status = view.order?.status ?? view.payment?.status ?? null;
@@ -193,7 +193,7 @@ function hear(here, subject, view) {
 
 /**
  * @param {unknown} error
- * @returns {number} milliseconds until the next attempt
+ * @returns {number} milliseconds until the next round
  */
 function missed(error) {
   const trouble = error instanceof api.Unavailable ? error.trouble : "busy";
@@ -207,8 +207,8 @@ function missed(error) {
 }
 
 /**
- * Shows until when the payment can be made; leads to its order when it was
- * settled in the meantime, by whomever.
+ * Shows until when the payment can be made; opens its order when the payment
+ * was settled elsewhere or has expired.
  *
  * @param {Route} here
  * @param {string} subject
@@ -240,7 +240,7 @@ function hearOfPayment(here, subject, { payment }) {
       Date.now() + payment.expiresMs - api.serverNow());
   if (payment.status !== "pending") {
     state.endPurchase();
-    // The server's clock is known to a second: it may seem not to be over yet.
+    // serverNow may be a second late, and the time may not seem over yet.
     state.enterOrder(payment.order, payment.status === "cancelled" &&
       payment.expiresMs !== null &&
       payment.expiresMs <= api.serverNow() + 1000 ? "expired" : null);
@@ -248,7 +248,7 @@ function hearOfPayment(here, subject, { payment }) {
   }
 }
 
-/** In the store, the journal is that of the newest order of this browser. */
+/** The store view has the journal of this browser's newest order. */
 function chooseNewest() {
   const own = state.ownOrders()[0];
 
@@ -259,7 +259,7 @@ function chooseNewest() {
 }
 
 /**
- * Shows the order of the open view, also when it was only listed.
+ * Shows the order of the open view, from the answer or from its list.
  *
  * @param {Route} here
  * @param {string} subject
@@ -274,7 +274,7 @@ function hearOfOrder(here, subject, view) {
     views.showOrder(order, here.asked);
   } else if (subject === `order/${here.id}`) {
     openMissing(`No order #${here.id}`,
-      "This store has no order of this number.");
+      "This store has no order with this number.");
   }
 }
 
@@ -299,8 +299,8 @@ function followLink(event) {
 }
 
 /**
- * Whether it is the second click of a double click.  The first may have opened
- * another view: what lies under the pointer now is not what was meant.
+ * Whether this is the second click of a double click.  The first may have
+ * opened another view, where the customer did not mean to click.
  *
  * @param {MouseEvent} event
  */
@@ -320,12 +320,12 @@ function press(name, action) {
 }
 
 /**
- * Does one action of the open view; nothing while another is under way.
+ * Does an action of the open view, unless another one is under way.
  *
  * @param {"buy" | "restock" | "confirm" | "cancel"} name
- * @param {"store" | "payment"} place  where it says how it goes
- * @param {string} doing
- * @param {string} waiting  once an attempt was not answered
+ * @param {"store" | "payment"} place  of its note
+ * @param {string} doing  the note at first
+ * @param {string} waiting  the note after an attempt without an answer
  * @param {(patience: Patience) => Promise<void>} action
  * @param {(refusal: api.Refused) => void} refused
  */
@@ -367,7 +367,7 @@ function buy() {
       open();
     },
     (refusal) => {
-      // A key that is refused for its own sake stays refused.
+      // These two will not change for this key.
       if (refusal.status === 404 || refusal.status === 409)
         state.endPurchase();
       views.showNote("store", refusal.status === 404 ? SOLD_OUT :
@@ -376,8 +376,8 @@ function buy() {
 }
 
 /**
- * Ends a purchase that was begun in the store before and settled elsewhere, in
- * another tab or by the clock: who buys now wants another widget.
+ * Ends this tab's purchase if its payment was settled in another tab or has
+ * expired, so that Buy Now buys another widget.
  *
  * @param {AbortSignal} signal
  */
@@ -393,7 +393,7 @@ async function forgetSettled(signal) {
     if ((payment?.status ?? "pending") !== "pending")
       state.endPurchase();
   } catch {
-    // Then the checkout tells.
+    // Then the checkout uses the same key.
   }
   signal.throwIfAborted();
 }
@@ -440,14 +440,13 @@ function settle(name, outcome) {
 
 /**
  * @param {Target} target
- * @param {"crash" | "room"} place  where it says how it goes
+ * @param {"crash" | "room"} place  of its note
  */
 async function crash(target, place) {
   const times = ++crashes === 1 ? "once" : `${crashes} times`;
 
-  views.showNote(place, `Pressed ${times}. Watch the orders go on.`);
+  views.showNote(place, `Pressed ${times}. Watch the orders continue.`);
   if (!await api.crash(target))
-    views.showNote(place, "This store does not let itself be crashed.",
-      "bad");
+    views.showNote(place, "This store does not allow crashes.", "bad");
   poll();
 }

@@ -10,7 +10,7 @@ const label = get("payment-left-label");
 const bar = get("payment-bar", HTMLProgressElement);
 const alarm = get("payment-alarm");
 
-/** When a screen reader is told, in seconds. */
+/** When a screen reader announces the seconds left. */
 const ALARMS_S = [30, 10];
 
 const HURRY_S = 15;
@@ -48,7 +48,7 @@ function tick() {
 
   set(left, `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`);
   set(label, s > 0 ? "Reserved for you for" :
-    "The time is over. Waiting for the store's last word");
+    "The time to pay is over. Waiting for the store to confirm");
   bar.max = Math.max(bar.max, s);
   bar.value = s;
   get("payment-countdown").dataset.level = s <= HURRY_S ? "hurry" : "calm";

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What all views do with the document.
+// Helpers for the elements of the document.
 
 /**
- * Changes a text, or an attribute ("" removes it), only when it differs: what
- * stays the same is not announced again.
+ * Changes a text, or an attribute ("" removes it), only when it differs, so
+ * that a screen reader does not announce the same text again.
  *
  * @param {Element} element
  * @param {string} value

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The list of recent orders: those of this browser, or everybody's, by pages.
+// The list of recent orders, by pages: this browser's orders, or all.
 
 import * as api from "./api.js";
 import * as state from "./state.js";
@@ -19,31 +19,31 @@ const newer = get("orders-newer", HTMLButtonElement);
 const older = get("orders-older", HTMLButtonElement);
 const page = get("orders-page");
 
-const NONE_OWN = "You have no orders yet. They are remembered by this " +
-  "browser alone.";
-const NONE = "No orders yet. They appear here as they are placed.";
+const NONE_OWN = "You have no orders yet. Only this browser remembers " +
+  "your orders.";
+const NONE = "No orders yet. New orders appear here.";
 
-/** Whose are shown. */
+/** Whether the list shows this browser's orders, not all. */
 let own = false;
 
-/** Where each page that was left by Older begins: below which order.
+/** Below which id each page begins, from the newest to the open one.
  * @type {(number | undefined)[]} */
 let pages = [undefined];
 
-/** Which unsettled order of ours is asked for next. */
+/** Counts the rounds that asked for an own order. */
 let turn = 0;
 
 /** @type {Route} */
 let route;
 
-/** @param {() => void} changed  called when others are to be shown */
+/** @param {() => void} changed  called when another page is to be shown */
 export function listen(changed) {
   const go = (/** @type {boolean} */ whose,
     /** @type {(number | undefined)[]} */ to) => {
     own = whose;
     pages = to;
     empty.textContent = "Looking up the orders…";
-    // A page that has not come is no place to turn from.
+    // Turning a page needs its orders, which have not come yet.
     turnOff(newer, true);
     turnOff(older, true);
     showWhose();
@@ -61,14 +61,14 @@ export function listen(changed) {
   window.addEventListener("storage", () => own && showOwn());
 }
 
-/** @returns {number | undefined} below which order everybody's begin */
+/** @returns {number | undefined} the id below which to ask for all orders */
 export const before = () => own ? undefined : pages.at(-1);
 
 /**
- * An order of ours that is listed and not over: each in its turn, those
- * that move before those that wait.
+ * An own order that is listed and not over: one after the other, those being
+ * dispatched before those that wait.
  *
- * @returns {string} its place in the view, "" for none
+ * @returns {string} "order/ID", "" for none
  */
 export function wanted() {
   const open = state.ownOrders().filter((order) =>
@@ -81,9 +81,9 @@ export function wanted() {
 
 /**
  * @param {Route} open
- * @param {Order[]} orders  of everybody
- * @param {number | undefined} from  below which order they were to begin
- * @returns {boolean} whether one of ours moves
+ * @param {Order[]} orders  a page of all orders
+ * @param {number | undefined} from  the id below which it was asked for
+ * @returns {boolean} whether an own one is being dispatched
  */
 export function showList(open, orders, from) {
   route = open;
@@ -96,7 +96,7 @@ export function showList(open, orders, from) {
     order.id === id && order.status === "paid"));
 }
 
-/** @param {Order[]} orders  what was heard of them */
+/** @param {Order[]} orders  as the server has just described them */
 export function noteOwn(orders) {
   for (const known of state.ownOrders()) {
     const order = orders.find((other) => other.id === known.id);
@@ -128,8 +128,8 @@ const rows = new Map();
 const shownIds = () => [...rows.keys()].sort((a, b) => b - a);
 
 /**
- * @param {(Order | OwnOrder)[]} orders  newest first, and one of the next page
- * @param {string} none
+ * @param {(Order | OwnOrder)[]} orders  newest first, one more than a page
+ * @param {string} none  for an empty list
  */
 function show(orders, none) {
   const shown = orders.slice(0, PAGE);
@@ -141,7 +141,7 @@ function show(orders, none) {
       rows.delete(id);
     }
 
-  // A row that stays is left where it is: it may have the focus.
+  // A row that stays is not moved, because it may have the focus.
   let next = list.firstElementChild;
   for (const order of shown) {
     const row = rows.get(order.id) ?? newRow(order.id);
@@ -169,7 +169,7 @@ function showWhose() {
 const isOff = (button) => button.getAttribute("aria-disabled") === "true";
 
 /**
- * A button that has the focus keeps it.
+ * By aria-disabled alone, so that the button can keep the focus.
  *
  * @param {HTMLButtonElement} button
  * @param {boolean} off
@@ -209,7 +209,7 @@ function showRow(row, order) {
   const open = route?.view === "order" && route.id === String(order.id);
   const toPay = "payment" in order && order.status === "pending";
 
-  // An order of ours that waits for its payment can be paid.
+  // An own order that waits leads to its payment.
   row.link.href = toPay ? `?payment=${order.payment}` : `?order=${order.id}`;
   showBadge(row.badge, order.status);
   row.progress.value = order.done;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Asking again and again, but only while somebody looks.
+// Polling, only while the page is visible.
 
 import { jitter } from "./api.js";
 
 /**
  * Runs rounds, one at a time, as long as the page is visible.
  *
- * @param {() => Promise<number>} round  returns after how many milliseconds
- *     the next one is due; never fails
+ * @param {() => Promise<number>} round  returns the milliseconds until the
+ *     next one; never fails
  * @returns {() => void} makes a round due now
  */
 export function keepPolling(round) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The machine room: who lives, who died, and what an order has gone through.
-// It is asked for only while it is open, and never again where the store has
-// none.
+// The machine room: processes, deaths, and the journal of an order.  The page
+// asks for it only while it is open, and not in a store without one.
 
 import { serverNow } from "./api.js";
 import * as state from "./state.js";
@@ -21,26 +20,26 @@ const totals = {
   lost: get("total-lost"),
 };
 
-/** Whose journal is to be shown: a subject of the view. */
+/** The subject with the journal to show, "" for none. */
 let chosen = "";
 
-/** The name of that order. */
+/** That subject's name, for the heading. */
 let name = "";
 
-/** The journal is shown, and will not grow any more. */
+/** Whether that journal is shown and will not grow. */
 let complete = false;
 
 /** @type {Workflow[]} */
 let flows = [];
 
-/** Deaths of which we have heard, by process and time.
+/** All deaths that were reported, by process and time.
  * @type {Map<string, Process>} */
 const deaths = new Map();
 
 /** @type {Process[]} */
 let processes = [];
 
-/** Whether the store has one; not known at first. */
+/** Whether the store has a machine room; assumed until it answers. */
 let exists = true;
 
 /** @param {() => void} poll  makes a round due */
@@ -62,9 +61,9 @@ export function listen(poll) {
 }
 
 /**
- * Whose journal is to be shown.
+ * Chooses the subject with the journal to show.
  *
- * @param {string} subject  "" for nobody's
+ * @param {string} subject  "" for none
  * @param {string} order  its name
  */
 export function choose(subject, order) {
@@ -77,16 +76,16 @@ export function choose(subject, order) {
     showJournal([], "Journal", "Buy a widget to see one.");
 }
 
-/** @returns {boolean} whether the room is asked for, too */
+/** @returns {boolean} whether to ask for the machine room, too */
 export const asks = () => room.hidden ? exists : room.open;
 
-/** @returns {string} of whom the journal is asked for, "" for nobody */
+/** @returns {string} the subject to ask for, "" for none */
 export const wanted = () => room.open && !complete ? chosen : "";
 
 /**
  * @param {View} view
- * @param {string} subject  of it
- * @param {boolean} over  whether that will not change any more
+ * @param {string} subject  the view's
+ * @param {boolean} over  whether the subject will not change any more
  */
 export function show(view, subject, over) {
   if (room.hidden)
@@ -97,17 +96,17 @@ export function show(view, subject, over) {
     complete = over && view.workflows.every(timeline.isOver);
     showJournal(view.workflows, `Journal of ${name}`,
       view.workflows.length > 0 ? sentence(view.workflows) :
-        "Nobody has noted it.");
+        "This order has no journal.");
   }
 }
 
 /**
  * @param {Workflow[]} next
  * @param {string} heading
- * @param {string} state  in words
+ * @param {string} state  a sentence
  */
 function showJournal(next, heading, state) {
-  // The processes of another order get other letters.
+  // For another order the letters begin again.
   if (next[0]?.workflow_id !== flows[0]?.workflow_id)
     timeline.clear();
   flows = next;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What outlives a reload: the address says which view is open, and the
-// session storage of the tab keeps the key of the purchase under way.
+// What outlives a reload: the view in the address, the purchase's key in the
+// tab's session storage, the orders in the browser's local storage.
 
 import { KEY_PATTERN, ORDER_PATTERN } from "./api.js";
 
@@ -11,20 +11,20 @@ const KEY_ITEM = "widget-store-key";
 const ORDERS_ITEM = "widget-store-orders";
 const ROOM_HASH = "#machine-room";
 
-/** No order has a greater id. */
+/** The greatest order id: greater numbers are not exact in JSON. */
 const ORDER_MAX = Number.MAX_SAFE_INTEGER;
 
-/** So many orders of its own a browser remembers. */
+/** How many orders a browser remembers. */
 const OWN_ORDERS_MAX = 100;
 
-/** The orders, where the browser lets a page store nothing. */
+/** The orders, for a browser that denies storage. */
 let ordersInMemory = "[]";
 
-/** The key, where the browser lets a page store nothing. @type {string?} */
+/** The key, for a browser that denies storage. @type {string?} */
 let keyInMemory = null;
 
 /**
- * The route of the address that the browser shows now.
+ * The route that the address names.
  *
  * @returns {Route}
  */
@@ -51,7 +51,7 @@ export function readRoute() {
 }
 
 /**
- * Makes the address that of the payment.  Back leads to the store.
+ * Makes the address that of a payment; Back then leads to the store.
  *
  * @param {string} id
  */
@@ -61,8 +61,8 @@ export function enterPayment(id) {
 }
 
 /**
- * Makes the address that of the order which a payment has led to, in place
- * of the payment's: there is no way back to that.
+ * Replaces the address of a payment by that of its order, so that Back does
+ * not lead to a payment that is settled.
  *
  * @param {string} id
  * @param {Asked} asked
@@ -73,7 +73,7 @@ export function enterOrder(id, asked) {
 }
 
 /**
- * Goes where a link of the page leads.
+ * Makes the address that of a link of the page.
  *
  * @param {string} href
  */
@@ -99,8 +99,8 @@ export function keepRoomOpen(open) {
 }
 
 /**
- * The key of the purchase under way; a new one when there is none.  A second
- * click, a reload and a duplicated tab get the same.
+ * The key of the purchase under way, or a new one.  A second click, a reload
+ * and a duplicated tab get the same key.
  *
  * @returns {string}
  */
@@ -118,14 +118,14 @@ export function purchaseUnderWay() {
   return key !== null && KEY_PATTERN.test(key) ? key : null;
 }
 
-/** Ends the purchase: the next one gets another key. */
+/** Ends the purchase, so that the next one gets another key. */
 export function endPurchase() {
   writeKey(null);
 }
 
 /** @returns {string} */
 function newKey() {
-  // Only where the page comes from this host or by HTTPS.
+  // Browsers have it only for a page from HTTPS or from this host.
   if (typeof crypto.randomUUID === "function")
     return crypto.randomUUID();
   return Array.from(crypto.getRandomValues(new Uint8Array(16)),
@@ -150,12 +150,12 @@ function writeKey(key) {
     else
       sessionStorage.setItem(KEY_ITEM, key);
   } catch {
-    // Then a reload forgets it, and nothing else.
+    // Denied: a reload forgets the key.
   }
 }
 
 /**
- * The orders of this browser, newest first; in all of its tabs.
+ * The orders of this browser, from all its tabs, newest first.
  *
  * @returns {OwnOrder[]}
  */
@@ -165,7 +165,7 @@ export function ownOrders() {
   try {
     stored = localStorage.getItem(ORDERS_ITEM) ?? "[]";
   } catch {
-    // Then they last as long as the page.
+    // Denied: the orders last as long as the page.
   }
   try {
     return JSON.parse(stored).filter(isOwnOrder);
@@ -174,7 +174,7 @@ export function ownOrders() {
   }
 }
 
-/** @param {OwnOrder} order  new, or with news */
+/** @param {OwnOrder} order  new, or changed */
 export function rememberOrder(order) {
   const others = ownOrders().filter((other) => other.id !== order.id);
   const all = [order, ...others].sort((a, b) => b.id - a.id);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A checkout and its dispatch over time: a chart of the runs, cut by crashes,
-// and the journal in words.
+// A checkout and its dispatch over time: a chart of their turns, cut by
+// crashes, and the journal in words.
 
 import { serverNow } from "./api.js";
 import { get, make, set } from "./document.js";
@@ -10,16 +10,16 @@ import { get, make, set } from "./document.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** Waits are drawn as if they lasted no longer. */
+/** A longer wait is drawn as one of this length. */
 const LONGEST_DRAWN_MS = 2500;
 
-/** A crash is drawn as if nothing happened for so long around it. */
+/** The least time drawn between a crash and its neighbours. */
 const CUT_MS = 600;
 
-/** What dies within so much time died of one crash. */
+/** Deaths within this time are shown as one crash. */
 const TOGETHER_MS = 2500;
 
-/** What dies of a crash in one program dies within so much time. */
+/** One crash kills all processes of a program within this time. */
 const AT_ONCE_MS = 300;
 
 const COLOURS = 6;
@@ -37,7 +37,7 @@ const NAMES = new Map([
   ["checkout_workflow", "checkout"], ["dispatch_order_workflow", "dispatch"],
 ]);
 
-/** Which process has which letter. @type {Map<number, number>} */
+/** Numbers of the letters, by pid. @type {Map<number, number>} */
 const letters = new Map();
 
 /** @param {Workflow} flow */
@@ -48,7 +48,7 @@ export const isOver = (flow) => flow.status !== "PENDING" &&
 const plain = (name) => NAMES.get(name) ?? name;
 
 /**
- * A process in the chart; undefined for one that ran nothing of it.
+ * A process's letter and colour; undefined for one that is not in the chart.
  *
  * @param {number?} pid
  */
@@ -61,7 +61,7 @@ export function letterOf(pid) {
   };
 }
 
-/** Forgets the processes: another order is shown. */
+/** Clears all, before another order is shown. */
 export function clear() {
   letters.clear();
   journal.replaceChildren();
@@ -102,7 +102,7 @@ function turnsOf(flow) {
 
 /**
  * @param {Process[]} deaths
- * @returns {Crash[]} the first one first
+ * @returns {Crash[]} the earliest first
  */
 function group(deaths) {
   /** @type {Crash[]} */
@@ -111,7 +111,7 @@ function group(deaths) {
   for (const death of [...deaths].sort((a, b) => a.atMs - b.atMs)) {
     const last = crashes.at(-1);
 
-    // The same one in its next life died of another crash.
+    // A program that had restarted died of another crash.
     if (last !== undefined && death.atMs - last.atMs < TOGETHER_MS &&
         !last.dead.some((other) => other.program === death.program &&
           death.atMs - other.atMs > AT_ONCE_MS))
@@ -181,7 +181,7 @@ function draw(flows, turns, crashes, from, to, over) {
 }
 
 /**
- * From times to places; no wait takes more room than others.
+ * Maps times to places in the chart; long waits are shortened.
  *
  * @param {number[]} times
  * @param {number[]} cuts
@@ -208,7 +208,7 @@ function scale(times, cuts, left, right) {
 }
 
 /**
- * A crash: a jagged line from top to bottom.
+ * Draws a crash, as a jagged line from top to bottom.
  *
  * @param {number} x
  * @param {number} height
@@ -253,7 +253,7 @@ function label(text, x, y, className) {
 }
 
 
-// The journal in words, the newest first.
+// The journal in words, newest turn first.
 
 /**
  * @param {Workflow[]} flows

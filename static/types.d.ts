@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// What the page's modules work with.  Read by tsc alone: no browser loads it.
+// The types of the page's modules.  Only tsc reads this file; no browser does.
 
 export interface Product {
   name: string;
   description: string;
-  /** How many can be bought. */
+  /** How many widgets can be bought. */
   inventory: number;
   /** In dollars. */
   price: number;
@@ -18,37 +18,37 @@ export interface Order {
   status: OrderStatus;
   /** When the status or the progress last changed. */
   updated: Date;
-  /** Steps towards dispatch, of DISPATCH_STEPS. */
+  /** How many of its DISPATCH_STEPS are done. */
   done: number;
 }
 
 export interface Payment {
   id: string;
-  /** Null as long as there is none. */
+  /** The id of its order; null until the checkout has made it. */
   order: string | null;
-  /** Of the order. */
+  /** The order's status. */
   status: OrderStatus | null;
-  /** Until when it can be paid. */
+  /** Until when the order can be paid. */
   expiresMs: number | null;
 }
 
-/** A process that lives, or one that has died. */
+/** A process, living or dead. */
 export interface Process {
   /** web, daemon or postgresql */
   program: string;
   /** master, worker or server */
   role: string;
   pid: number | null;
-  /** Since when it lives, or when it died. */
+  /** When a living one started, or a dead one died. */
   atMs: number;
-  /** How often one in its place has died. */
+  /** How many processes in its place have died. */
   deaths: number;
 }
 
 export interface Room {
-  /** That live. */
+  /** The living ones. */
   processes: Process[];
-  /** The last ones, newest first. */
+  /** The latest dead ones, newest first. */
   deaths: Process[];
   totals: { orders: number; crashes: number; lost: number };
 }
@@ -66,7 +66,7 @@ export interface Step {
   run: number | null;
 }
 
-/** What one process did of a workflow without a break. */
+/** One run of a workflow: what one process executed of it in one turn. */
 export interface Run {
   pid: number;
   began_ms: number;
@@ -88,12 +88,12 @@ export interface Workflow {
 }
 
 /**
- * What a view shows.  What was not asked for, and what does not exist, is
+ * The answer to a round.  A part that was not asked for, or does not exist, is
  * null.
  */
 export interface View {
   product: Product;
-  /** Of everybody, newest first: a page, and one more. */
+  /** All customers', newest first: a page, and one more. */
   orders: Order[];
   order: Order | null;
   payment: Payment | null;
@@ -105,27 +105,27 @@ export interface View {
 /** What to crash; "" is web and executor. */
 export type Target = "web" | "executor" | "database" | "everything" | "";
 
-/** What accompanies a request that is repeated. */
+/** For a request that is repeated until it is answered. */
 export interface Patience {
-  /** Ends it: nobody waits for it any more. */
+  /** Ends the repetition. */
   signal: AbortSignal;
-  /** Called after each attempt without answer. */
+  /** Called after each attempt without an answer. */
   onWait: () => void;
 }
 
 /**
- * Why nothing is known: nobody answered, the store is not ready, or what came
- * is nothing that a store says.
+ * Why a request has no outcome: no answer came, the store is not ready, or the
+ * answer is not one that the store gives.
  */
 export type Trouble = "silent" | "busy" | "garbled";
 
 /**
- * How the payment of an order ended here: as the customer settled it, or by
- * its time-out.
+ * How the payment ended in this tab: as the customer settled it, or by its
+ * time-out; null when it did not end here.
  */
 export type Asked = "paid" | "failed" | "expired" | null;
 
-/** An order of this browser, as last heard of. */
+/** An order of this browser, as the server last described it. */
 export interface OwnOrder {
   id: number;
   payment: string;
@@ -136,10 +136,10 @@ export interface OwnOrder {
 /** The open view. */
 export interface Route {
   view: "store" | "payment" | "order" | "missing";
-  /** Of the payment or the order, "" in the store; in "missing", whatever the
-   * address asks for. */
+  /** The id of the payment or the order, "" in the store; in "missing", the id
+   * that the address names. */
   id: string;
-  /** In the order view that follows a payment. */
+  /** Set in the order view that follows a payment. */
   asked: Asked;
 }
 
@@ -151,12 +151,12 @@ export interface OrderRow {
   progress: HTMLProgressElement;
 }
 
-/** A run, with what the journal says of it. */
+/** A run, and what the journal says about it. */
 export interface Turn {
   flow: Workflow;
   run: Run;
   index: number;
-  /** How many steps came from the journal. */
+  /** How many steps the run replayed from the journal. */
   replayed: number;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The document: shows what it is given, and knows nothing of the server.
+// The views: shows data in the document, and does not talk to the server.
 
 import { DISPATCH_STEPS } from "./api.js";
 import { get, set } from "./document.js";
@@ -8,7 +8,7 @@ import { get, set } from "./document.js";
 /** @import { Order, OrderStatus, Product } from "./types.js" */
 /** @import { Route, Trouble } from "./types.js" */
 
-/** From so many on, what is left is worth a warning. */
+/** With this many left or fewer, the stock is a warning. */
 const FEW = 10;
 
 const price = new Intl.NumberFormat("en-US", {
@@ -26,28 +26,28 @@ const STATUS_NAMES = {
   paid: "Paid",
 };
 
-/** Of any order, whoever bought it. @type {Record<OrderStatus, string>} */
+/** For any customer's order. @type {Record<OrderStatus, string>} */
 const STATUS_SENTENCES = {
   cancelled: "This order was cancelled. Nothing was charged.",
   pending: "This order waits for its payment.",
   dispatched: "The widget is on its way.",
-  paid: "The order is paid. The widget is being made ready.",
+  paid: "The order is paid. The widget is being prepared.",
 };
 
-/** Of an order whose payment was settled here a moment ago. */
+/** For an order that this tab has just paid. */
 const THANKS = {
   dispatched: "Thank you. Your widget is on its way.",
-  paid: "Thank you. Your widget is being made ready.",
+  paid: "Thank you. Your widget is being prepared.",
 };
 const TOO_LATE = "This order had already been cancelled when you confirmed: " +
   "the time to pay was over, or it was cancelled elsewhere. Nothing was " +
-  "charged, and the widget is back on the shelf.";
+  "charged, and the widget is back in stock.";
 const TAKEN_BACK = "You cancelled this order. Nothing was charged, and the " +
-  "widget is back on the shelf.";
+  "widget is back in stock.";
 const EXPIRED = "The time to pay was over before the payment was confirmed. " +
-  "Nothing was charged, and the widget is back on the shelf.";
+  "Nothing was charged, and the widget is back in stock.";
 const ALREADY_PAID = "This order had already been paid when you cancelled, " +
-  "so it goes on.";
+  "so it will be dispatched.";
 const UNKNOWN_STATUS = "Looking up the order…";
 
 /** @type {Record<Route["view"], string>} */
@@ -65,7 +65,7 @@ const sections = {
   missing: get("view-missing"),
 };
 
-/** What can be pressed. */
+/** The buttons, by action. */
 export const buttons = {
   buy: get("buy", HTMLButtonElement),
   restock: get("restock", HTMLButtonElement),
@@ -74,7 +74,7 @@ export const buttons = {
   crash: get("crash", HTMLButtonElement),
 };
 
-/** Where a view says how an action goes. */
+/** The notes, where a view reports on an action. */
 const notes = {
   store: get("store-note"),
   payment: get("payment-note"),
@@ -92,7 +92,7 @@ const orderUpdated = get("order-updated", HTMLTimeElement);
 
 
 /**
- * Opens a view, empty of what an earlier one of its kind has shown.
+ * Opens a view, without the data of an earlier one of its kind.
  *
  * @param {Route} route
  */
@@ -118,14 +118,14 @@ export function openView(route) {
     break;
   case "missing":
     showMissing("Not found",
-      "The address names no payment and no order that a store could have.");
+      "This address is not that of a payment or an order.");
     break;
   }
   shop.hidden = false;
 }
 
 /**
- * Leads the keyboard and a screen reader to the view that has just opened.
+ * Moves the focus to the heading of the view that has just opened.
  *
  * @param {Route} route
  */
@@ -155,7 +155,7 @@ export function showProduct(product) {
 
 /**
  * @param {Order?} order  null: not known yet
- * @param {Route["asked"]} asked  what the customer wanted it to become
+ * @param {Route["asked"]} asked  how its payment ended in this tab
  */
 export function showOrder(order, asked) {
   const status = order === null ? null : order.status;
@@ -186,7 +186,7 @@ export function showMissing(title, text) {
   set(get("missing-sentence"), text);
 }
 
-/** @param {string} order  number of the order that is to be paid */
+/** @param {string} order  the id of the order to pay */
 export function showPayment(order) {
   set(paymentOrder, `Order #${order}`);
 }
@@ -194,22 +194,23 @@ export function showPayment(order) {
 /** @type {Record<Trouble, string>} */
 const TROUBLES = {
   silent: "Connection lost, reconnecting…",
-  busy: "The store is starting again, one moment…",
+  busy: "The store is restarting, one moment…",
   garbled: "The store's answer makes no sense, asking again…",
 };
 
 /**
  * @param {Trouble?} trouble  null: the store answers
- * @param {number} [minutes]  since it does not
+ * @param {number} [minutes]  for how long it has not answered
  */
 export function showConnection(trouble, minutes = 0) {
   set(connection, trouble === null ? "" : minutes < 1 ? TROUBLES[trouble] :
-    `The store is away for ${minutes} min. Orders are kept, and this page ` +
-    "goes on by itself.");
+    `The store has been down for ${minutes} ` +
+    `${minutes === 1 ? "minute" : "minutes"}. Your orders are safe; this ` +
+    "page will reconnect.");
 }
 
 /**
- * How far the order has come, in three words.
+ * Shows the order's place among the three stages.
  *
  * @param {OrderStatus?} status
  */
@@ -226,8 +227,8 @@ function showStages(status) {
 }
 
 /**
- * Marks the button whose action is under way, and holds the others back.
- * They stay focusable, so that the keyboard does not lose its place.
+ * Marks the button of the action under way, and turns the others off.  They
+ * stay focusable, so that the keyboard does not lose its place.
  *
  * @param {keyof typeof buttons | null} name  null: nothing is under way
  */
@@ -242,7 +243,7 @@ export function showBusy(name) {
 
 /**
  * @param {keyof typeof notes} place
- * @param {string} text  "" for nothing
+ * @param {string} text  "" for an empty note
  * @param {"plain" | "bad"} [tone]
  */
 export function showNote(place, text, tone = "plain") {
@@ -251,7 +252,7 @@ export function showNote(place, text, tone = "plain") {
 }
 
 /**
- * What an order has come to, in the words of whoever settled its payment.
+ * The sentence about an order, as an answer to what was asked in this tab.
  *
  * @param {OrderStatus?} status
  * @param {Route["asked"]} asked

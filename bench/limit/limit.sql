@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 --
--- The limit: what purchases leave behind, written as fast as SQL can and
--- nothing else.  No engine, no HTTP, nobody who waits: the rows of the
--- system database and the store, by set-based statements on prepared plans.
--- For the benchmark only; bench/report.mjs asserts that a purchase of the store
--- leaves the same number of rows in every table.
+-- The limit: writes the rows that purchases leave in the system database and
+-- the store, by set-based statements with prepared plans, and does nothing
+-- else: no engine, no HTTP, no waiting.  For the benchmark only;
+-- bench/report.mjs checks that a purchase of the store leaves the same number
+-- of rows in every table.
 
--- Its triggers belong to the engine.
+-- Removes the engine's triggers.
 drop schema durable cascade;
 
 create schema bench;
@@ -126,7 +126,7 @@ begin
 end
 $$;
 
--- One second of a dispatch: a sleep and a step, and the order's progress.
+-- One second of every dispatch: a sleep, a step, and the order's progress.
 create function bench.tick(ids text[], orders int[], second int)
 returns void
 language plpgsql

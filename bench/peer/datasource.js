@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Transactions on node-postgres, as DBOS Transact's documentation of data
-// source plug-ins has them.  The packages that npm has are for
-// version 4 of the SDK and do not start with 5.3; this one does what they do
-// with one statement less: it does not ask first whether the step has been
-// recorded, the insert of the record tells.
+// Transactions on node-postgres, as in DBOS Transact's documentation of data
+// source plug-ins.  The published packages are for version 4 of the SDK and do
+// not start with 5.3.  This one does the same with one statement less: it does
+// not ask first whether the step has been recorded, because the insert of the
+// record tells.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 
@@ -24,7 +24,7 @@ import superjson from 'superjson';
 
 const transaction = new AsyncLocalStorage();
 
-// Prepared once a connection: names make node-postgres keep the plan.
+// A statement with a name is prepared once in each connection.
 const RECORD = {
 	name: 'record',
 	text: `insert into dbos.transaction_completion
@@ -140,7 +140,7 @@ export class DataSource {
 		registerDataSource(new Handler(name, config));
 	}
 
-	// The connection of the transaction that calls.
+	// The connection of the calling transaction.
 	get client() {
 		return transaction.getStore();
 	}

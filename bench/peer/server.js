@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// The Widget Store on DBOS Transact for TypeScript, as its documentation
-// teaches: the example's workflows, steps as data source transactions, behind
-// Node's own HTTP server.  What can be tuned comes from the environment; the
-// defaults were the best of those tried.
+// The Widget Store on DBOS Transact for TypeScript, written as its
+// documentation teaches: the example's workflows, with steps as data source
+// transactions, behind Node's own HTTP server.  The environment tunes it; the
+// defaults were the best values of those tried.
 //
 //	DATABASE_URL			the database
 //	PORT				on 127.0.0.1
 //	SYSTEM_POOL, APP_POOL		connections
-//	COALESCE_MS			of event notifications
-//	PAYMENT_TIMEOUT_S		how long a customer may take to pay
+//	COALESCE_MS			delay that gathers event notifications
+//	PAYMENT_TIMEOUT_S		how long a checkout waits for payment
 
 import http from 'node:http';
 
@@ -33,7 +33,7 @@ const database = new DataSource('store', {
 	max: env('APP_POOL', 20),
 });
 
-// A step: its statements are prepared under their names.
+// Registers a function as a step.
 function step(func) {
 	return database.registerTransaction(func, { name: func.name });
 }
@@ -106,7 +106,7 @@ const checkout = DBOS.registerWorkflow(async () => {
 	await DBOS.setEvent(ORDER_ID, String(orderId));
 }, { name: 'checkout_workflow' });
 
-// The endpoints that only read, and restock, need no workflow.
+// Restock, and the endpoints that only read, need no workflow.
 const getProduct = step(async function get_product() {
 	return (await sql('get_product', `select product_id, product,
 		description, inventory, price from store.products
@@ -186,7 +186,7 @@ DBOS.setConfig({
 	logLevel: 'error',
 });
 await DBOS.launch();
-// For dispatches that are enqueued all at once.
+// For bench/measure ticks, which enqueues all dispatches at once.
 await DBOS.registerQueue('checkout', {});
 
 const server = http.createServer(answer);

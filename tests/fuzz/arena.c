@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An arena of which every piece is an allocation of its own, so that the
- * address sanitizer sees where it ends and that it is gone.
+ * An arena in which every piece is an allocation of its own, so that the
+ * address sanitizer sees its end and its release.
  */
-#include "arena.h"
+#include "base/arena.h"
 
 #include <stdint.h>
 #include <stdio.h>

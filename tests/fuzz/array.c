@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Array literals: PostgreSQL reads back what was put in (8.15.6), and we what
- * it writes.
+ * Array literals: PostgreSQL reads our literals as they were meant (8.15.6), and
+ * we read PostgreSQL's.
  *
  * Input: elements, one to a line; a line of one tilde is SQL's null.
  */
@@ -9,8 +9,8 @@
 
 #include <strings.h>
 
-#include "elements.h"
-#include "strbuf.h"
+#include "base/array_literal.h"
+#include "base/strbuf.h"
 
 /* Reads an element as array_in does; *is_null tells the bare word NULL. */
 static char *
@@ -21,7 +21,7 @@ read_element(struct arena *arena, const char **at, bool *is_null)
 
 	*is_null = false;
 	if (**at != '"') {
-		/* Ours are never bare, but for this one. */
+		/* NULL is our only bare element. */
 		len = strspn(*at, "NUL");
 		memcpy(text, *at, len);
 		*at += len;
@@ -38,22 +38,23 @@ read_element(struct arena *arena, const char **at, bool *is_null)
 	return text;
 }
 
-/* An element as it stands in the literal is this one. */
+/* Requires that the literal's next element is this one. */
 static void
 expect_element(struct arena *arena, const char **at, const char *wanted)
 {
 	bool is_null;
 	const char *text = read_element(arena, at, &is_null);
 
-	require(is_null == (wanted == NULL), "null is null, text is text");
+	require(is_null == (wanted == NULL),
+	    "null is written as null, and text as text");
 	require(is_null || strcmp(text, wanted) == 0,
-	    "an element comes back as it was");
+	    "an element reads as it was added");
 }
 
 static void
 expect_char(const char **at, char wanted)
 {
-	require(**at == wanted, "braces and commas stand where they belong");
+	require(**at == wanted, "braces and commas are in their places");
 	++*at;
 }
 
@@ -74,7 +75,7 @@ try_texts(struct arena *arena, struct strbuf *buf, struct input input)
 	while (input_has_more(&input))
 		strbuf_add_element(buf, element_of(input_line(arena, &input)));
 	at = strbuf_end_array(buf);
-	require(strlen(at) == buf->len, "the literal is as long as it says");
+	require(strlen(at) == buf->len, "the literal has its stated length");
 	expect_char(&at, '{');
 	while (input_has_more(&again)) {
 		if (!first)
@@ -84,7 +85,7 @@ try_texts(struct arena *arena, struct strbuf *buf, struct input input)
 		    element_of(input_line(arena, &again)));
 	}
 	expect_char(&at, '}');
-	require(*at == '\0', "nothing follows");
+	require(*at == '\0', "a literal ends with its closing brace");
 }
 
 /* Whether array_out quotes a text. */
@@ -116,22 +117,23 @@ write_element(struct strbuf *buf, const char *element)
 static void
 try_reading(struct arena *arena, const char *literal, struct input input)
 {
-	struct elements elements = elements_of(arena, literal);
+	struct array_elements elements = array_literal_read(arena, literal);
 	const char *element;
 
 	while (input_has_more(&input)) {
 		const char *wanted = element_of(input_line(arena, &input));
 
-		require(elements_next(&elements, &element),
-		    "there are as many elements");
+		require(array_literal_next(&elements, &element),
+		    "as many elements are read as the server wrote");
 		require((element == NULL) == (wanted == NULL) &&
 			(element == NULL || strcmp(element, wanted) == 0),
-		    "each is what the server wrote");
+		    "an element reads as the server wrote it");
 	}
-	require(!elements_next(&elements, &element), "and no more");
+	require(!array_literal_next(&elements, &element),
+	    "no more elements are read than the server wrote");
 }
 
-/* What the server writes is read, and so is what we write. */
+/* Both our literals and the server's are read. */
 static void
 try_elements(struct arena *arena, struct strbuf *buf, struct input input)
 {
@@ -144,17 +146,17 @@ try_elements(struct arena *arena, struct strbuf *buf, struct input input)
 	try_reading(arena, strbuf_end_array(buf), input);
 }
 
-/* Whatever it is, it is read to an end. */
+/* Any text is read to its end. */
 static void
 try_anything(struct arena *arena, struct input input)
 {
-	struct elements elements = elements_of(arena,
+	struct array_elements elements = array_literal_read(arena,
 	    input_take(arena, &input, '\0'));
 	const char *element;
 
-	while (elements_next(&elements, &element))
+	while (array_literal_next(&elements, &element))
 		;
-	require(element == NULL, "at the end there is nothing");
+	require(element == NULL, "after the last element there is none");
 }
 
 int

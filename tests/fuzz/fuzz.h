@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the harnesses share: an input is read as fields, one to a line, so
- * that the corpus can be read and written by people; a rule that does not
- * hold ends the process.
+ * Helpers of the harnesses: an input is read as fields, one to a line, so that
+ * people can read and write the corpus; a broken rule ends the process.
  */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
@@ -14,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
 /* The harness, which libFuzzer calls for each input. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,8 +37,8 @@ input_has_more(const struct input *input)
 }
 
 /*
- * The text up to the separator, or all that is left, in the arena; a NUL ends
- * it, as it would a text of the database.
+ * Returns the text up to the separator, or the rest, in the arena; a NUL ends
+ * it, as it ends a text of the database.
  */
 static inline char *
 input_take(struct arena *arena, struct input *input, char separator)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a courier hears and fetches: a notification, whatever it says, makes
- * those due whose event it is about, and nobody else; each that is due gets the
- * event that was fetched for him, as JSON, or is told that there is none.
+ * The notifications and events that a courier receives: a notification makes the
+ * calls due that wait for its event, and no others; each due call is answered
+ * with the event that was fetched for it, as JSON, or with none.
  *
  * Input: one to a line,
  *
@@ -10,13 +10,13 @@
  *	=hint|payload
  *	=event|value|format
  *
- * where a field of one tilde is SQL's null; the n-th event is for the n-th who
- * is due, and who is left over is not decided.  What a courier reads of the
- * database is ours here.
+ * where a field of one tilde is SQL's null; the n-th event is for the n-th due
+ * call, and the calls without an event stay waiting.  The harness replaces
+ * the courier's database.
  */
 #include "fuzz.h"
 
-/* A database of ours, for what is static in them, too. */
+/* The replaced functions, also for the included files' static functions. */
 #define db_connected         fuzz_connected
 #define db_consume           fuzz_consume
 #define db_next_notification fuzz_next_notification
@@ -25,8 +25,8 @@
 #define db_row_count         fuzz_row_count
 #define db_value             fuzz_value
 
-#include "courier.c" /* NOLINT(bugprone-suspicious-include) */
-#include "trip.c"    /* NOLINT(bugprone-suspicious-include) */
+#include "client/courier.c"       /* NOLINT(bugprone-suspicious-include) */
+#include "client/courier_batch.c" /* NOLINT(bugprone-suspicious-include) */
 
 #define CALLS_MAX 16
 #define LINES_MAX 64
@@ -80,7 +80,7 @@ db_value(const struct db_rows *rows, size_t row, int column)
 {
 	static char position[8];
 
-	require(row < db_row_count(rows), "only rows that are there are read");
+	require(row < db_row_count(rows), "only existing rows are read");
 	switch (column) {
 	case 0:
 		snprintf(position, sizeof(position), "%zu", row + 1);
@@ -90,7 +90,7 @@ db_value(const struct db_rows *rows, size_t row, int column)
 	case 2:
 		return rows->values[row];
 	}
-	require(column == 3, "and columns");
+	require(column == 3, "only existing columns are read");
 	return rows->formats[row];
 }
 
@@ -110,7 +110,7 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 {
 	(void)db, (void)arena, (void)params;
 	require(nparams == 2 && strstr(sql, "client_events") != NULL,
-	    "events are all that is asked for");
+	    "a courier without new calls queries only events");
 	world.events.asked_for = count_due(world.calls, world.calls_len);
 	*rows = &world.events;
 }
@@ -139,7 +139,7 @@ text_or_empty(const char *text)
 	return text == NULL ? "" : text;
 }
 
-/* A caller who waits: it holds its call until the end. */
+/* A waiting caller, which holds its call until the end. */
 static void
 read_call(struct courier *courier, char *line)
 {
@@ -187,14 +187,14 @@ is_hinted(const struct call *call)
 	return false;
 }
 
-/* What a caller was told is what there is. */
+/* The answer of a call is JSON or nothing, and follows a hint. */
 static void
 expect_answer(struct arena *arena, const struct call *call)
 {
 	const char *text = call->answer.value;
 	json_object *value;
 
-	require(is_hinted(call), "nobody is answered whom no hint is about");
+	require(is_hinted(call), "a call without a hint is not answered");
 	switch (call->answer.outcome) {
 	case CLIENT_ANSWERED:
 		require(value_decode(arena, text, VALUE_PORTABLE, &value),
@@ -202,14 +202,15 @@ expect_answer(struct arena *arena, const struct call *call)
 		break;
 	case CLIENT_NOTHING:
 	case CLIENT_REFUSED:
-		require(text == NULL, "nothing is nothing");
+		require(text == NULL,
+		    "an answer without an event has no value");
 		break;
 	default:
-		require(false, "an event is there, or not, or not readable");
+		require(false, "an answer is an event, nothing, or refused");
 	}
 }
 
-/* Leaves all calls; those that were not decided are still waiting. */
+/* Leaves all calls; those without an event are still waiting. */
 static void
 end_calls(struct courier *courier)
 {
@@ -227,8 +228,8 @@ end_calls(struct courier *courier)
 		call_leave(call);
 	}
 	require(answered == db_row_count(&world.events),
-	    "who got an event was answered");
-	require(courier->waiting_count == 0, "nobody is left");
+	    "every call that got an event is answered");
+	require(courier->waiting_count == 0, "no call is left waiting");
 }
 
 static void
@@ -239,9 +240,10 @@ hear_and_fetch(struct courier *courier)
 	hear(courier);
 	for (i = 0; i < world.calls_len; i++)
 		require(world.calls[i]->due == is_hinted(world.calls[i]),
-		    "those are due whose event it is, and nobody else");
+		    "the calls with a hint are due, and no others");
 	if (!TAILQ_EMPTY(&courier->due))
-		require(trip_make(courier) == DB_DONE, "events are fetched");
+		require(courier_batch_make(courier) == DB_DONE,
+		    "the events are fetched");
 }
 
 int

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lists of hosts, as a configuration has them: each host is asked by itself,
- * with its own address and port, and nothing else is.
+ * Lists of hosts, as a configuration has them: the program connects to each
+ * host by itself, with its own address and port, and to no other.
  *
- * Input: host, hostaddr, port and connect_timeout, one to a line; an empty one
- * is not given.  What asks is ours here: nobody answers.
+ * Input: host, hostaddr, port and connect_timeout, one to a line; an empty line
+ * is a missing option.  The harness replaces libpq; every connection fails.
  */
 #include "fuzz.h"
 
 #include <libpq-fe.h>
 
-#include "connect.h"
+#include "db/connect.h"
 
 #define LISTS 3
 
-/* A host that has been asked, and says no. */
+/* A connection that has failed. */
 struct pg_conn {
 	char nothing;
 };
@@ -23,9 +23,9 @@ static PQconninfoOption options[LISTS + 2] = { { .keyword = "host" },
 	{ .keyword = "hostaddr" }, { .keyword = "port" },
 	{ .keyword = "connect_timeout" } };
 static char *lists[LISTS]; /* as they were given */
-static size_t asked;       /* hosts of a list, so far */
+static size_t asked;       /* hosts tried, so far */
 
-/* The n-th of a list's elements, or its last one; its length. */
+/* The n-th of a list's elements, or its last one; sets its length. */
 static const char *
 element(const char *list, size_t n, size_t *len)
 {
@@ -42,13 +42,13 @@ expect_element(const char *got, const char *list)
 	size_t len;
 
 	if (list == NULL) {
-		require(got == NULL, "what is not given is not asked for");
+		require(got == NULL, "a missing option is not passed");
 		return;
 	}
 	wanted = element(list, asked, &len);
 	require(got != NULL && strlen(got) == len &&
 		memcmp(got, wanted, len) == 0,
-	    "each host is asked with its own part of the lists");
+	    "each host gets its own part of the lists");
 }
 
 static const char *
@@ -89,7 +89,8 @@ PQconninfo(PGconn *conn)
 void
 PQconninfoFree(PQconninfoOption *freed)
 {
-	require(freed == options, "what is freed was made");
+	require(freed == options,
+	    "only the options that were returned are freed");
 }
 
 void
@@ -101,7 +102,7 @@ PQfinish(PGconn *conn)
 ConnStatusType
 PQstatus(const PGconn *conn)
 {
-	require(conn != NULL, "there is a connection");
+	require(conn != NULL, "PQstatus gets a connection");
 	return CONNECTION_BAD;
 }
 
@@ -140,7 +141,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	PQfinish(connect_open("", "fuzz"));
 	wanted = count(lists[lists[1] == NULL ? 0 : 1]);
 	require(asked == (wanted == 1 ? 0 : wanted),
-	    "every host of the list is asked");
+	    "every host of the list is tried");
 	arena_free(arena);
 	return 0;
 }

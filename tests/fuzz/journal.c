@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Journals: whatever rows a workflow finds, its run ends in one of the known
- * ways, records no step twice, and, run again with what it recorded, comes to
- * the same end without doing anything again.
+ * Journals: with any rows a run ends in one of the known ways, records no step
+ * twice, and its replay with the recorded rows comes to the same end without
+ * doing anything again.
  *
  * Input: a line of letters (which workflow; a: alone; d: past its deadline;
  * r: statements are refused; s: superjson), the workflow's input, then rows:
@@ -11,16 +11,16 @@
  *	=message|topic|text|format
  *	=row|type|value|format|status|error
  *
- * where a field of one tilde is SQL's null and a row is what every statement
- * returns.  The turn and the database are ours here.
+ * where a field of one tilde is SQL's null and every statement returns the row.
+ * The harness replaces the turn and the database.
  */
 #include "fuzz.h"
 
 #include <inttypes.h>
 
-#include "turn.h"
-#include "value.h"
-#include "workflow.h"
+#include <durable/workflow.h>
+#include "db/value.h"
+#include "engine/turn.h"
 
 /* Between these an entry makes the journal long, and nothing else. */
 #define NUMBER_FAR     1024
@@ -35,7 +35,10 @@ struct step_row {
 	struct entry entry;
 };
 
-/* Columns of the statements that exchange.c makes, and of all others. */
+/*
+ * The statements of wf_message.c and wf_child.c, which have columns of their
+ * own.
+ */
 #define EVENT_SQL  "from durable.workflow_event("
 #define RESULT_SQL "select status, output, error, serialization"
 
@@ -46,7 +49,7 @@ struct db_rows {
 	const char *columns[4];
 };
 
-/* What the database holds, and what the run has done. */
+/* The rows of the database, and the acts of the run. */
 struct turn {
 	struct arena *arena;
 	bool alone, refuses;
@@ -57,7 +60,7 @@ struct turn {
 	struct message messages[MESSAGES_MAX];
 	size_t messages_len;
 	size_t acts; /* statements, events, messages, children, consumed */
-	struct asked asked; /* by a run that left for the answer */
+	struct pending_call asked; /* by a run that left for the answer */
 	const char *asked_sql;
 	bool broken;
 };
@@ -73,8 +76,8 @@ db_row_count(const struct db_rows *rows)
 const char *
 db_value(const struct db_rows *rows, size_t row, int column)
 {
-	require(row == 0 && rows->any, "only rows that are there are read");
-	require(column >= 0 && column < 4, "and columns");
+	require(row == 0 && rows->any, "only existing rows are read");
+	require(column >= 0 && column < 4, "only existing columns are read");
 	return rows->columns[column];
 }
 
@@ -120,12 +123,12 @@ expect_params(size_t nparams, const char *const params[])
 
 	for (i = 0; i < nparams; i++)
 		require(params[i] == NULL || strlen(params[i]) < SIZE_MAX,
-		    "a parameter is a text");
+		    "a parameter is a terminated text");
 }
 
 void
 turn_tell(struct turn *turn, struct workflow *wf,
-    const struct statement *statement)
+    const struct batch_statement *statement)
 {
 	(void)wf;
 	turn->acts++;
@@ -134,7 +137,7 @@ turn_tell(struct turn *turn, struct workflow *wf,
 
 void
 turn_ask(struct turn *turn, struct workflow *wf,
-    const struct statement *statement, const struct asked *asked)
+    const struct batch_statement *statement, const struct pending_call *asked)
 {
 	turn->acts++;
 	expect_params(statement->nparams, statement->params);
@@ -215,7 +218,8 @@ insert_step(struct turn *turn, const struct step_row *step)
 	for (i = 0; i < turn->steps_len; i++)
 		require(turn->steps[i].number != step->number,
 		    "a step is recorded once");
-	require(turn->steps_len < STEPS_MAX, "a workflow has an end");
+	require(turn->steps_len < STEPS_MAX,
+	    "a workflow records at most STEPS_MAX steps");
 	turn->steps[turn->steps_len++] = *step;
 }
 
@@ -270,7 +274,7 @@ turn_add_consumed(struct turn *turn, const struct message *message, int number)
 			turn->messages[i].consumed = true;
 			return;
 		}
-	require(false, "a message that is received was there");
+	require(false, "a received message was in the rows");
 }
 
 void
@@ -286,7 +290,7 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 
 void
 turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct asked *asked)
+    const struct pending_call *asked)
 {
 	json_object *input;
 
@@ -294,7 +298,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		value_decode_argument(turn->arena, asked->child->input,
 		    VALUE_PORTABLE, &input),
 	    "a child's input can be read");
-	turn_ask(turn, wf, &(struct statement){ .sql = "" }, asked);
+	turn_ask(turn, wf, &(struct batch_statement){ .sql = "" }, asked);
 }
 
 void
@@ -319,10 +323,10 @@ give_answer(struct turn *turn, struct workflow *wf)
 		rows.columns[0] = rows.type == DB_TYPE_VOID ? "conflict"
 							    : "created";
 	}
-	turn->asked.take(wf, &turn->asked, &given);
+	turn->asked.on_result(wf, &turn->asked, &given);
 }
 
-/* Workflows that make every call there is, as authors make them. */
+/* Workflows that make every call of the API, as authors do. */
 
 static void
 use_error(struct workflow *wf)
@@ -501,7 +505,7 @@ read_message(struct turn *turn, struct input *line)
 	message->serialization = format_of(take_field(turn->arena, line));
 }
 
-/* What PostgreSQL says of a type it says in its own words. */
+/* Makes the value one that PostgreSQL writes for the type. */
 static void
 read_row(struct turn *turn, struct input *line)
 {
@@ -587,22 +591,24 @@ expect_end(const struct workflow *wf, const struct turn *turn)
 		    "a failure can be read");
 		break;
 	case RUN_SUSPENDED:
-		require(wf->wait.wake_ms > NOW_MS, "what waits is not due");
+		require(wf->wait.wake_ms > NOW_MS,
+		    "a run that waits is not due");
 		require(wf->wait.kind != WAIT_MESSAGE || wf->wait.key != NULL,
-		    "a message has a topic");
+		    "a wait for a message has a topic");
 		require((wf->wait.kind != WAIT_EVENT &&
 			    wf->wait.kind != WAIT_RESULT) ||
 			wf->wait.target != NULL,
-		    "what is waited for has a name");
+		    "a wait for a workflow has its id");
 		break;
 	case RUN_CANCELLED:
-		require(wf->deadline_ms != 0, "there was a deadline");
+		require(wf->deadline_ms != 0,
+		    "a run that is too late has a deadline");
 		break;
 	case RUN_BROKEN:
 		break;
 	case RUN_READY:
 	case RUN_AGAIN:
-		require(false, "a run ends");
+		require(false, "a run ends in a known way");
 	}
 }
 
@@ -612,14 +618,14 @@ expect_same(const struct workflow *one, const struct workflow *other)
 	require(one->end == other->end, "a replay comes to the same end");
 	require(one->end != RUN_RETURNED ||
 		strcmp(one->output, other->output) == 0,
-	    "with the same output");
+	    "a replay has the same output");
 	require(one->end != RUN_FAILED ||
 		strcmp(one->failure, other->failure) == 0,
-	    "with the same failure");
+	    "a replay has the same failure");
 	require(one->end != RUN_SUSPENDED ||
 		(one->wait.kind == other->wait.kind &&
 		    one->wait.wake_ms == other->wait.wake_ms),
-	    "waiting for the same");
+	    "a replay waits for the same");
 }
 
 static void

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: whatever is said is one line, and none that could be another's.
+ * The log: every text becomes one line, which cannot pass for another
+ * program's.
  *
  * Input: e, w or i for the level, j for journald or another letter, then the
- * text.  write(2) is ours here.
+ * text.  The harness replaces write(2).
  */
 #include "fuzz.h"
 
 #include <unistd.h>
 
-#include "log.h"
+#include "base/log.h"
 
-/* What log.c calls, by a macro of the build. */
+/* log.c calls it instead of write, by a macro of the build. */
 ssize_t fuzz_write(int fd, const void *bytes, size_t len);
 
 ssize_t
@@ -21,11 +22,11 @@ fuzz_write(int fd, const void *bytes, size_t len)
 	size_t i;
 
 	require(fd == STDERR_FILENO, "the log goes to standard error");
-	require(len > 0 && len <= 2048, "a line has an end");
-	require(line[len - 1] == '\n', "a line ends");
+	require(len > 0 && len <= 2048, "a line has at most 2048 bytes");
+	require(line[len - 1] == '\n', "a line ends with a newline");
 	for (i = 0; i < len - 1; i++)
 		require(line[i] >= ' ' && line[i] != 0x7f,
-		    "nothing in a line is a control character");
+		    "a line has no control character");
 	return (ssize_t)len;
 }
 

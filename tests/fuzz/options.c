@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options: whatever is typed and whatever a file says, the program gets what
- * it asked for, or it ends with one sentence.
+ * Options: for every command line and file the program gets valid values, or
+ * ends with one sentence.
  *
  * Input: arguments, one to a line, up to an empty line; then the file.
- * exit(3), fopen(3) and fclose(3) are ours here.
+ * The harness replaces exit(3), fopen(3) and fclose(3).
  */
 #include "fuzz.h"
 
 #include <setjmp.h>
 
-#include "options.h"
+#include "base/options.h"
 
 #define ARGS_MAX   16
 #define EXIT_USAGE 2
 
-/* What options.c calls, by macros of the build. */
+/* options.c calls them instead of the system's, by macros of the build. */
 void fuzz_exit(int status) __attribute__((noreturn));
 FILE *fuzz_fopen(const char *path, const char *mode);
 int fuzz_fclose(FILE *stream);
@@ -50,7 +50,7 @@ fuzz_fopen(const char *path, const char *mode)
 	(void)mode;
 	if (*path == '\0')
 		return NULL;
-	/* fmemopen refuses what is empty. */
+	/* fmemopen refuses an empty buffer. */
 	opened = len == 0 ? tmpfile()
 			  : fmemopen((void *)(uintptr_t)file.at, len, "r");
 	return opened;
@@ -77,7 +77,10 @@ read_arguments(struct arena *arena, struct input *input, int *argc)
 	return argv;
 }
 
-/* Runs it with standard error in a buffer; returns whether it came back. */
+/*
+ * Reads the options with standard error in a buffer; returns whether
+ * options_read returned.
+ */
 static bool
 reads(int argc, char *argv[], char *said, size_t said_len)
 {
@@ -111,10 +114,10 @@ expect_sentence(const char *said)
 	size_t len = strlen(said);
 
 	require(strncmp(said, begin, sizeof(begin) - 1) == 0,
-	    "a mistake is told by the program's name");
+	    "a mistake's message begins with the program's name");
 	require(len > sizeof(end) &&
 		strcmp(said + len - (sizeof(end) - 1), end) == 0,
-	    "a mistake is told to its end");
+	    "a mistake's message ends with a hint at --help");
 }
 
 int
@@ -135,14 +138,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (reads(argc, argv, said, sizeof(said))) {
 		require(workers >= 1 && workers <= 64,
 		    "a number is within its range");
-		require(database != NULL, "a text is there");
+		require(database != NULL, "a text is not NULL");
 	} else if (exit_status == EXIT_USAGE) {
 		/* A mistake in a file leaves it open, and the process ends. */
 		if (opened != NULL)
 			fclose(opened);
 		expect_sentence(said);
 	} else {
-		require(exit_status == 0, "there is no other way to end");
+		require(exit_status == 0,
+		    "the exit status is 0 or that of a usage error");
 	}
 	arena_free(arena);
 	return 0;

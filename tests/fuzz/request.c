@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests: whatever comes in is answered once, soundly, and nothing but keys
- * and numbers gets through to the database.
+ * Requests: every request is answered once and well-formed, and only keys and
+ * numbers reach the database.
  *
  * Input, a line each: method, path, query, If-None-Match, Content-Length (a
- * line of one tilde is none), a letter for what the database says; then its
- * answer.  libfcgi and the client half are ours here.
+ * line of one tilde is none), a letter for the database's outcome; then its
+ * answer.  The harness replaces libfcgi and the client half.
  */
 #include "fuzz.h"
 
 #include <fcgiapp.h>
 #include <json-c/json_tokener.h>
 
-#include "client.h"
-#include "http.h"
-#include "routes.h"
-#include "site.h"
-#include "strbuf.h"
+#include <durable/client.h>
+#include "base/strbuf.h"
+#include "fcgi/http.h"
+#include "fcgi/routes.h"
+#include "fcgi/site.h"
 
 static const char *const names[] = { "REQUEST_METHOD", "DOCUMENT_URI",
 	"QUERY_STRING", "HTTP_IF_NONE_MATCH", "CONTENT_LENGTH" };
@@ -114,7 +114,8 @@ expect_key(const char *text)
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "abcdefghijklmnopqrstuvwxyz0123456789._~-");
 
-	require(len > 0 && len <= 128 && text[len] == '\0', "a key is a key");
+	require(len > 0 && len <= 128 && text[len] == '\0',
+	    "a key has 1 to 128 allowed characters");
 }
 
 static void
@@ -124,7 +125,8 @@ expect_id(const char *text)
 	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "abcdefghijklmnopqrstuvwxyz0123456789._~-:");
 
-	require(len > 0 && len <= 256 && text[len] == '\0', "an id is an id");
+	require(len > 0 && len <= 256 && text[len] == '\0',
+	    "an id has 1 to 256 allowed characters");
 }
 
 static void
@@ -133,12 +135,12 @@ expect_number(const char *text)
 	require(text == NULL ||
 		(*text != '\0' && text[strspn(text, "0123456789")] == '\0' &&
 		    strtoll(text, NULL, 10) <= INT32_MAX),
-	    "a number is a number of PostgreSQL's");
+	    "a number is an integer of PostgreSQL");
 }
 
 /*
- * What the database says: the outcomes in their order, of which not every call
- * has all; f is that too many wait.
+ * The database's answer: a letter for each outcome, in their order, of which
+ * each call has some; f means that too many requests wait.
  */
 static struct client_answer
 say(const char *possible)
@@ -180,7 +182,7 @@ client_send(struct client *client, struct arena *arena,
 	return say("anulrw");
 }
 
-/* What a view is of: nothing, order/N or payment/KEY. */
+/* A view's subject is NULL, order/N or payment/KEY. */
 static void
 expect_subject(const char *text)
 {
@@ -221,7 +223,7 @@ client_stats(struct client *client)
 	    struct client_stats){ .waiting = world.letter == 'f' ? 100 : 0 };
 }
 
-/* The routes that ask the process itself. */
+/* The routes that need no database. */
 
 static void
 answer_ok(struct http_request *request, const struct site *site,
@@ -257,7 +259,7 @@ read_world(struct arena *arena, struct input *input)
 	world.value = input_take(arena, input, '\0');
 }
 
-/* As serve.c has it; returns what was found. */
+/* Answers as serve.c does; returns the match. */
 static struct route_match
 answer(struct http_request *request, const struct site *site)
 {
@@ -282,7 +284,7 @@ answer(struct http_request *request, const struct site *site)
 	return match;
 }
 
-/* The pattern with the segments in it is the path. */
+/* The pattern, filled with the segments, is the path. */
 static void
 expect_path(struct arena *arena, const struct route_match *match,
     const char *path)
@@ -295,7 +297,7 @@ expect_path(struct arena *arena, const struct route_match *match,
 		made = arena_printf(arena, "%s%.*s%s", made, (int)(brace - at),
 		    at, *segment++);
 	made = arena_printf(arena, "%s%s", made, at);
-	require(strcmp(made, path) == 0, "a route is found by its path");
+	require(strcmp(made, path) == 0, "a route's pattern matches its path");
 }
 
 static void
@@ -305,7 +307,7 @@ expect_headers(const char *at, const char *end)
 		size_t len = strcspn(at, "\r\n"), i;
 
 		require(strncmp(at + len, "\r\n", 2) == 0,
-		    "a header ends as it should");
+		    "a header ends with CR LF");
 		require(memchr(at, ':', len) != NULL, "a header has a name");
 		for (i = 0; i < len; i++)
 			require((unsigned char)at[i] >= ' ',
@@ -320,7 +322,7 @@ expect_error_body(const char *body)
 	json_object *json = json_tokener_parse(body), *text;
 
 	require(json_object_object_get_ex(json, "error", &text),
-	    "an error says so in JSON");
+	    "an error has a JSON body with its text");
 	json_object_put(json);
 }
 
@@ -331,24 +333,25 @@ expect_answer(const struct http_request *request)
 	const char *length = strstr(head, "Content-Length: ");
 	size_t body_len, told;
 
-	require(body != NULL, "an answer has a head");
+	require(body != NULL, "an answer's headers end with an empty line");
 	expect_headers(head, body + 2);
 	body_len = strlen(body += 4);
 	require(strtol(head + strlen("Status: "), NULL, 10) == request->status,
-	    "the status is the one that is counted");
+	    "the status sent is the status counted");
 	if (request->status == 304) {
 		require(body_len == 0, "304 has no body");
 		return;
 	}
-	require(length != NULL && length < body, "the length is told");
+	require(length != NULL && length < body,
+	    "an answer has a Content-Length");
 	told = strtoul(length + strlen("Content-Length: "), NULL, 10);
 	require(request->method == HTTP_HEAD ? body_len == 0 : told == body_len,
-	    "and is true");
+	    "Content-Length is the length of the body");
 	if (request->status >= 400 && request->method != HTTP_HEAD)
 		expect_error_body(body);
 }
 
-/* A parameter of the query is a part of it. */
+/* A parameter's value is a part of the query. */
 static void
 try_parameters(const struct http_request *request)
 {
@@ -361,7 +364,7 @@ try_parameters(const struct http_request *request)
 		require(value == NULL ||
 			(strchr(value, '&') == NULL &&
 			    strstr(request->query, value) != NULL),
-		    "a parameter is a part of the query");
+		    "a parameter's value is a part of the query");
 	}
 }
 

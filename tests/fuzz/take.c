@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a turn takes: whatever the rows of other programs say, each becomes a
- * part of the run that it belongs to, and no limit of time is over before it
- * has begun.
+ * The rows that a turn takes: each row of other programs becomes a part of its
+ * run, and no deadline is over before its run begins.
  *
  * Input: workflows, their steps and messages, one to a line, as
  *
  *	kind|id|number|name|value|error|format|other|at|until
  *
  * where a field of one tilde is SQL's null; they become the rows of
- * durable.turn_begin.  What the server's constraints promise is made true
- * here: workflows come first, the others belong to one, numbers are numbers,
- * and a step has a number and a name.
+ * durable.turn_begin.  The harness keeps the server's constraints: workflows
+ * come first, the other rows belong to one, numbers are numbers, and a step has
+ * a number and a name.
  */
 #include "fuzz.h"
 
 #include <inttypes.h>
 
-#include "cache.h"
-#include "engine.h"
-#include "run.h"
-#include "strbuf.h"
-#include "turn_state.h"
+#include <durable/engine.h>
+#include "base/strbuf.h"
+#include "engine/journal_cache.h"
+#include "engine/run.h"
+#include "engine/turn_state.h"
 
 #define FIELDS   10 /* of a line */
 #define COLUMNS  19
@@ -50,8 +49,9 @@ db_row_count(const struct db_rows *taken)
 const char *
 db_value(const struct db_rows *taken, size_t row, int column)
 {
-	require(row < taken->count, "only rows that are there are read");
-	require(column >= 0 && column < COLUMNS, "and columns");
+	require(row < taken->count, "only existing rows are read");
+	require(column >= 0 && column < COLUMNS,
+	    "only existing columns are read");
 	return taken->values[row][column];
 }
 
@@ -86,7 +86,7 @@ engine_type(const struct engine *engine, const char *name, const char *version)
 	return strcmp(name, type.name) == 0 && version == NULL ? &type : NULL;
 }
 
-/* What run.c wants of a turn, and is not called here. */
+/* Needed to link run.c. */
 
 struct arena *
 turn_arena(struct turn *turn)
@@ -216,7 +216,7 @@ read_lines(struct arena *arena, struct input input, const char *kind)
 		read_line(arena, input_line(arena, &input), kind);
 }
 
-/* Of no step at all an aggregate is null. */
+/* Leaves null for a workflow without steps, as the aggregates do. */
 static void
 end_steps(struct arena *arena)
 {
@@ -240,18 +240,19 @@ end_rows(struct arena *arena)
 	last[7] = arena_printf(arena, "%" PRId64, NOW_MS);
 }
 
-/* A run has what its rows say, and no more. */
+/* A run has the values of its rows, and no others. */
 static void
 expect_run(const struct workflow *wf, const char *const *row)
 {
 	int i;
 
-	require(strcmp(wf->id, row[1]) == 0, "runs come in the rows' order");
-	require(wf->input == row[4], "each with its input");
-	require(wf->tid == row[9], "and the place of its wait");
+	require(strcmp(wf->id, row[1]) == 0,
+	    "runs are in the order of the rows");
+	require(wf->input == row[4], "a run has its row's input");
+	require(wf->tid == row[9], "a run has the ctid of its wait");
 	require(row[7] == NULL || *row[7] == '-' || row[8] != NULL ||
 		wf->deadline_ms == 0 || wf->deadline_ms > NOW_MS,
-	    "a time-out ends after it has begun");
+	    "a deadline is after the turn's time");
 	for (i = 0; i < wf->journal_len; i++)
 		require(!wf->journal[i].known || wf->journal[i].name != NULL,
 		    "an entry of the journal has a name");
@@ -265,11 +266,11 @@ take(struct turn *turn)
 	static const struct turn_plan everything = { 0 };
 	size_t i;
 
-	require(take_begin(turn, &everything), "a turn begins");
+	require(turn_load_begin(turn, &everything), "a turn begins");
 	for (i = 0; i < turn->count; i++)
 		expect_run(turn->runs[i], rows.values[i]);
 	require(i == rows.count - 1 || !is_kind(rows.values[i], "workflow"),
-	    "a run for each workflow");
+	    "each workflow has a run");
 }
 
 int
@@ -279,7 +280,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *arena = arena_new();
 	struct turn turn = { .engine = &engine,
 		.arena = arena,
-		.cache = cache_new() };
+		.journal_cache = journal_cache_new() };
 
 	rows.count = 0;
 	read_lines(arena, input_of(data, size), "workflow");
@@ -289,7 +290,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	end_rows(arena);
 	take(&turn);
 	free(turn.runs);
-	cache_free(turn.cache);
+	journal_cache_free(turn.journal_cache);
 	strbuf_free(&turn.due_types);
 	strbuf_free(&turn.due_queues);
 	arena_free(arena);

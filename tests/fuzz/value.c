@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stored values: what is read can be written, and reads the same again; what
- * is written is JSON, and nothing that only json-c takes for it.
+ * Stored values: a value that is read can be written and reads the same again;
+ * written values are JSON by RFC 8259, not only to json-c.
  *
- * Input: p for portable_json, s for js_superjson, another for a format that
- * nobody knows; then the text.
+ * Input: p for portable_json, s for js_superjson, another letter for an unknown
+ * format; then the text.
  */
 #include "fuzz.h"
 
-#include "value.h"
+#include "db/value.h"
 
 #define DIGITS "0123456789"
 
@@ -99,7 +99,7 @@ is_member(const char **at)
 	return is_char(at, ':') && is_value(at);
 }
 
-/* What stands between two brackets. */
+/* Whether items up to the closing bracket follow. */
 static bool
 is_list(const char **at, bool (*is_item)(const char **), char end)
 {
@@ -170,15 +170,16 @@ try_value(struct arena *arena, const char *text, const char *format)
 	if (!value_decode(arena, text, format, &value))
 		return;
 	require(value_known(format), "an unknown format is not read");
-	require(is_json(text), "what is read is JSON");
+	require(is_json(text), "a value that is read is JSON");
 	written = value_encode(arena, value, format);
-	require(written != NULL, "what was read can be written");
-	require(is_json(written), "what is written is JSON");
+	require(written != NULL, "a value that was read can be written");
+	require(is_json(written), "a written value is JSON");
 	require(value_decode(arena, written, format, &again),
-	    "what was written can be read");
-	require(json_object_equal(value, again), "and is the same");
+	    "a written value can be read");
+	require(json_object_equal(value, again),
+	    "a written value reads the same");
 	require(strcmp(written, value_encode(arena, again, format)) == 0,
-	    "and is written the same way");
+	    "a value that is read again is written the same");
 }
 
 static void
@@ -189,17 +190,17 @@ try_argument(struct arena *arena, const char *text, const char *format)
 	bool reads = value_decode_argument(arena, text, format, &argument);
 
 	require(reads == value_decode(arena, text, format, &value),
-	    "arguments are read when values are");
+	    "an argument is read when its text is a value");
 	if (!reads)
 		return;
-	/* Within the arguments it is nested deeper by two. */
+	/* May fail, because it is nested two deeper within the arguments. */
 	written = value_encode_argument(arena, argument);
 	if (written == NULL)
 		return;
 	require(is_json(written), "written arguments are JSON");
 	require(value_decode_argument(arena, written, VALUE_PORTABLE, &again) &&
 		json_object_equal(argument, again),
-	    "an argument comes back as it was");
+	    "a written argument reads the same");
 }
 
 static void
@@ -212,7 +213,7 @@ try_error(struct arena *arena, const char *text, const char *format)
 	require(value_decode(arena, written,
 		    value_known(format) ? format : VALUE_PORTABLE, &value) &&
 		json_object_is_type(value, json_type_object),
-	    "and reads as an object");
+	    "a written error reads as an object");
 }
 
 int

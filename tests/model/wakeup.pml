@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * I5 of docs/design.md: no wake-up is lost, nothing happens twice, nobody
- * waits for ever.  A model of sql/{durable,turn,wake}.sql and durable/turn.c
- * for SPIN.
+ * I5 of docs/design.md: no wake-up is lost, no effect happens twice, no
+ * workflow waits for ever.  A model of sql/durable/{take,wake}.sql and
+ * durable/engine/turn.c for SPIN.
  *
  * Three workflows begin in a queue.  The receiver sends the setter a message
- * that nobody reads, then waits for two: one from a client, one from the
- * setter.  The setter sends that and sets its event.  The watcher waits for
- * the event.  Every wait is followed by a step that has an effect.
+ * that the setter never reads, then waits for two: one from a client, one from
+ * the setter.  The setter sends its message and sets its event.  The watcher
+ * waits for the event.  Every wait is followed by a step that has an effect.
  *
- * Two workers run turns.  At any moment one may die, and PostgreSQL rolls it
- * back; so may the client, and it repeats.  The time-outs of the waits may
- * come at any moment, or never.  There are no notifications: all are lost.
+ * Two workers run turns.  At any moment a worker may die, and PostgreSQL rolls
+ * its turn back; so may the client, and it repeats.  The time-outs of the waits
+ * may come at any moment, or never.  All notifications are lost.
  *
- * A step here is a statement there, under READ COMMITTED: it sees what has
- * committed when it begins and what its own transaction has written, and
- * having waited for a row it goes on with the row's newest version.  The
- * quotations say which line of these a step stands for.
+ * A step of the model is a statement under READ COMMITTED: it sees what has
+ * committed when it begins and what its own transaction has written, and having
+ * waited for a row it goes on with the row's newest version.  A quotation is
+ * the line of those files that a step models.
  *
- * Mutants, each a macro, take away one thing on which all this rests, and must
- * fail; tests/model.tap has the list.
+ * Mutants, each a macro, take away one thing that the protocol needs, and must
+ * fail; tests/stories/model.tap has the list.
  */
 
 #ifndef DEATHS
@@ -33,7 +33,7 @@
 
 #define bit_of(w)	(1 << (w))
 
-/* Who has transactions: two workers, a client, perhaps another SDK. */
+/* The parties with transactions: two workers, a client, perhaps another SDK. */
 #define CLIENT		2
 #ifdef FOREIGN_SETTER
 #define FOREIGNER	3
@@ -44,8 +44,8 @@
 #define is_worker(me)	((me) < CLIENT)
 
 /*
- * Row locks, PostgreSQL 13.3.2.  Two modes are in conflict when their numbers
- * add up to 5 or more, which is the whole of the table there.
+ * Row locks, PostgreSQL 13.3.2.  Two modes conflict when their numbers add up
+ * to 5 or more, which gives the whole table of that section.
  */
 #define KEY_SHARE	1
 #define SHARE		2
@@ -57,9 +57,9 @@ mtype = { ENQUEUED, PENDING, SUCCESS };
 mtype status[WORKFLOWS] = ENQUEUED;
 byte status_lock[12];
 
-#define lock_of(w, who)	status_lock[(w) * PARTIES + (who)]
-#define peace(w, mode, who)	\
-	((who) == me || lock_of(w, who) + (mode) < 5)
+#define lock_of(w, party)	status_lock[(w) * PARTIES + (party)]
+#define peace(w, mode, party)	\
+	((party) == me || lock_of(w, party) + (mode) < 5)
 #ifdef FOREIGN_SETTER
 #define lockable(w, mode)	\
 	(peace(w, mode, 0) && peace(w, mode, 1) && peace(w, mode, CLIENT) && \
@@ -70,8 +70,8 @@ byte status_lock[12];
 #endif
 
 /*
- * durable.waits: wake_at as it has committed, who has the row locked (0:
- * nobody) and as what it will commit.
+ * durable.waits: wake_at as it has committed, as its locker will commit it, and
+ * the party that has the row locked, plus 1 (0: none).
  */
 mtype = { NO_ROW, DUE, SOON, LATER };
 mtype wake_at[WORKFLOWS] = NO_ROW;
@@ -79,7 +79,7 @@ mtype wake_at_written[WORKFLOWS] = NO_ROW;
 byte wait_lock[WORKFLOWS];
 
 #define is_mine(w)	(wait_lock[w] == me + 1)
-/* An insert that has not committed keeps nobody waiting: it is not seen. */
+/* No party waits for an uncommitted insert, because none sees it. */
 #define is_free(w)	(wait_lock[w] == 0 || wake_at[w] == NO_ROW)
 #define is_due(w)	(wake_at[w] == DUE || (wake_at[w] == LATER && over))
 
@@ -90,13 +90,13 @@ mtype message[2] = UNSENT;
 #define SETTERS		1	/* the setter's */
 bool event;
 
-/* Waits that are over, as dbos.operation_outputs has them; what they did. */
+/* The number of waits that are over, as the journal has it; their effects. */
 byte journal[WORKFLOWS];
 byte effects[WORKFLOWS];
 
 /* The world. */
-bool over;			/* the time of all time-outs has come */
-byte deaths = DEATHS;		/* that are still to come */
+bool over;			/* all time-outs have come */
+byte deaths = DEATHS;		/* still to come */
 bool queueing[PARTIES];		/* for a lock that another may have */
 bool hinted = true;		/* a notification has arrived */
 
@@ -118,7 +118,7 @@ inline write_wait(w, time)
 	wake_at_written[w] = time
 }
 
-/* Ends the transaction of me, after commit has written or without. */
+/* Ends the transaction of me, committed or rolled back. */
 inline release()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
@@ -135,8 +135,8 @@ inline release()
 }
 
 /*
- * Asked whether all is done some day, as opposed to whether it can go wrong,
- * let a lock go to who waits for it before who comes some milliseconds later.
+ * For liveness, a lock goes to the party that waits for it before one that
+ * comes some milliseconds later; safety does not need that.
  */
 #ifndef FAIR
 #define FAIR		0
@@ -149,8 +149,8 @@ inline release()
 	:: atomic { deaths > 0 -> deaths--; goto died }
 
 /*
- * "set_config('lock_timeout', '200ms', true)": the turn is repeated.  That is
- * for two turns that wait for each other, but may strike others.
+ * "set_config('lock_timeout', '200ms', true)": the turn is repeated.  It is
+ * meant for two turns that wait for each other, but may strike other turns.
  */
 #ifdef NO_LOCK_TIMEOUT
 #define or_time_out(available)
@@ -179,8 +179,8 @@ inline check_foreign_key(destination)
 
 /*
  * wake_by_message and wake_by_event: "update durable.waits as w set wake_at =
- * least(w.wake_at, durable.now_ms()) where ... w.wake_at > durable.now_ms()":
- * nobody waits for the row of one who is due.
+ * least(w.wake_at, durable.now_ms()) where ... w.wake_at > durable.now_ms()": a
+ * wake-up does not wait for the row of a due workflow.
  */
 #ifdef WAKE_SKIPS_LOCKED
 #define left_alone(w)	(!is_mine(w) && (is_due(w) || !is_free(w)))
@@ -221,8 +221,8 @@ inline find_due()
 }
 
 /*
- * "for update of s, w skip locked": who is not due any more when both are
- * locked is left out, and stays locked.
+ * "for update of s, w skip locked": a workflow that is no longer due when both
+ * rows are locked is left out, and stays locked.
  */
 inline take_due()
 {
@@ -267,8 +267,8 @@ inline take_enqueued()
 }
 
 /*
- * "select 'message' ... where not n.consumed"; not if the receiver is remembered
- * and was woken by an alarm.
+ * "select 'message' ... where not n.consumed"; not for a cached receiver that
+ * its timer group has woken.
  */
 inline look_for_messages()
 {
@@ -276,13 +276,13 @@ inline look_for_messages()
 	seen[SETTERS] = !deaf && message[SETTERS] == UNREAD
 }
 
-/* "select 'workflow' ...", with its journal. */
+/* "select 'workflow' ...", with the journal. */
 inline load_journal()
 {
 	known = journal[RECEIVER]
 }
 
-/* The receiver, in wf_recv: take_message, or the time is over. */
+/* The receiver in wf_recv: take_message, or the time-out. */
 inline receive()
 {
 	if
@@ -320,7 +320,7 @@ inline run_receiver()
 	seen[SETTERS] = false
 }
 
-/* The watcher, in wf_get_event: "from durable.workflow_event($1, $2)". */
+/* The watcher in wf_get_event: "from durable.workflow_event($1, $2)". */
 inline run_watcher()
 {
 	if
@@ -337,8 +337,8 @@ inline run_setter()
 
 /*
  * turn_over: "delete from durable.waits"; turn_waits: "update durable.waits ...
- * where w.ctid = n.tid", and of those from a queue "insert into durable.waits
- * ... on conflict on constraint waits_pkey do update".
+ * where w.ctid = n.tid", and for workflows from a queue "insert into
+ * durable.waits ... on conflict on constraint waits_pkey do update".
  */
 #define writable(w)	((taken & bit_of(w)) == 0 || is_mine(w) || is_free(w))
 #define all_writable	\
@@ -433,7 +433,7 @@ inline turn_waits()
 #endif
 }
 
-/* turn_messages, "order by n.destination", and then the trigger. */
+/* turn_messages, "order by n.destination", then its trigger. */
 inline turn_messages()
 {
 	if
@@ -459,7 +459,7 @@ inline turn_events()
 	fi
 }
 
-/* What turn_journal, turn_consumed and turn_statuses wrote is seen now. */
+/* Makes visible what turn_journal, turn_consumed and turn_statuses wrote. */
 inline commit()
 {
 	for (i : 0 .. 1) {
@@ -499,15 +499,15 @@ inline commit()
 		:: else
 		fi
 	}
-	/* Nothing happens twice. */
+	/* No effect happens twice. */
 	assert(effects[RECEIVER] == journal[RECEIVER]);
 	assert(effects[WATCHER] == journal[WATCHER]);
 	release()
 }
 
 /*
- * pg_notify, or the notification is lost: that matters to the mutant alone
- * which has no safety interval.
+ * pg_notify, or its loss, which matters only to the mutant without a safety
+ * interval.
  */
 inline hint()
 {
@@ -552,7 +552,7 @@ end_idle:
 	:: atomic { hinted && !has_work -> hinted = false; goto end_idle }
 	fi;
 #else
-	/* Looking once a second finds it; to find nothing changes nothing. */
+	/* Polling once a second finds the work; a poll without work is no step. */
 	has_work && nobody_queues;
 #endif
 #ifdef CHECK_BEFORE_LOCK
@@ -591,7 +591,7 @@ end_idle:
 	:: d_step { run_watcher(); run_setter() }
 	or_die
 	fi;
-	/* The outbox, in its order. */
+	/* The write set, in its order. */
 #ifdef WAIT_AFTER_COMMIT
 	d_step {
 		for (i : 0 .. WORKFLOWS - 1) {
@@ -631,12 +631,12 @@ end_idle:
 	d_step { forget() };
 	goto end_idle;
 
-died:	/* Rolled back, and the worker is there again. */
+died:	/* The turn is rolled back and the worker replaced. */
 	atomic { release(); forget() };
 	goto end_idle
 }
 
-/* client_submit: one message, until it has committed, and then once. */
+/* client_submit: one message, repeated until it has committed. */
 proctype client(byte me)
 {
 	byte i;
@@ -678,7 +678,7 @@ died:
 }
 
 #ifdef FOREIGN_SETTER
-/* The setter, run by another SDK's executor: a transaction each. */
+/* The setter, run by another SDK's executor, a transaction a write. */
 proctype foreigner(byte me)
 {
 	byte i;
@@ -700,7 +700,7 @@ died:
 		}
 	:: else
 	fi;
-	/* The foreign key of dbos.workflow_events locks no more than that. */
+	/* The foreign key of dbos.workflow_events takes only this lock. */
 	check_foreign_key(SETTER);
 	wake(WATCHER);
 	d_step {
@@ -721,7 +721,7 @@ died:
 }
 #endif
 
-/* Time.  Soon comes; that the time-outs do is not to be relied upon. */
+/* Time.  SOON always becomes due; the time-outs may never come. */
 proctype clock()
 {
 end_soon:
@@ -742,8 +742,8 @@ proctype time_outs()
 }
 
 /*
- * When nobody can do anything more, all has been done: nobody waits for a
- * lock, or for a message or an event that is there.
+ * When no process can take a step, all is done: none waits for a lock, or for a
+ * message or an event that is there.
  */
 proctype judge()
 {
@@ -766,5 +766,5 @@ init {
 	}
 }
 
-/* And it is done some day, by whoever is not kept from it. */
+/* Liveness: under fair scheduling all is done some day. */
 ltl served { <> all_is_well }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- Who may do what, and whether everything says what it is.
+-- The privileges of each role, and that every object has a comment.
 
 select plan(44);
 
@@ -41,23 +41,24 @@ return (
             or has_any_column_privilege(role_name, r.oid,
                 'select, insert, update, references') end);
 
-create role somebody;
+create role stranger;
 
 -- The web.
 
 select is(test.executable('widget_store_web'), array['durable.client_events',
     'durable.client_submit', 'durable.daemon_alive', 'durable.metrics',
-    'durable.room_enter', 'durable.room_leave', 'durable.version',
+    'durable.monitor_enter', 'durable.monitor_leave', 'durable.version',
     'durable.workflow_json', 'store.crash_executor', 'store.order_json',
     'store.orders_json', 'store.payment_json',
     'store.processes_json', 'store.product_json',
     'store.restock', 'store.view_json', 'store.watched_order_json'],
-    'the web executes what it needs and nothing else');
-select is(test.touchable('widget_store_web'), null, 'it touches no table');
+    'the web may execute what it needs and nothing else');
+    select is(test.touchable('widget_store_web'), null,
+        'the web may touch no table');
 select is(has_schema_privilege('widget_store_web', 'dbos', 'usage'), false,
-    'it does not see the system database');
+    'the web does not see the system database');
 select is(test.as_role('widget_store_web', statement), '42501',
-    'it is refused: ' || statement)
+    'the web is refused: ' || statement)
 from unnest(array[
     'select * from store.products', 'select * from store.orders',
     'update store.products set price = 0',
@@ -71,18 +72,19 @@ from unnest(array[
     'create table store.mine ()', 'create table durable.mine ()'])
     as statement;
 select is(test.as_role('widget_store_web', 'select store.product_json()')
-    like '{"product_id"%', true, 'and may what it may');
+    like '{"product_id"%', true, 'the web may call product_json');
 
 -- The daemon.
 
 select is(test.executable('widget_store_daemon'), array_agg(full_name
-    order by full_name), 'the daemon executes what it needs and nothing else')
-from unnest(array['durable.now_ms', 'durable.register', 'durable.room_enter',
-    'durable.room_leave', 'durable.sweep',
-    'durable.turn_alarms', 'durable.turn_attempt', 'durable.turn_attempted',
+    order by full_name),
+    'the daemon may execute what it needs and nothing else')
+from unnest(array['durable.now_ms', 'durable.register', 'durable.monitor_enter',
+    'durable.monitor_leave', 'durable.sweep',
+    'durable.turn_timer_groups', 'durable.turn_attempt', 'durable.turn_attempted',
     'durable.turn_begin', 'durable.turn_consumed',
     'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
-    'durable.turn_over', 'durable.turn_runs',
+    'durable.turn_over', 'durable.monitor_note_runs',
     'durable.turn_start', 'durable.turn_statuses',
     'durable.turn_suspect', 'durable.turn_waits',
     'durable.version', 'durable.workflow_event', 'durable.workflow_result',
@@ -90,27 +92,30 @@ from unnest(array['durable.now_ms', 'durable.register', 'durable.room_enter',
     'store.undo_reserve_inventory', 'store.update_order_progress',
     'store.update_order_status'])
     as full_name;
-select is(test.touchable('widget_store_daemon'), null, 'it touches no table');
+select is(test.touchable('widget_store_daemon'), null,
+    'the daemon may touch no table');
 select is(has_schema_privilege('widget_store_daemon', 'dbos', 'usage'), false,
-    'it does not see the system database but through the turn');
+    'the daemon does not see the system database');
 select is(test.as_role('widget_store_daemon', statement), '42501',
-    'it is refused: ' || statement)
+    'the daemon is refused: ' || statement)
 from unnest(array[
     'select * from store.orders', 'update store.products set inventory = 9',
     'select * from durable.waits', 'delete from dbos.workflow_status',
     'select store.restock()']) as statement;
-select is(test.as_role('widget_store_daemon', 'select store.create_order(''{0}'')'),
-    '1', 'and may what it may');
+select is(test.as_role('widget_store_daemon',
+    'select store.create_order(''{0}'')'),
+    '1', 'the daemon may call create_order');
 
--- Everybody else.
+-- Other roles.
 
-select is(test.executable('somebody'), null, 'others execute nothing');
-select is(test.touchable('somebody'), null, 'others touch nothing');
-select is(has_schema_privilege('somebody', name, 'usage, create'), false,
-    'others do not see schema ' || name)
+select is(test.executable('stranger'), null,
+    'another role may execute nothing');
+select is(test.touchable('stranger'), null, 'another role may touch nothing');
+select is(has_schema_privilege('stranger', name, 'usage, create'), false,
+    'another role does not see schema ' || name)
 from unnest(array['dbos', 'durable', 'store']) as name;
 select is(array_agg(distinct pg_get_userbyid(o.owner)::text),
-    '{widget_store_owner}', 'everything belongs to the owner')
+    '{widget_store_owner}', 'every object belongs to widget_store_owner')
 from (
     select proowner from pg_proc where oid in (select oid from test.functions)
     union all
@@ -120,28 +125,30 @@ from (
     where nspname in ('dbos', 'durable', 'store')
 ) as o (owner);
 select is(rolcanlogin or rolsuper or rolcreaterole or rolcreatedb, false,
-    'who cannot log in') from pg_roles where rolname = 'widget_store_owner';
+    'widget_store_owner cannot log in and has no special right')
+    from pg_roles
+    where rolname = 'widget_store_owner';
 select is(string_agg(rolname, ', '), null,
-    'the roles of the programs are nothing special')
+    'the programs'' roles can log in and have no special right')
 from pg_roles
 where rolname in ('widget_store_web', 'widget_store_daemon')
     and (rolsuper or rolcreaterole or rolcreatedb or rolreplication
         or rolbypassrls or not rolcanlogin);
 
-select is(count(*), 0::bigint, 'and cannot become anybody else')
+select is(count(*), 0::bigint, 'the programs'' roles are members of no role')
 from pg_auth_members
 where member in ('widget_store_web'::regrole, 'widget_store_daemon'::regrole);
 
 -- The functions themselves.
 
 select is(array_agg(full_name), null,
-    'a function that has its owner''s rights sets its search path')
+    'every function with its owner''s rights sets its search path')
 from test.functions
 where prosecdef
     and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig),
         false);
 
--- Everything is explained.
+-- Comments and names.
 
 select is(array_agg(full_name order by full_name), null,
     'every function has a comment')
@@ -167,12 +174,12 @@ from pg_namespace
 where nspname in ('durable', 'store')
     and obj_description(oid, 'pg_namespace') is null;
 select is(array_agg(c.conname::text order by c.conname), null,
-    'every check has a name of its own')
+    'every check constraint has a chosen name')
 from pg_constraint as c
 join test.relations as r on r.oid = c.conrelid
 where r.full_name not like 'dbos.%'
     and c.contype = 'c'
     and c.conname ~ '_check[0-9]*$';
 
-drop role somebody;
+drop role stranger;
 select finish();

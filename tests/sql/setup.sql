@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the pgTAP tests share, in schema test.
+-- Helpers of the pgTAP tests, in schema test.
 
 create schema test;
 grant usage on schema test to public;
@@ -37,12 +37,13 @@ return (
     select coalesce(string_agg(t.workflow_uuid, ',' order by t.place), '')
     from durable.turn_begin(types, queues, 'app', max_workflows, only_ids)
         with ordinality as t (kind, workflow_uuid, number, name, value,
-        serialization, other, at_ms, until_ms, tid, alarm, alarm_size,
+        serialization, other, at_ms, until_ms, tid, timer_group,
+            timer_group_size,
         step_numbers, step_names, step_outputs, step_errors,
         step_serializations, step_children, step_started_ms, place)
     where t.kind = 'workflow');
 
--- The same where the order is nobody's promise.
+-- Sorts taken ids, for tests that promise no order.
 create function test.sorted(ids text)
 returns text
 language sql
@@ -50,7 +51,7 @@ return (
     select coalesce(string_agg(id, ',' order by id), '')
     from unnest(string_to_array(ids, ',')) as id);
 
--- A workflow as a client or an engine would leave it.
+-- Makes a workflow as a client or an engine would leave it.
 create function test.workflow(
     id text,
     status text default 'ENQUEUED',
@@ -73,7 +74,7 @@ begin atomic
     values (id, '{"positionalArgs":[]}');
 end;
 
--- One that waits, and is due in so many milliseconds.
+-- Makes a workflow that waits and is due in so many milliseconds.
 create function test.waiting(
     id text,
     due_in_ms bigint default 60000,
@@ -99,21 +100,21 @@ return exists (
     where w.workflow_uuid = id
         and w.wake_at <= durable.now_ms());
 
--- Between two tests.
+-- Empties the tables between two tests.
 create function test.clear()
 returns void
 language sql
 volatile
 begin atomic
     delete from durable.waits;
-    delete from durable.alarms;
+    delete from durable.timer_groups;
     delete from durable.suspects;
     delete from dbos.workflow_status;
     delete from dbos.workflow_input;
     delete from dbos.operation_outputs;
 end;
 
--- A second session, 'other'.
+-- Runs a statement in a second session, 'other'.
 create function test.other(statement text)
 returns text
 language plpgsql
@@ -135,7 +136,7 @@ begin
 end
 $$;
 
--- What the other session has been notified of, "channel payload" each.
+-- The notifications of the other session, "channel payload" each.
 create function test.notified()
 returns text
 language plpgsql

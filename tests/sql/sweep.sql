@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
--- Beside the turns: what a sweep cancels and enqueues, and what a daemon tells
--- at its start.
+-- The sweep, which cancels and enqueues beside the turns, and the registration
+-- at a daemon's start.
 
 select plan(8);
 
--- Once a second.
+-- The sweep, which runs once a second.
 
 select test.workflow(status || ' ' || deadline, status)
 from unnest('{ENQUEUED,PENDING,DELAYED,SUCCESS}'::text[]) as status,
@@ -24,14 +24,16 @@ values ('PENDING past', 9000000000000, 'job@1', 'timer');
 select durable.sweep('{job@1}', 'app');
 select is(string_agg(s.workflow_uuid, ', ' order by s.workflow_uuid),
     'DELAYED past, ENQUEUED past, PENDING past, free past',
-    'what is past its deadline is cancelled, of ours and of nobody')
+    'the sweep cancels late workflows of ours and of no application')
 from dbos.workflow_status as s
 where s.status = 'CANCELLED';
 select is(string_agg(distinct (s.queue_name, s.deduplication_id, s.owner_xid,
-    s.started_at_epoch_ms)::text, ''), '(,,,)', 'and leaves its queue')
+    s.started_at_epoch_ms)::text, ''), '(,,,)',
+    'a workflow past its deadline leaves its queue')
 from dbos.workflow_status as s
 where s.status = 'CANCELLED';
-select is(count(*), 0::bigint, 'and waits no more') from durable.waits;
+select is(count(*), 0::bigint,
+    'a workflow past its deadline has no wait') from durable.waits;
 select test.clear();
 
 select test.workflow(id, 'DELAYED', application => application)
@@ -46,7 +48,8 @@ select durable.sweep('{job@1}', 'app');
 select is(string_agg(s.workflow_uuid || ' ' || s.status || ' '
     || coalesce(s.deduplication_id, '-'), ', ' order by s.workflow_uuid),
     'debounced ENQUEUED -, due ENQUEUED due, future DELAYED future, '
-    'theirs DELAYED theirs', 'what was delayed is enqueued when it is time')
+    'theirs DELAYED theirs',
+    'the sweep enqueues our delayed workflows when they are due')
 from dbos.workflow_status as s;
 select test.clear();
 
@@ -54,16 +57,16 @@ select test.clear();
 
 select durable.register('app', '1', '{main,_dbos_internal_queue}');
 select is(string_agg(version_name || ' ' || application_name, ', '), '1 app',
-    'the tools see which version is served')
+    'register records the version served')
 from dbos.application_versions;
 select is(string_agg(name || ' ' || application_name, ', '), 'main app',
-    'and which queues')
+    'register records the queues but the internal one')
 from dbos.queues;
 select durable.register('app', '1', '{main,second}');
 select is(string_agg(name, ', ' order by name), 'main, second',
-    'the next start adds what is new')
+    'a second register adds new queues')
 from dbos.queues;
-select is(count(*), 1::bigint, 'and repeats nothing')
+select is(count(*), 1::bigint, 'a second register repeats no version')
 from dbos.application_versions;
 
 select finish();

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
 --
--- The turn: what it takes, in which order, and what it writes.
+-- The turn: the workflows that it takes, their order, and its writes.
 
 select plan(175);
 
--- What a turn takes from queues.
+-- Taking from queues.
 
-select is(test.taken(), '', 'nothing is due at first');
+select is(test.taken(), '', 'nothing is due in a new database');
 select is((t.kind, t.workflow_uuid, t.number, t.name, t.until_ms)::text,
-    '(turn,,0,,)', 'which a turn says')
+    '(turn,,0,,)', 'a turn without work returns its own row alone')
 from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t;
 select ok(abs(t.at_ms - extract(epoch from clock_timestamp()) * 1000) < 1000,
-    'by the clock of the database')
+    'a turn has the time of the database')
 from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t;
 
 select test.workflow(id) from unnest('{c,a,b}'::text[]) as id;
@@ -20,76 +20,83 @@ set created_at = n.at, priority = n.priority
 from unnest('{a,b,c}'::text[], '{2,1,3}'::int[], '{0,0,5}'::int[])
     as n (id, at, priority)
 where s.workflow_uuid = n.id;
-select is(test.taken(), 'b,a,c', 'a queue is taken in the order of time');
+select is(test.taken(), 'b,a,c', 'a queue is taken in the order of creation');
 update dbos.workflow_status set priority = 1 where workflow_uuid = 'b';
-select is(test.taken(), 'a,b,c', 'of equal priority; a lower one goes first');
-select is(test.taken(2), 'a,b', 'no more than asked for');
+select is(test.taken(), 'a,b,c', 'a lower priority number is taken first');
+select is(test.taken(2), 'a,b',
+    'a turn takes no more of a queue than asked for');
 select test.workflow('d', queue => 'second');
-select is(test.taken(1), 'a,d', 'of each queue');
+select is(test.taken(1), 'a,d', 'a turn takes as many of each queue');
 select is(test.taken(queues => '{second,main}'), 'd,a,b,c',
-    'in the order of the queues');
-select is(test.taken(queues => '{second}'), 'd', 'of no other queue');
-select is(test.taken(queues => '{}'), '', 'without a queue nothing');
-select is(test.taken(types => '{other@}'), '', 'no other workflow');
+    'the queues are taken in their given order');
+select is(test.taken(queues => '{second}'), 'd',
+    'a queue that is not named is not taken');
+select is(test.taken(queues => '{}'), '', 'without queues nothing is taken');
+select is(test.taken(types => '{other@}'), '',
+    'a type that is not served is not taken');
 select test.clear();
 
 select test.workflow('any'), test.workflow('old', version => '1'),
     test.workflow('new', version => '2');
 select is(test.sorted(test.taken()), 'any,old',
-    'a version that we have, and any');
-select is(test.taken(types => '{job@1}'), 'old', 'a version alone');
+    'our versions and workflows without a version are taken');
+select is(test.taken(types => '{job@1}'), 'old',
+    'a type of one version takes that version alone');
 select is(test.sorted(test.taken(types => '{job@2,job@}')), 'any,new',
-    'another version');
+    'a type of another version takes that version');
 select test.clear();
 
 select test.workflow('ours'), test.workflow('free', application => null),
     test.workflow('theirs', application => 'other');
 select is(test.sorted(test.taken()), 'free,ours',
-    'what is enqueued for us or anybody, not for another application');
+    'workflows of ours and of no application are taken');
 select is(test.sorted(test.taken(only_ids => '{ours,free}')), 'free,ours',
-    'also by id');
+    'workflows of ours and of no application are taken by id');
 select test.clear();
 
 select test.workflow(status, status)
 from unnest('{PENDING,DELAYED,CANCELLED,SUCCESS,ERROR,
     MAX_RECOVERY_ATTEMPTS_EXCEEDED}'::text[]) as status;
-select is(test.taken(), '', 'only what is enqueued is taken from a queue');
+select is(test.taken(), '', 'only enqueued workflows are taken from a queue');
 select is(test.taken(only_ids => array_agg(workflow_uuid)), '',
-    'also by id')
+    'only enqueued workflows are taken from a queue by id')
 from dbos.workflow_status;
 select test.clear();
 
--- What a turn takes of those that wait.
+-- Taking from waits.
 
 select test.waiting('soon', 1000), test.waiting('late', -10),
     test.waiting('later', -20), test.workflow('enqueued');
 select is(test.sorted(test.taken()), 'enqueued,late,later',
-    'what waits is taken when it is due');
+    'a waiting workflow is taken when it is due');
 select is(test.taken(1), 'later,enqueued',
-    'first what is most overdue, and before the queues');
+    'the most overdue wait is taken first, and waits before queues');
 select is(test.sorted(test.taken(only_ids => '{soon,late,enqueued}')),
-    'enqueued,late', 'by id only what is due');
-select is(t.until_ms, w.wake_at, 'a turn knows when there is more')
+    'enqueued,late', 'a waiting workflow is taken by id only when it is due');
+select is(t.until_ms, w.wake_at, 'a turn returns the time of the next due wait')
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) as t
 join durable.waits as w on w.workflow_uuid = 'soon'
 where t.kind = 'turn';
 update durable.waits set wake_at = 0 where workflow_uuid <> 'soon';
-select is(t.number, 0, 'nobody is suspect')
+select is(t.number, 0, 'a turn counts no suspects in a healthy database')
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) as t
 where t.kind = 'turn';
 update dbos.workflow_status set status = 'CANCELLED'
 where workflow_uuid = 'late';
 update durable.waits set type = 'job@2' where workflow_uuid = 'later';
 select is(test.taken(), 'enqueued',
-    'one that has been cancelled is not taken, nor one of another version');
+    'cancelled workflows and other versions are not taken');
 select test.clear();
 
 select test.waiting('theirs', -10);
 update dbos.workflow_status set application_name = 'other';
-select is(test.taken(), '', 'what waits of another application is not taken');
-select is(count(*), 1::bigint, 'but waits on') from durable.waits;
+select is(test.taken(), '',
+    'a waiting workflow of another application is not taken');
+select is(count(*), 1::bigint,
+    'a wait of another application is kept') from durable.waits;
 insert into durable.suspects values ('theirs', 1);
-select is(count(*), 0::bigint, 'nor is it ours to suspect')
+select is(count(*), 0::bigint,
+    'a suspect of another application gets no attempt')
 from durable.turn_attempt('{job@1}', 'app', 3);
 select test.clear();
 
@@ -104,10 +111,12 @@ update durable.waits set wake_at = wake_at - 1000;
 select test.waiting('alive', -5000);
 select durable.sweep('{job@1}', 'app');
 delete from durable.waits where workflow_uuid = 'alive';
-select is(count(*), 0::bigint, 'and not looked at again') from durable.waits;
+select is(count(*), 0::bigint,
+    'the sweep deletes waits without a workflow that can run')
+from durable.waits;
 select test.clear();
 
--- What others have locked may be given back without a word.
+-- Locked rows may be released without a notification.
 
 create function test.comes_back_soon()
 returns boolean
@@ -118,15 +127,18 @@ return (
     where t.kind = 'turn');
 select test.workflow('free'), test.workflow('queued'),
     test.waiting('waits', -10);
-select ok(not test.comes_back_soon(), 'a turn that got all need not hurry');
+select ok(not test.comes_back_soon(),
+    'a turn that took every due workflow may sleep long');
 select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'waits' for update$$);
 select is(test.sorted(test.taken()), 'free,queued',
-    'who is due and locked is left');
-select ok(test.comes_back_soon(), 'but not for long');
+    'a turn skips a due workflow that is locked');
+select ok(test.comes_back_soon(),
+    'a turn that skipped a due workflow polls again soon');
 select test.waiting('soon', 60);
-select ok(t.until_ms < t.at_ms + 100, 'nor longer than till the next is due')
+select ok(t.until_ms < t.at_ms + 100,
+    'a turn that skipped a workflow sleeps until the next is due')
 from durable.turn_begin('{job@1,job@}', '{}', 'app', 64, null) as t
 where t.kind = 'turn';
 delete from dbos.workflow_status where workflow_uuid = 'soon';
@@ -135,16 +147,18 @@ select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'queued' for update$$);
 select is(test.sorted(test.taken()), 'free,waits',
-    'who is in a queue and locked is left');
-select ok(test.comes_back_soon(), 'but not for long, either');
+    'a turn skips an enqueued workflow that is locked');
+select ok(test.comes_back_soon(),
+    'a turn that skipped an enqueued workflow polls again soon');
 select test.other('rollback');
 select test.clear();
 select test.waiting('theirs', -10);
 update dbos.workflow_status set application_name = 'other';
-select ok(not test.comes_back_soon(), 'nor for what another application runs');
+select ok(not test.comes_back_soon(),
+    'a turn does not poll soon for another application');
 select test.clear();
 
--- What a turn is told.
+-- The rows of a turn.
 
 select test.workflow('fresh', version => '1'), test.waiting('older', -10);
 update dbos.workflow_status
@@ -172,48 +186,49 @@ create table test.told as
 select t.*
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) with ordinality
     as t (kind, workflow_uuid, number, name, value, serialization, other,
-    at_ms, until_ms, tid, alarm, alarm_size, step_numbers, step_names,
+    at_ms, until_ms, tid, timer_group, timer_group_size, step_numbers,
+        step_names,
     step_outputs, step_errors, step_serializations, step_children,
     step_started_ms, place);
 select is(string_agg(kind, ',' order by place),
     'workflow,workflow,message,message,message,turn',
-    'a turn is told of workflows, messages and itself')
+    'a turn returns workflows, messages and its own row')
 from test.told;
 select is((workflow_uuid, number, name, value, serialization, other, at_ms,
     until_ms)::text, '(fresh,1,job,in,portable_json,1,5000,99)',
-    'of a fresh workflow its input, version, time-out and deadline')
+    'a new workflow has its input, version, time-out and deadline')
 from test.told
 where kind = 'workflow'
     and workflow_uuid = 'fresh';
 select is((workflow_uuid, number, value)::text, '(older,0,legacy)',
-    'of one that goes on, too, wherever a client has put the input')
+    'a workflow has the input of workflow_status if no other')
 from test.told
 where kind = 'workflow'
     and workflow_uuid = 'older';
 select is((step_numbers, step_names, step_outputs, step_errors,
     step_serializations, step_children, step_started_ms)::text,
     '("{9,10}","{ninth,tenth}","{o,NULL}","{NULL,e}","{NULL,portable_json}",'
-    '"{c,NULL}","{1,3}")', 'its steps')
+    '"{c,NULL}","{1,3}")', 'a workflow has its steps in order')
 from test.told
 where kind = 'workflow'
     and workflow_uuid = 'older';
-select is(count(step_numbers), 0::bigint, 'a fresh one has none')
+select is(count(step_numbers), 0::bigint, 'a new workflow has no steps')
 from test.told
 where workflow_uuid = 'fresh';
 select is(string_agg(workflow_uuid || ' ' || name || ' ' || value || ' '
     || other, ', ' order by place),
     'older t first m3, older t second m1, older t third m2',
-    'and its messages in order, but not those that it has read')
+    'a workflow has its unread messages in order')
 from test.told
 where kind = 'message';
 select test.clear();
 
--- What a worker remembers.
+-- The journal cache.
 
 select test.waiting('w' || n, -10) from generate_series(1, 4) as n;
 update durable.waits as w
-set tag = t.tag
-from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, tag)
+set cache_tag = t.cache_tag
+from (values ('w1', 9), ('w2', 10), ('w3', 11)) as t (id, cache_tag)
 where t.id = w.workflow_uuid;
 select test.workflow('new');
 select is(string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
@@ -221,33 +236,34 @@ select is(string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
             when t.tid = w.ctid or t.other = array[w.ctid]::text
             then ' placed' else '' end,
         ', ' order by t.kind, t.workflow_uuid),
-    'remembered {w2} 10 placed, workflow new , workflow w1  placed, '
+    'cached {w2} 10 placed, workflow new , workflow w1  placed, '
         'workflow w3  placed, workflow w4  placed',
-    'of whom a worker remembers it is told that, and of no other')
+    'only waits with a cache tag of the worker are not loaded')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t
 left join durable.waits as w
     on w.workflow_uuid = coalesce(t.workflow_uuid, 'w2')
 where t.kind <> 'turn';
 select is(string_agg(distinct t.kind, ','), 'turn,workflow',
-    'of those that it runs alone it is told all')
+    'workflows taken by id are loaded whatever their cache tag')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, '{w1,w2}', 0,
     100) as t;
 insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'w2', 'hello');
 select is(string_agg(t.workflow_uuid, ','), 'w2',
-    'and of messages it is told')
+    'messages of cached workflows are loaded')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t
 where t.kind = 'message';
 delete from dbos.workflow_status where workflow_uuid <> 'w2';
-select is(string_agg(t.workflow_uuid, ','), 'w2', 'also when that was all')
+select is(string_agg(t.workflow_uuid, ','), 'w2',
+    'messages are loaded when all workflows are cached')
 from durable.turn_begin('{job@1,job@}', '{main}', 'app', 64, null, 10, 11)
     as t
 where t.kind = 'message';
 select test.clear();
 
--- A worker's share.
+-- A worker's partition.
 
 select test.waiting('mine', -10), test.waiting('others', -20),
     test.waiting('mine next', 60000), test.waiting('others next', 30000),
@@ -256,11 +272,12 @@ update durable.waits as w
 set type = 'task@1'
 where w.workflow_uuid like 'others%';
 select is(string_agg(t.workflow_uuid, ', ' order by t.workflow_uuid),
-    'mine, new', 'of what is due only its types are taken')
+    'mine, new', 'of due waits only types of the partition are taken')
 from durable.turn_begin('{job@1,job@,task@1,task@}', '{main}', 'app', 64,
     null, due_types => '{job@1}') as t
 where t.kind = 'workflow';
-select ok(t.until_ms - t.at_ms > 30000, 'and only they are waited for')
+select ok(t.until_ms - t.at_ms > 30000,
+    'a worker sleeps until the next wait of its partition')
 from durable.turn_begin('{job@1,job@,task@1,task@}', '{}', 'app', 64,
     null, due_types => '{job@1}') as t
 where t.kind = 'turn';
@@ -271,45 +288,48 @@ select test.clear();
 select test.waiting('waits', -10), test.workflow('enqueued');
 select test.other('begin');
 select is(test.other($$select test.taken()$$), 'waits,enqueued',
-    'another worker takes all there is');
-select is(test.taken(), '', 'nothing is left, and nobody waits');
-select is(test.taken(only_ids => '{waits,enqueued}'), '', 'also by id');
+    'another worker takes all work');
+select is(test.taken(), '', 'a turn without free work does not wait for locks');
+select is(test.taken(only_ids => '{waits,enqueued}'), '',
+    'locked workflows are not taken by id');
 select ok(t.until_ms - t.at_ms between 1 and 100,
-    'but looks again soon: the other may die')
-from durable.turn_begin('{job@,job@1}', '{main}', 'app', 64, null) as t
+    'a turn that found all locked polls again within 100 ms')
+    from durable.turn_begin('{job@,job@1}', '{main}', 'app', 64, null) as t
 where t.kind = 'turn';
 select test.other('rollback');
 select is(test.taken(), 'waits,enqueued',
-    'and when the other dies, the work is there again');
+    'the work of a dead worker is taken again');
 select test.clear();
 
 -- More than a turn may take.
 
 select test.waiting('one', -10), test.waiting('two', -10);
-select is(t.until_ms, t.at_ms, 'with more due there is a next turn at once')
+select is(t.until_ms, t.at_ms, 'a turn that left due waits repeats at once')
 from durable.turn_begin('{job@,job@1}', '{main}', 'app', 1, null) as t
 where t.kind = 'turn';
 select test.clear();
 select test.workflow('one'), test.workflow('two');
-select is(t.until_ms, t.at_ms, 'and with more in a queue')
+select is(t.until_ms, t.at_ms,
+    'a turn that left enqueued workflows repeats at once')
 from durable.turn_begin('{job@,job@1}', '{main}', 'app', 1, null) as t
 where t.kind = 'turn';
-select is(t.until_ms, null, 'but not when that was all')
+select is(t.until_ms, null, 'a turn that emptied its queue need not repeat')
 from durable.turn_begin('{job@,job@1}', '{main}', 'app', 3, null) as t
 where t.kind = 'turn';
 select test.waiting('due', -10), test.waiting('later', 60000);
 select is(string_agg((t.until_ms - t.at_ms)::text, ','), '0',
-    'who looks again at once is told whether there may be more')
+    'a repeated turn that is full repeats at once')
 from durable.turn_begin('{job@,job@1}', '{main}', 'app', 2, null,
     again => true) as t
 where t.kind = 'turn';
 select is(string_agg((t.until_ms - t.at_ms)::text, ','), '1',
-    'and not when something is due')
+    'a repeated turn that is not full repeats after 1 ms')
 from durable.turn_begin('{job@,job@1}', '{main}', 'app', 3, null,
     again => true) as t
 where t.kind = 'turn';
 delete from durable.waits where workflow_uuid = 'due';
-select ok(t.until_ms - t.at_ms > 30000, 'but when he has taken none')
+select ok(t.until_ms - t.at_ms > 30000,
+    'a repeated turn that took nothing returns the next due time')
 from durable.turn_begin('{job@1}', '{}', 'app', 3, null, again => true) as t
 where t.kind = 'turn';
 select test.clear();
@@ -318,107 +338,116 @@ select test.clear();
 
 select test.waiting('w', -10), test.workflow('e'), test.waiting('no', 9999);
 select is(string_agg(id, ',' order by id), 'e,w',
-    'what a worker runs after a crash is suspect')
+    'turn_suspect notes the due workflows as suspects')
 from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64, null) as id;
-select is(test.taken(), '', 'nobody takes a suspect');
+select is(test.taken(), '', 'an ordinary turn takes no suspect');
 begin;
 select is(test.sorted(test.taken(only_ids => '{w,e}')), 'e,w',
-    'but by its id');
-select is(count(*), 0::bigint, 'and is none when that turn ends')
+    'a suspect is taken by its id');
+select is(count(*), 0::bigint, 'taking a suspect by its id clears it')
 from durable.suspects;
 rollback;
-select is(t.number, 1, 'a turn is told that there are suspects')
+select is(t.number, 1, 'a turn returns whether there are suspects')
 from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t
 where t.kind = 'turn';
-select is(count(*), 0::bigint, 'nobody becomes suspect twice')
+select is(count(*), 0::bigint, 'a suspect is not noted twice')
 from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64, null);
 select is((a.workflow_uuid, a.attempts)::text, '(e,1)',
-    'a suspect is run by itself')
+    'turn_attempt returns one suspect')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
 select is((a.workflow_uuid, a.attempts)::text, '(w,1)',
-    'the next time the one with fewer attempts')
+    'turn_attempt returns the suspect with the fewest attempts')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
-select is(string_agg(attempts::text, ','), '2,2', 'and each is counted')
+select is(string_agg(attempts::text, ','), '2,2', 'every attempt is counted')
 from durable.suspects;
 select test.other('begin');
 select is(test.other($$select test.taken(only_ids => '{e}')$$), 'e',
-    'while another worker runs one');
+    'another worker takes a suspect by its id');
 set lock_timeout = '100ms';
-select is(count(*), 0::bigint, 'which nobody waits for to suspect it again')
+select is(count(*), 0::bigint,
+    'turn_suspect does not wait for a suspect that runs')
 from durable.turn_suspect('{job@,job@1}', '{main}', 'app', 64, '{e}');
 reset lock_timeout;
-select is((a.workflow_uuid, a.attempts)::text, '(w,2)', 'we take another one')
+select is((a.workflow_uuid, a.attempts)::text, '(w,2)',
+    'turn_attempt passes over a suspect that runs')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
-select is(count(*), 0::bigint, 'and then there is none')
+select is(count(*), 0::bigint,
+    'turn_attempt returns no suspect of another type')
 from durable.turn_attempt('{other@}', 'app', 3);
 select test.other('rollback');
 select is(test.other($$select count(*)::text
     from durable.turn_attempt('{job@,job@1}', 'app', 3)$$), '0',
-    'nobody counts an attempt while another one is to be made');
+    'no attempt is counted before the last one was made');
 select test.other($$set lock_timeout = '100ms'$$);
 begin;
 select durable.turn_attempted('w', true), durable.turn_attempted('e', true);
 select is(test.other($$select count(*)::text
     from durable.turn_attempt('{job@,job@1}', 'app', 3)$$), '0',
-    'nor before it has been taken back');
+    'no attempt is counted before the last one is taken back');
 commit;
 select test.other('reset lock_timeout');
 select is(string_agg(attempts::text, ','), '2,1',
-    'an attempt that did not kill its process does not count')
+    'an attempt that did not kill its process is taken back')
 from durable.suspects;
 select durable.turn_attempted('e', true);
 select is(string_agg(attempts::text, ','), '2,1',
-    'but for the one that made it suspect')
+    'the attempt that made a workflow suspect still counts')
 from durable.suspects;
 update durable.suspects set attempts = 3 where workflow_uuid = 'w';
 update durable.suspects set attempts = 4 where workflow_uuid = 'e';
 select is((a.workflow_uuid, a.attempts)::text, '(w,3)',
-    'after so many attempts a suspect is given up')
+    'a suspect is given up after the allowed attempts')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
 select is((s.status, s.recovery_attempts, s.queue_name,
     s.completed_at is not null)::text,
-    '(MAX_RECOVERY_ATTEMPTS_EXCEEDED,3,,t)', 'as the family says that')
+    '(MAX_RECOVERY_ATTEMPTS_EXCEEDED,3,,t)',
+    'a given-up workflow has the status of the DBOS SDKs')
 from dbos.workflow_status as s
 where s.workflow_uuid = 'w';
-select is(test.taken(only_ids => '{w}'), '', 'and never run again');
-select is(count(*), 0::bigint, 'nothing of it waits')
+select is(test.taken(only_ids => '{w}'), '',
+    'a given-up workflow is not taken');
+select is(count(*), 0::bigint, 'a given-up workflow has no wait')
 from durable.waits
 where workflow_uuid = 'w';
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'e';
-select is(count(*), 0::bigint, 'who has ended meanwhile is not run')
+select is(count(*), 0::bigint, 'a suspect that has ended gets no attempt')
 from durable.turn_attempt('{job@,job@1}', 'app', 3);
-select is(count(*), 0::bigint, 'nor suspect') from durable.suspects;
+select is(count(*), 0::bigint, 'a suspect that has ended is cleared')
+from durable.suspects;
 insert into durable.suspects values ('no', 1);
-select is(count(*), 0::bigint, 'who is not due is not run')
+select is(count(*), 0::bigint, 'a suspect that is not due gets no attempt')
 from durable.turn_attempt('{job@,job@1}', 'app', 3);
-select is(count(*), 0::bigint, 'nor suspect: it has had its turn')
+select is(count(*), 0::bigint,
+    'a suspect that is not due is cleared, because it has run')
 from durable.suspects;
 select test.clear();
 
 -- Children.
 
-select is(array_agg(t), '{created,exists,conflict}', 'a child is started once')
+select is(array_agg(t), '{created,exists,conflict}',
+    'of several starts of a child the first creates it')
 from durable.turn_start('{child,child,child}', '{job,job,other}', '{1,1,1}',
     '{in,twice,other}', '{mum,mum,mum}', '{99,98,97}', 'app', 'host') as t;
 select is((s.status, s.name, s.application_version, s.application_name,
     s.executor_id, s.parent_workflow_id, s.workflow_deadline_epoch_ms,
     s.recovery_attempts, s.serialization, s.queue_name, s.application_id)
     ::text, '(PENDING,job,1,app,host,mum,99,1,portable_json,,"")',
-    'and runs')
+    'a new child is PENDING, with version, parent and deadline')
 from dbos.workflow_status as s;
 select ok(s.owner_xid = s.creator_xid and s.started_at_epoch_ms is not null
     and s.completed_at is null and s.class_name is null
     and s.config_name is null and s.authenticated_roles is null,
-    'in the hands of its creator')
+    'a new child is owned by its creator''s transaction')
 from dbos.workflow_status as s;
-select is(inputs, 'in', 'with its input') from dbos.workflow_input;
+select is(inputs, 'in', 'a new child has its input') from dbos.workflow_input;
 select is(array_agg(t), '{created,exists,conflict}',
-    'not again, nor as another workflow, whoever else is')
+    'an existing child is not started beside a new one')
 from durable.turn_start('{brother,child,child}', '{job,job,other}', '{1,1,1}',
     '{in,other,other}', '{dad,dad,mum}', '{null,null,null}', 'app', 'host')
     as t;
 delete from dbos.workflow_status where workflow_uuid = 'brother';
-select is(inputs, 'in', 'it stays as it was') from dbos.workflow_input;
+select is(inputs, 'in',
+    'an existing child keeps its input') from dbos.workflow_input;
 select test.clear();
 
 -- Waits.
@@ -427,19 +456,20 @@ select test.workflow(id, 'PENDING', null)
 from unnest('{w,x,y}'::text[]) as id;
 select durable.turn_waits('{w}', '{5}', '{job@1}', '{message}', '{null}',
     '{t}');
-select is((w.*)::text, '(w,5,job@1,message,,t,,)', 'a wait is written')
+select is((w.*)::text, '(w,5,job@1,message,,t,,)', 'turn_waits writes a wait')
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is((w.*)::text, '(w,6,job@2,timer,,,,)', 'the next one replaces it')
+select is((w.*)::text, '(w,6,job@2,timer,,,,)',
+    'a second wait replaces the first')
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}', '{7}');
-select is(tag, 7::bigint, 'with a tag, if its worker remembers it')
+select is(cache_tag, 7::bigint, 'a wait of a cached workflow has its cache tag')
 from durable.waits;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is(tag, null, 'and none, if the next one does not')
+select is(cache_tag, null, 'a wait of an uncached workflow has no cache tag')
 from durable.waits;
 update durable.waits set type = 'job@1';
 create table test.told_tid as
@@ -447,14 +477,14 @@ select t.workflow_uuid as id, t.tid
 from durable.turn_begin('{job@1}', '{main}', 'app', 64, null) as t
 where t.kind = 'workflow';
 select is((t.*)::text, (w.workflow_uuid, w.ctid)::text,
-    'a turn is told where the wait is')
+    'a turn returns the ctid of the wait')
 from test.told_tid as t
 join durable.waits as w on w.workflow_uuid = t.id;
 select durable.turn_waits('{x}', '{7}', '{job@1}', '{timer}', '{null}',
     '{null}', '{null}', array[t.tid])
 from test.told_tid as t;
 select is(string_agg(workflow_uuid || wake_at, ','), 'w6',
-    'nobody writes in another''s place')
+    'a wait is not written to another workflow''s row')
 from durable.waits;
 select durable.turn_waits('{x,w,y}', '{8,7,9}', '{job@1,job@1,job@1}',
     '{timer,timer,timer}', '{null,null,null}', '{null,null,null}',
@@ -462,53 +492,56 @@ select durable.turn_waits('{x,w,y}', '{8,7,9}', '{job@1,job@1,job@1}',
 from test.told_tid as t;
 select is(string_agg((w.*)::text, ' ' order by w.wake_at),
     '(w,7,job@1,timer,,,5,) (x,8,job@1,timer,,,,) (y,9,job@1,timer,,,,)',
-    'who has a wait writes there, and others anew')
+    'waits are updated by ctid, and inserted without one')
 from durable.waits as w;
 insert into dbos.notifications (message_uuid, destination_uuid, topic, message)
 values ('m', 'w', 't', '1');
 select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
     '{job@1,job@1}', '{message,message}', '{null,null}', '{other,t}');
 select ok(not test.is_due('w') and not test.is_due('x'),
-    'a message of another topic, or to another, is of no interest');
+    'messages for other topics or workflows do not make a wait due');
 select test.other('listen durable_due'), test.notified();
 select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{message}',
     '{null}', '{t}');
-select ok(test.is_due('w'), 'one that a step of the turn has sent is noticed');
+select ok(test.is_due('w'),
+    'a message sent in the same turn makes the wait due');
 select is(test.notified(), 'durable_due',
-    'and told: it may have come before the turn, which did not look for it');
+    'a wait that is due at once for a message notifies');
 update dbos.notifications set consumed = true;
 select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{message}',
     '{null}', '{t}');
-select ok(not test.is_due('w'), 'and one that the turn received is not');
+select ok(not test.is_due('w'),
+    'a message that the turn received does not make the wait due');
 delete from dbos.notifications;
 delete from durable.waits where workflow_uuid in ('x', 'y');
 select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
     '{job@1,job@1}', '{event,result}', '{y,y}', '{k,null}');
 select is(string_agg(wake_at::text, ','), '9000000000000,9000000000000',
-    'one may wait for another workflow')
+    'waits for an event and for a result are written')
 from durable.waits;
 insert into dbos.workflow_events (workflow_uuid, key, value)
 values ('y', 'other', '1');
 select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{event}',
     '{y}', '{k}');
-select ok(not test.is_due('w'), 'another event is of no interest');
+select ok(not test.is_due('w'), 'an event of another key does not make due');
 insert into dbos.workflow_events (workflow_uuid, key, value)
 values ('y', 'k', '1');
 select test.other('listen durable_due'), test.notified();
 select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{event}',
     '{y}', '{k}');
-select ok(test.is_due('w'), 'an event that has come meanwhile is noticed');
-select is(test.notified(), 'durable_due', 'and the workers are told');
-select ok(not test.is_due('x'), 'by who waits for that');
+select ok(test.is_due('w'), 'an event that came meanwhile makes the wait due');
+select is(test.notified(), 'durable_due',
+    'a wait that is due at once for an event notifies');
+select ok(not test.is_due('x'), 'an event does not make other waits due');
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'y';
 select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
     '{y}', '{null}');
-select ok(test.is_due('x'), 'and so is a result');
+select ok(test.is_due('x'), 'a result that came meanwhile makes the wait due');
 select test.notified();
 select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
-    '{nobody}', '{null}');
+    '{absent}', '{null}');
 select ok(wake_at - durable.now_ms() between 1 and 1000,
-    'a workflow that is not there is looked for again')
+    'a wait for a missing workflow is due again within 1 s')
 from durable.waits
 where workflow_uuid = 'x';
 select test.other('begin');
@@ -517,32 +550,33 @@ select test.other($$select status from dbos.workflow_status
 select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
     '{y}', '{null}');
 select ok(wake_at - durable.now_ms() <= 10,
-    'and so is one that another worker has in hands')
+    'a wait for a locked workflow is due again within 10 ms')
 from durable.waits
 where workflow_uuid = 'x';
 select test.other('rollback');
 select is(test.notified(), 'durable_due, durable_due',
-    'of both the workers are told, who know of another time');
+    'waits that are due sooner than asked for notify');
 select durable.turn_over('{w}');
-select is(string_agg(w.workflow_uuid, ','), 'x', 'who has ended waits no more')
+select is(string_agg(w.workflow_uuid, ','), 'x',
+    'turn_over deletes the wait of an ended workflow')
 from durable.waits as w;
 select test.clear();
 
--- Alarms.
+-- Timer groups.
 
 create function test.waits()
 returns text
 language sql
 return (
     select string_agg(w.workflow_uuid || ' ' || w.wake_at || ' '
-        || coalesce(w.tag::text, '-') || ' '
-        || coalesce((w.alarm - a.first)::text, '-'), ', '
+        || coalesce(w.cache_tag::text, '-') || ' '
+        || coalesce((w.timer_group - a.first)::text, '-'), ', '
         order by w.workflow_uuid)
     from (
-        select x.*, v.alarm
+        select x.*, v.timer_group
         from durable.waiting as x
         join durable.waits as v using (workflow_uuid)) as w
-    cross join (select min(alarm) as first from durable.alarms) as a);
+    cross join (select min(timer_group) as first from durable.timer_groups) as a);
 create function test.told(
     max_workflows int default 64,
     tags_to int default 8
@@ -552,17 +586,18 @@ language sql
 volatile
 return (
     select string_agg(t.kind || ' ' || coalesce(t.workflow_uuid, t.value) || ' '
-        || coalesce((t.alarm - a.first) || ' of ' || t.alarm_size, '-'), ', '
+        || coalesce((t.timer_group - a.first) || ' of '
+            || t.timer_group_size, '-'), ', '
         order by t.kind, coalesce(t.workflow_uuid, t.value))
     from durable.turn_begin('{job@1}', '{}', 'app', max_workflows, null, 0,
         tags_to) as t
-    cross join (select min(alarm) as first from durable.alarms) as a
+    cross join (select min(timer_group) as first from durable.timer_groups) as a
     where t.kind <> 'turn');
--- They go to sleep, until this.
+-- Writes waits that sleep until this time.
 create function test.sleeping(
     ids text[],
     at bigint,
-    tag bigint default 7,
+    cache_tag bigint default 7,
     tids tid[] default null
 )
 returns void
@@ -573,7 +608,7 @@ return durable.turn_waits(ids, array_fill(at, array[cardinality(ids)]),
     array_fill('timer'::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
-    array_fill(tag, array[cardinality(ids)]), tids);
+    array_fill(cache_tag, array[cardinality(ids)]), tids);
 
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d,e,f,g}'::text[]) as id;
@@ -582,136 +617,150 @@ select durable.turn_waits('{a,b,c,d,e,f,g}', '{5,5,6,5,6,5,7}',
     '{timer,timer,timer,timer,timer,message,timer}', array_fill(null::text,
     '{7}'), '{null,null,null,null,null,t,null}', '{7,7,null,7,null,7,7}');
 select matches(test.waits(), '^a 5 7 (0|1), b 5 7 \1, c 6 - (0|1), d 5 7 -, '
-    'e 6 - \2, f 5 7 -, g 7 7 -$', 'who sleeps until the same time as others '
-    'of his type shares an alarm with them');
-select is(string_agg((a.wake_at, a.type, a.size, a.tag)::text, ' '
-    order by a.wake_at), '(5,job@1,2,7) (6,job@1,2,)', 'which knows when and whom')
-from durable.alarms as a;
+    'e 6 - \2, f 5 7 -, g 7 7 -$',
+    'sleeps of one type until one time share a timer group');
+select is(string_agg((a.wake_at, a.type, a.size, a.cache_tag)::text, ' '
+    order by a.wake_at), '(5,job@1,2,7) (6,job@1,2,)',
+        'a timer group has its time, type, size and cache tag')
+from durable.timer_groups as a;
 select test.clear();
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d}'::text[]) as id;
 select test.sleeping('{a,b,c,d}', 5);
 
-select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
-    'a turn takes all whom an alarm wakes');
+select is(test.told(), 'cached {a,b,c,d} 0 of 4',
+    'a turn takes all cached workflows of a due timer group');
 select is(test.told(tags_to => 7), 'workflow a 0 of 4, workflow b 0 of 4, '
-    'workflow c 0 of 4, workflow d 0 of 4', 'remembered or not');
+    'workflow c 0 of 4, workflow d 0 of 4',
+        'a turn takes all uncached workflows of a due timer group');
 insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'b', 'hello');
-select is(test.told(), 'remembered {a,b,c,d} 0 of 4',
-    'who is remembered has not come for a message');
-select is(count(*), 1::bigint, 'who is not is told of it')
+select is(test.told(), 'cached {a,b,c,d} 0 of 4',
+    'a cached timer group is taken in spite of a message');
+select is(count(*), 1::bigint, 'messages of an uncached timer group are loaded')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'message';
-select is(test.told(2), 'remembered {a,b} 0 of 4', 'no more than asked for');
+select is(test.told(2), 'cached {a,b} 0 of 4',
+    'a turn takes no more of a timer group than asked for');
 select test.waiting('own', -10);
-select is(test.told(2), 'remembered {a,b} 0 of 4, workflow own -',
-    'and as many others');
-select is(t.until_ms, t.at_ms, 'and then there is a next turn at once')
+select is(test.told(2), 'cached {a,b} 0 of 4, workflow own -',
+    'a turn takes waits beside a timer group');
+select is(t.until_ms, t.at_ms,
+    'a turn that left part of a timer group repeats at once')
 from durable.turn_begin('{job@1}', '{}', 'app', 2, null) as t
 where t.kind = 'turn';
-select ok(coalesce(t.until_ms > t.at_ms, true), 'but not when that was all')
+select ok(coalesce(t.until_ms > t.at_ms, true),
+    'a turn that took a whole timer group need not repeat')
 from durable.turn_begin('{job@1}', '{}', 'app', 4, null) as t
 where t.kind = 'turn';
 delete from dbos.workflow_status where workflow_uuid = 'own';
-select is(test.taken(only_ids => '{a,b}'), 'a,b', 'who is due is so by his id');
+select is(test.taken(only_ids => '{a,b}'), 'a,b',
+    'a workflow of a due timer group is taken by its id');
 insert into durable.suspects values ('c', 1);
-select is(test.told(), 'remembered {a,b,d} 0 of 4',
-    'a suspect is left');
+select is(test.told(), 'cached {a,b,d} 0 of 4',
+    'a suspect in a timer group is not taken');
 delete from durable.suspects;
 update dbos.workflow_status set application_name = 'other';
 select is((t.workflow_uuid, t.until_ms)::text, '(,)',
-    'and what another application runs, for good')
+    'a timer group of another application is not taken')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t;
 update dbos.workflow_status set application_name = 'app';
 
 select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'c' for update$$);
-select is(test.told(), 'remembered {a,b,d} 0 of 4', 'who is locked is left');
-select ok(test.comes_back_soon(), 'but not for long');
-insert into durable.alarms (wake_at, type, size)
+select is(test.told(), 'cached {a,b,d} 0 of 4',
+    'a locked workflow of a timer group is skipped');
+select ok(test.comes_back_soon(),
+    'a turn that skipped a timer group''s workflow polls soon');
+insert into durable.timer_groups (wake_at, type, size)
 values (durable.now_ms() + 60, 'job@1', 1);
-select ok(t.until_ms < t.at_ms + 100, 'nor longer than till the next is due')
+select ok(t.until_ms < t.at_ms + 100,
+    'a turn that skipped sleeps until the next timer group')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'turn';
-delete from durable.alarms where size = 1;
+delete from durable.timer_groups where size = 1;
 select test.other('rollback');
 select test.other('begin');
-select is(test.other($$select test.told()$$), 'remembered {a,b,c,d} 0 of 4',
-    'another worker takes them');
-select is(test.told(), null, 'then there is nothing, and nobody waits');
-select ok(test.comes_back_soon(), 'but looks again soon: the other may die');
+select is(test.other($$select test.told()$$), 'cached {a,b,c,d} 0 of 4',
+    'another worker takes a whole timer group');
+select is(test.told(), null, 'a turn does not wait for a locked timer group');
+select ok(test.comes_back_soon(),
+    'a turn that found a locked timer group polls again soon');
 select test.other('rollback');
-select ok(not test.comes_back_soon(), 'who got all need not hurry');
+select ok(not test.comes_back_soon(),
+    'a turn that took a whole timer group may sleep long');
 
-select durable.turn_alarms(array[alarm], '{900}', '{4}', '{9}')
-from durable.alarms;
+select durable.turn_timer_groups(array[timer_group], '{900}', '{4}', '{9}')
+from durable.timer_groups;
 select is(test.waits(), 'a 900 9 0, b 900 9 0, c 900 9 0, d 900 9 0',
-    'when all sleep again their alarm is moved');
-update durable.alarms set wake_at = durable.now_ms() + 60000;
-select is(test.told(), null, 'and nobody is due');
+    'turn_timer_groups moves a timer group that sleeps again');
+update durable.timer_groups set wake_at = durable.now_ms() + 60000;
+select is(test.told(), null, 'a moved timer group is not due');
 select ok(t.until_ms - t.at_ms between 50000 and 60000,
-    'until it is time')
+    'a worker sleeps until a moved timer group is due')
 from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t
 where t.kind = 'turn';
-update durable.alarms set wake_at = 5, tag = 7;
+update durable.timer_groups set wake_at = 5, cache_tag = 7;
 select durable.turn_over('{d}');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
-from durable.alarms;
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
+from durable.timer_groups;
 select is(test.waits(), 'a 5 7 0, b 5 7 0, c 5 7 0',
-    'it is not forgotten while it wakes somebody');
+    'a timer group is kept while a wait refers to it');
 
 create table test.places as
 select string_to_array(trim(both '{}' from t.value), ',') as ids,
-    t.other::tid[] as tids, t.alarm
+    t.other::tid[] as tids, t.timer_group
 from durable.turn_begin('{job@1}', '{}', 'app', 2, null, 0, 8) as t
-where t.kind = 'remembered';
+where t.kind = 'cached';
 select test.sleeping(p.ids, 800, 10, p.tids) from test.places as p;
 select matches(test.waits(), '^a 800 10 ([1-9]), b 800 10 \1, c 5 7 0$',
-    'who goes to sleep without one of them gets another one');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+    'workflows that sleep again without the rest get a new group');
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
 from test.places;
 select test.sleeping('{c}', 700, 10);
 select matches(test.waits(), '^a 800 10 ., b 800 10 ., c 700 10 -$',
-    'and who is alone has none');
-select durable.turn_alarms(array[alarm], '{null}', '{0}', '{null}')
+    'a workflow that sleeps alone has no timer group');
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
 from test.places;
-select is(count(*), 1::bigint, 'what wakes nobody is forgotten')
-from durable.alarms;
+select is(count(*), 1::bigint, 'a timer group without waits is deleted')
+from durable.timer_groups;
 select test.sleeping('{a,b,c}', 5);
-select is(count(distinct w.alarm), 1::bigint, 'they may meet again')
+select is(count(distinct w.timer_group), 1::bigint,
+    'workflows of different timer groups may share one again')
 from durable.waits as w;
 
 update dbos.workflow_status set status = 'CANCELLED' where workflow_uuid = 'a';
-select is(test.told(), 'remembered {b,c} 1 of 3', 'who is cancelled sleeps no more');
+select is(test.told(), 'cached {b,c} 1 of 3',
+    'a cancelled workflow leaves its timer group');
 alter table dbos.workflow_status disable trigger user;
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'b';
 alter table dbos.workflow_status enable trigger user;
 select durable.sweep('{job@1}', 'app');
-select is(string_agg(workflow_uuid, ','), 'c', 'nor who cannot run')
+select is(string_agg(workflow_uuid, ','), 'c',
+    'the sweep takes an ended workflow out of its timer group')
 from durable.waits;
 delete from durable.waits;
 select durable.sweep('{job@1}', 'app');
-select is(count(*), 0::bigint, 'and then nothing is left')
-from durable.alarms;
+select is(count(*), 0::bigint, 'the sweep deletes a timer group without waits')
+from durable.timer_groups;
 select test.clear();
 
 -- The journal.
 
 select lives_ok($$select durable.turn_journal('{w,w}', '{0,1}', '{a,b}',
     '{1,null}', '{null,e}', '{null,c}', '{portable_json,js_superjson}',
-    '{1,2}', '{3,4}', 'app')$$, 'steps are recorded');
+    '{1,2}', '{3,4}', 'app')$$, 'turn_journal records steps');
 select is(string_agg((o.workflow_uuid, o.function_id, o.function_name,
     o.output, o.error, o.child_workflow_id, o.serialization,
     o.started_at_epoch_ms, o.completed_at_epoch_ms, o.application_name)::text,
     '' order by o.function_id),
     '(w,0,a,1,,,portable_json,1,3,app)(w,1,b,,e,c,js_superjson,2,4,app)',
-    'all there is to say of them')
+    'turn_journal records every column of a step')
 from dbos.operation_outputs as o;
 select throws_ok($$select durable.turn_journal('{w}', '{1}', '{b}', '{null}',
     '{null}', '{null}', '{null}', '{1}', '{1}', 'app')$$, '23505', null,
-    'no step is recorded twice');
+    'turn_journal refuses a step that is recorded');
 
 -- Messages.
 
@@ -722,45 +771,46 @@ select is(string_agg(n.message, ',' order by n.created_at_epoch_ms,
 from dbos.notifications as n
 where n.destination_uuid = 'x';
 select is(string_agg(distinct n.topic || n.serialization || n.consumed, ''),
-    'tportable_jsonfalse', 'they are as a client''s')
+    'tportable_jsonfalse', 'messages of a turn are written as a client''s')
 from dbos.notifications as n;
 select ok(abs(n.created_at_epoch_ms - durable.now_ms()) < 1000,
-    'and of now')
+    'messages of a turn have the current time')
 from dbos.notifications as n
 where n.destination_uuid = 'y';
 select durable.turn_messages(array_fill('y'::text, '{3000}'),
     array_fill('u'::text, '{3000}'), array_agg(n::text order by n))
 from generate_series(1, 3000) as n;
 select is(array_agg(message::int order by created_at_epoch_ms, message_uuid),
-    array(select generate_series(1, 3000)), 'however many there are')
+    array(select generate_series(1, 3000)),
+    '3000 messages of one turn keep their order')
 from dbos.notifications
 where topic = 'u';
 select throws_ok($$select durable.turn_messages('{z}', '{t}', '{1}')$$,
-    '23503', null, 'nobody sends to who is not there');
+    '23503', null, 'a message to an unknown workflow is an error');
 select test.other('begin');
 select test.other($$select status from dbos.workflow_status
     where workflow_uuid = 'x' for update$$);
 select throws_ok($$select durable.turn_messages('{x}', '{t}', '{1}')$$,
-    '55P03', null, 'nor waits long for who is in a turn');
+    '55P03', null, 'a message to a locked workflow times out');
 select test.other('rollback');
 select is(count(distinct id), 5000::bigint, 'message ids are unique')
 from generate_series(1, 5000) as n
 cross join lateral durable.message_id(1700000000000000 + n) as id;
-select is(bool_and(id > before), true, 'sort as their times do')
+select is(bool_and(id > before), true, 'message ids sort as their times')
 from (
     select id, lag(id) over (order by n) as before
     from generate_series(1, 5000) as n
     cross join lateral durable.message_id(1700000000000000 + n * 7) as id
 ) as ids;
 select matches(durable.message_id(1700000000123456), '^018bcfe5-687b-7720-'
-    '[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'and are UUIDs of version 7');
+    '[89ab][0-9a-f]{3}-[0-9a-f]{12}$', 'message ids are UUIDs of version 7');
 select durable.turn_consumed(array_agg(message_uuid), '{7}')
 from dbos.notifications
 where message = '1'
     and destination_uuid = 'x';
 select is(string_agg(message || consumed || coalesce(
     consumed_by_function_id, 0), ',' order by message),
-    '1true7,3false0,4false0', 'a message is received by a step')
+    '1true7,3false0,4false0', 'turn_consumed marks a message with its step')
 from dbos.notifications
 where destination_uuid = 'x';
 
@@ -770,17 +820,17 @@ select durable.turn_events('{x,x,y}', '{3,1,0}', '{k,k,k}', '{"b","a","c"}',
     '{portable_json,portable_json,js_superjson}');
 select is(string_agg((e.*)::text, '' order by e.workflow_uuid),
     '(x,k,b,portable_json)(y,k,c,js_superjson)',
-    'of an event that is set twice in a turn the later value stands')
+    'an event that is set twice in a turn has the later value')
 from dbos.workflow_events as e;
 select is(string_agg(e.workflow_uuid || e.function_id || e.value, ','
     order by e.workflow_uuid, e.function_id), 'x1a,x3b,y0c',
-    'its history knows both')
+    'an event that is set twice has both values in its history')
 from dbos.workflow_events_history as e;
 select durable.turn_events('{x}', '{5}', '{k}', '{d}', '{portable_json}');
 select is((e.value, e.serialization)::text, '(d,portable_json)',
-    'the value of another turn replaces it')
+    'a later turn''s value replaces an event''s')
 from durable.workflow_event('x', 'k') as e;
-select is(count(*), 0::bigint, 'an event that is not set has none')
+select is(count(*), 0::bigint, 'an event that is not set has no value')
 from durable.workflow_event('x', 'other');
 select test.clear();
 
@@ -793,45 +843,52 @@ select durable.turn_statuses('{w}', '{PENDING}', '{1}', '{1}', '{99}',
 select is((s.status, s.queue_name, s.executor_id, s.application_version,
     s.application_name, s.recovery_attempts, s.workflow_deadline_epoch_ms,
     s.deduplication_id, s.completed_at)::text,
-    '(PENDING,main,host,1,app,1,99,d,)', 'one from a queue begins')
+    '(PENDING,main,host,1,app,1,99,d,)',
+    'turn_statuses makes an enqueued workflow PENDING')
 from dbos.workflow_status as s;
 select ok(s.owner_xid is not null
     and abs(s.started_at_epoch_ms - durable.now_ms()) < 1000
-    and abs(s.updated_at - durable.now_ms()) < 1000, 'now')
+        and abs(s.updated_at - durable.now_ms()) < 1000,
+        'a workflow that begins has an owner and the current time')
 from dbos.workflow_status as s;
 update dbos.workflow_status set started_at_epoch_ms = 1;
 select durable.turn_statuses('{w}', '{SUCCESS}', '{0}', '{1}', '{99}',
     '{out}', '{null}', 'app', 'host');
 select is((s.status, s.queue_name, s.recovery_attempts, s.owner_xid,
     s.deduplication_id, s.started_at_epoch_ms)::text, '(SUCCESS,main,1,,,1)',
-    'it ends')
+    'turn_statuses ends a workflow and frees its deduplication id')
 from dbos.workflow_status as s;
-select ok(abs(s.completed_at - durable.now_ms()) < 1000, 'now')
+select ok(abs(s.completed_at - durable.now_ms()) < 1000,
+    'an ended workflow has the current time')
 from dbos.workflow_status as s;
-select is((r.*)::text, '(SUCCESS,out,,portable_json)', 'with an output')
+select is((r.*)::text, '(SUCCESS,out,,portable_json)',
+    'workflow_result has the output')
 from durable.workflow_result('w') as r;
 select durable.turn_statuses('{w}', '{ERROR}', '{1}', '{1}', '{null}',
     '{null}', '{err}', 'app', 'host');
 select is((r.*)::text, '(ERROR,,err,portable_json)',
-    'or, run once more, with an error')
+    'workflow_result has the error of a workflow that ran again')
 from durable.workflow_result('w') as r;
 select test.clear(), test.workflow('w', application => 'theirs');
 select durable.turn_statuses('{w}', '{CANCELLED}', '{1}', '{1}', '{1}',
     '{null}', '{null}', 'app', 'host');
 select is((s.status, s.queue_name, s.application_name, s.owner_xid)::text,
-    '(CANCELLED,,theirs,)', 'or past its deadline')
+    '(CANCELLED,,theirs,)',
+    'turn_statuses cancels a workflow and takes it off its queue')
 from dbos.workflow_status as s;
-select is((r.*)::text, '(CANCELLED,,,portable_json)', 'without any')
+select is((r.*)::text, '(CANCELLED,,,portable_json)',
+    'workflow_result of a cancelled workflow has no value')
 from durable.workflow_result('w') as r;
-select is(count(*), 0::bigint, 'one that is not there has no result')
+select is(count(*), 0::bigint,
+    'workflow_result of an unknown workflow is empty')
 from durable.workflow_result('x');
 update dbos.workflow_status set output = 'o', error = 'e';
 select is((r.*)::text, '(CANCELLED,o,e,portable_json)',
-    'results are found where older libraries put them, too')
+    'workflow_result finds the output of workflow_status, too')
 from durable.workflow_result('w') as r;
 select test.clear();
 
--- With thousands that wait for long.
+-- With thousands of workflows that wait for long.
 
 create function test.rows_read() returns bigint
 language sql
@@ -845,7 +902,7 @@ as $$
 declare
     before bigint;
 begin
-    -- Once for the plan, which reads the ends of indexes.
+    -- Once before, because planning reads the ends of indexes.
     execute statement;
     before := test.rows_read();
     execute statement;
@@ -860,24 +917,24 @@ select s.workflow_uuid, 9000000000000, 'job@1', 'timer'
 from dbos.workflow_status as s;
 analyze;
 select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
-    'a sweep reads none of them');
+    'a sweep reads few of thousands of waits');
 select ok(test.reads_little($$
     select durable.turn_begin('{job@1}', '{main}', 'app', 64, null)$$),
-    'nor does a turn');
+    'a turn reads few of thousands of waits');
 select ok(test.reads_little($$
     select durable.turn_suspect('{job@1}', '{main}', 'app', 64, null)$$),
-    'nor one at the start');
-insert into durable.alarms (wake_at, type, size)
+    'a first turn reads few of thousands of waits');
+insert into durable.timer_groups (wake_at, type, size)
 values (9000000000000, 'job@1', 3000);
 update durable.waits
 set wake_at = null,
-    alarm = (select alarm from durable.alarms);
+    timer_group = (select timer_group from durable.timer_groups);
 analyze;
 select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
-    'nor when they share an alarm');
+    'a sweep reads few waits of a large timer group');
 select ok(test.reads_little($$
     select durable.turn_begin('{job@1}', '{main}', 'app', 64, null)$$),
-    'does either');
+    'a turn reads few waits of a large timer group');
 select test.clear();
 
 reset plan_cache_mode;

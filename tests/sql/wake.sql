@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Who waits is woken by what it waits for, whoever makes that happen, and by
--- nothing else; and of who is gone nothing is left.
+-- A waiting workflow is woken by what it waits for, from any session, and by
+-- nothing else; a deleted workflow leaves no rows.
 
 select plan(65);
 
@@ -11,19 +11,21 @@ select test.waiting('w', 60000, 'message', key => 't'),
     test.waiting('other', 60000, 'message', key => 't'),
     test.waiting('timer', 60000, 'timer', key => 't');
 select dbos.send_message('w', '1', 'elsewhere');
-select ok(not test.is_due('w'), 'a message on another topic wakes nobody');
+select ok(not test.is_due('w'), 'a message on another topic wakes no workflow');
 select dbos.send_message('w', '1', 't');
-select ok(test.is_due('w'), 'a message wakes who waits for it');
-select ok(not test.is_due('other'), 'and nobody else');
+select ok(test.is_due('w'), 'a message wakes the workflow that waits for it');
+select ok(not test.is_due('other'),
+    'a message does not wake another workflow on its topic');
 select dbos.send_message('timer', '1', 't');
-select ok(not test.is_due('timer'), 'nor who waits for the time only');
+select ok(not test.is_due('timer'),
+    'a message does not wake a sleeping workflow');
 update durable.waits set wake_at = 5 where workflow_uuid = 'w';
 create table test.place as
 select w.workflow_uuid, w.ctid as tid
 from durable.waits as w;
 select dbos.send_message('w', '1', 't');
 select is((w.wake_at, w.ctid), (5::bigint, p.tid),
-    'who is due already does not lose its place, nor is written again')
+    'a message leaves the wait of a due workflow unwritten')
 from durable.waits as w
 join test.place as p on p.workflow_uuid = w.workflow_uuid
 where w.workflow_uuid = 'w';
@@ -34,23 +36,25 @@ select test.waiting(id, 60000, 'message', key => 't')
 from unnest('{a,b,c}'::text[]) as id;
 select durable.client_submit('{}', '{}', '{}', '{}', 'app', '{a}', '{job}',
     '{t}', '{1}', '{k}');
-select ok(test.is_due('a'), 'a client of ours wakes');
+select ok(test.is_due('a'), 'a message of our client wakes its workflow');
 select durable.turn_messages('{b}', '{t}', '{1}');
-select ok(test.is_due('b'), 'and so does another workflow');
+select ok(test.is_due('b'), 'a message of a workflow wakes its destination');
 select durable.client_submit('{}', '{}', '{}', '{}', 'app', '{c}', '{other}',
     '{t}', '{1}', '{k}');
-select ok(not test.is_due('c'), 'a message that is not sent does not');
+select ok(not test.is_due('c'),
+    'a refused message does not wake its destination');
 update durable.waits set wake_at = 9000000000000;
 insert into dbos.notifications (destination_uuid, topic, message)
 select id, 't', n::text
 from unnest('{a,b,c}'::text[]) as id, generate_series(1, 3) as n;
-select is(count(*), 3::bigint, 'many messages wake all they are for')
+select is(count(*), 3::bigint,
+    'one statement with many messages wakes all destinations')
 from durable.waits
 where wake_at <= durable.now_ms();
 select test.clear();
 
--- I5: a message that comes during a turn waits for it, and then finds the
--- wait.
+-- I5: a message that is sent during a turn waits for the turn's commit, and
+-- then finds the wait.
 select test.workflow('w', 'PENDING', null, version => '1');
 select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
@@ -67,7 +71,8 @@ select test.other($$select durable.turn_waits('{w}', '{9000000000000}',
 select test.other('commit');
 select t.value
 from dblink_get_result('sender') as t (value text);
-select ok(test.is_due('w'), 'and then wakes who began to wait in it');
+select ok(test.is_due('w'),
+    'a message wakes a wait that began in the turn it waited for');
 select dblink_disconnect('sender');
 select test.clear();
 
@@ -80,51 +85,56 @@ select test.workflow('source', 'PENDING', null),
 select test.other('listen durable_due'),
     test.other('listen dbos_notifications_channel');
 select durable.turn_events('{source}', '{1}', '{m}', '{1}', '{portable_json}');
-select is(count(*), 0::bigint, 'another event wakes nobody')
+select is(count(*), 0::bigint, 'an event with another key wakes no workflow')
 from durable.waits
 where wake_at <= durable.now_ms();
-select is(test.notified(), null, 'and nobody is told');
+select is(test.notified(), null,
+    'an event that wakes no workflow sends no notification');
 select durable.turn_events('{source}', '{2}', '{k}', '{1}', '{portable_json}');
 select is(string_agg(workflow_uuid, ','), 'w',
-    'an event wakes who waits for it')
+    'an event wakes the workflow that waits for it')
 from durable.waits
 where wake_at <= durable.now_ms();
-select is(test.notified(), 'durable_due', 'and the workers are told');
+select is(test.notified(), 'durable_due',
+    'an event that wakes a workflow notifies the workers');
 update durable.waits set wake_at = 9000000000000;
 select durable.turn_events('{source}', '{3}', '{k}', '{2}', '{portable_json}');
-select ok(test.is_due('w'), 'so does its next value');
+select ok(test.is_due('w'), 'a second value of an event wakes, too');
 insert into dbos.workflow_events (workflow_uuid, key, value)
 values ('source', 'l', '1');
-select ok(test.is_due('v'), 'whoever sets it');
-select ok(not test.is_due('u'), 'but not another workflow''s');
+select ok(test.is_due('v'), 'an event inserted by another program wakes');
+select ok(not test.is_due('u'),
+    'an event does not wake a wait for another workflow''s');
 select test.notified();
 select dbos.send_message('source', '1', 't');
 select is(test.notified(), 'dbos_notifications_channel source::t',
-    'of a message the workers are told as the family does');
+    'a message notifies on the channel of the DBOS SDKs');
 select test.clear();
 
--- Who is in a turn is due already: nobody waits to wake it.
+-- A workflow in a turn was due already, so a wake-up ignores its lock.
 select test.workflow('source', 'PENDING', null),
     test.waiting('w', -10, 'event', 'source', 'k'),
     test.waiting('v', -10, 'result', 'source');
 select test.other('begin');
 select is(test.other($$select string_agg(t.workflow_uuid, ',')
     from durable.turn_begin('{job@1}', '{}', 'app', 64, null) as t$$), 'w,v',
-    'a turn has them in hand');
+    'a turn takes both due workflows');
 select throws_ok($$select from durable.waits where workflow_uuid = 'w'
-    for update nowait$$, '55P03', null, 'and their waits');
+    for update nowait$$, '55P03', null, 'a turn locks the waits that it takes');
 set lock_timeout = '50ms';
 select lives_ok($$select durable.turn_events('{source}', '{1}', '{k}', '{1}',
-    '{portable_json}')$$, 'an event does not wait for it');
+    '{portable_json}')$$, 'an event does not wait for a turn with its reader');
 select lives_ok($$update dbos.workflow_status set status = 'SUCCESS'
-    where workflow_uuid = 'source'$$, 'nor does a result');
+    where workflow_uuid = 'source'$$,
+    'a result does not wait for a turn with its reader');
 reset lock_timeout;
 select test.other('rollback');
 select is(test.notified(), 'durable_due, durable_due',
-    'but the workers are told, who may not know it');
+    'a wake-up that passes over a due workflow notifies the workers');
 select test.clear();
 
--- Who is not due may be in a turn that was late: nobody waits for it for long.
+-- The wait of a workflow that is not due may be locked: a wake-up then waits
+-- for the lock, but not for long.
 select test.workflow('source', 'PENDING', null),
     test.waiting('w', 60000, 'event', 'source', 'k'),
     test.waiting('v', 60000, 'result', 'source');
@@ -133,10 +143,11 @@ select test.other($$select count(*)::text
     from (select from durable.waits as w for update) as l$$);
 set statement_timeout = '1s';
 select throws_ok($$select durable.turn_events('{source}', '{1}', '{k}', '{1}',
-    '{portable_json}')$$, '55P03', null, 'an event waits a little');
+    '{portable_json}')$$, '55P03', null,
+    'an event gives up on the locked wait of its reader within 1 s');
 select throws_ok($$select durable.turn_statuses('{source}', '{SUCCESS}', '{0}',
     '{1}', '{null}', '{null}', '{null}', 'app', 'host')$$, '55P03', null,
-    'and so does a result');
+    'a result gives up on the locked wait of its reader within 1 s');
 reset statement_timeout;
 select test.other('rollback');
 select test.clear();
@@ -155,27 +166,35 @@ begin
     perform durable.turn_statuses('{child}', array[status], '{0}', '{1}',
         '{null}', '{null}', '{null}', 'app', 'host');
     if test.is_due('v') then
-        raise 'one that waits for an event is woken by a result';
+        raise 'a result has woken a wait for an event';
     end if;
     return test.is_due('w');
 end
 $$;
-select ok(test.result_of('SUCCESS', 'w'), 'a success wakes who waits for it');
-select ok(test.result_of('ERROR', 'w'), 'and so does an error');
-select ok(test.result_of('CANCELLED', 'w'), 'and a cancellation');
+select ok(test.result_of('SUCCESS', 'w'),
+    'a success wakes the parent that waits for the result');
+select ok(test.result_of('ERROR', 'w'),
+    'an error wakes the parent that waits for the result');
+select ok(test.result_of('CANCELLED', 'w'),
+    'a cancellation wakes the parent that waits for the result');
 select ok(test.result_of('MAX_RECOVERY_ATTEMPTS_EXCEEDED', 'w'),
-    'and a giving up');
-select ok(not test.result_of('PENDING', 'w'), 'but not a beginning');
+    'a give-up wakes the parent that waits for the result');
+select ok(not test.result_of('PENDING', 'w'),
+    'becoming PENDING does not wake the parent');
 select ok(test.result_of('SUCCESS', null),
-    'the success of one that somebody else started wakes, too');
-select ok(test.result_of('ERROR', null), 'and its error');
-select ok(test.result_of('SUCCESS', 'mum'), 'and another one''s child''s');
+    'a success without a parent wakes a wait for the result');
+select ok(test.result_of('ERROR', null),
+    'an error without a parent wakes a wait for the result');
+select ok(test.result_of('SUCCESS', 'mum'),
+    'a success of another parent''s child wakes a wait for it');
 select test.notified();
-select is(test.result_of('SUCCESS', 'w'), true, 'when that happens');
-select is(test.notified(), 'durable_due', 'the workers are told');
+select is(test.result_of('SUCCESS', 'w'), true,
+    'a success wakes the parent while a session listens');
+select is(test.notified(), 'durable_due',
+    'a result that wakes a workflow notifies the workers');
 select test.clear();
 
--- What tools do to who waits.
+-- Tools change the status of a waiting workflow.
 
 create function test.after(new_status text)
 returns text
@@ -194,12 +213,13 @@ begin
 end
 $$;
 select is(test.after('CANCELLED'), 'watcher true',
-    'who is cancelled waits no more, and wakes who waits for that');
+    'cancelling removes the wait and wakes a wait for the result');
 select is(test.after('ENQUEUED'), 'watcher false',
-    'who is enqueued again waits no more, and wakes nobody');
-select is(test.after('DELAYED'), 'watcher false', 'who is delayed, too');
+    'enqueuing again removes the wait and wakes no workflow');
+select is(test.after('DELAYED'), 'watcher false',
+    'delaying removes the wait and wakes no workflow');
 select is(test.after('PENDING'), 'w false, watcher false',
-    'who is left alone waits on');
+    'an unchanged status leaves the wait');
 select test.clear();
 
 select test.waiting('stopped', 60000), test.waiting('resumed', 60000),
@@ -213,7 +233,7 @@ where s.workflow_uuid in ('stopped', 'resumed', 'done');
 select is(string_agg(w.workflow_uuid || ' ' || test.is_due(w.workflow_uuid),
         ', ' order by w.workflow_uuid),
     'watches-done true, watches-resumed false, watches-stopped true',
-    'what a statement does to several is seen of each')
+    'a statement that changes several statuses acts on each')
 from durable.waits as w;
 select test.clear();
 
@@ -224,10 +244,10 @@ update dbos.workflow_status
 set status = 'ENQUEUED', queue_name = 'main'
 where workflow_uuid = 'w';
 select is(test.sorted(test.taken()), 'keeps,w',
-    'who was cancelled and resumed is taken from the queue');
+    'a cancelled and resumed workflow is taken from its queue');
 select test.clear();
 
--- Deleting, as a client does it, and what a turn writes in between.
+-- Deleting as a client does, after a turn has written rows of all kinds.
 
 select test.waiting('w', 60000), test.waiting('keeps', 60000);
 insert into durable.suspects values ('w', 1), ('keeps', 1);
@@ -240,28 +260,36 @@ insert into dbos.workflow_output (workflow_uuid, output)
 values ('w', '1'), ('keeps', '1');
 delete from dbos.workflow_input where workflow_uuid = 'w';
 delete from dbos.workflow_status where workflow_uuid = 'w';
-select is(string_agg(workflow_uuid, ','), 'keeps', 'no wait is left')
+select is(string_agg(workflow_uuid, ','), 'keeps',
+    'a deleted workflow leaves no wait')
 from durable.waits;
-select is(string_agg(workflow_uuid, ','), 'keeps', 'no suspect')
+select is(string_agg(workflow_uuid, ','), 'keeps',
+    'a deleted workflow leaves no suspect')
 from durable.suspects;
-select is(string_agg(workflow_uuid, ','), 'keeps', 'no step')
+select is(string_agg(workflow_uuid, ','), 'keeps',
+    'a deleted workflow leaves no step')
 from dbos.operation_outputs;
-select is(string_agg(workflow_uuid, ','), 'keeps', 'no outcome')
+select is(string_agg(workflow_uuid, ','), 'keeps',
+    'a deleted workflow leaves no outcome')
 from dbos.workflow_output;
-select is(string_agg(workflow_uuid, ','), 'keeps', 'no input')
+select is(string_agg(workflow_uuid, ','), 'keeps',
+    'a deleted workflow leaves no input')
 from dbos.workflow_input;
-select is(count(*), 0::bigint, 'no message') from dbos.notifications;
-select is(count(*), 0::bigint, 'no event') from dbos.workflow_events;
-select is(count(*), 0::bigint, 'no history of it')
+select is(count(*), 0::bigint, 'a deleted workflow leaves no message')
+from dbos.notifications;
+select is(count(*), 0::bigint, 'a deleted workflow leaves no event')
+from dbos.workflow_events;
+select is(count(*), 0::bigint, 'a deleted workflow leaves no event history')
 from dbos.workflow_events_history;
-select is(test.taken(), '', 'nobody runs it');
+select is(test.taken(), '', 'no turn takes a deleted workflow');
 select test.workflow('w');
-select is(count(*), 0::bigint, 'and a later one of the id begins anew')
+select is(count(*), 0::bigint,
+    'a new workflow with a deleted id has an empty journal')
 from durable.turn_begin('{job@}', '{main}', 'app', 64, null) as t
 where t.kind <> 'workflow'
     and t.workflow_uuid = 'w';
 
--- I5: who writes with an older snapshot does not see who waits now.
+-- I5: a session that writes with an older snapshot does not see newer waits.
 
 select test.clear();
 select test.waiting('m', 60000, 'timer', key => 't'),
@@ -277,57 +305,65 @@ select test.other($$insert into dbos.workflow_events (workflow_uuid, key, value)
 select test.other($$update dbos.workflow_status set status = 'SUCCESS'
     where workflow_uuid = 'source'$$);
 select test.other('commit');
-select is(count(*), 0::bigint, 'an older snapshot shows nobody who waits')
+select is(count(*), 0::bigint,
+    'a write with an older snapshot wakes no newer wait')
 from durable.waits
 where wake_at <= durable.now_ms();
 select durable.sweep('{job@1}', 'app');
-select ok(test.is_due('m'), 'the sweep wakes who waits for the message');
-select ok(test.is_due('e'), 'who waits for the event');
-select ok(test.is_due('r'), 'and who waits for the result');
-select is(count(*), 0::bigint, 'once') from durable.arrivals;
+select ok(test.is_due('m'), 'the sweep wakes a wait that missed its message');
+select ok(test.is_due('e'), 'the sweep wakes a wait that missed its event');
+select ok(test.is_due('r'), 'the sweep wakes a wait that missed its result');
+select is(count(*), 0::bigint, 'the sweep clears the missed wake-ups')
+from durable.arrivals;
 
--- The clock is put back: what was due by it stays due.
+-- When the clock is put back, what was due stays due.
 
 select test.clear();
 select test.waiting('due', 3600000, 'timer'),
     test.waiting('later', 7200000, 'timer'), test.waiting('sleeps');
-create function test.set_alarm(id text, due_in_ms bigint)
+create function test.set_timer_group(id text, due_in_ms bigint)
 returns void
 language sql
 volatile
 begin atomic
-    insert into durable.alarms (wake_at, type, size)
+    insert into durable.timer_groups (wake_at, type, size)
     values (durable.now_ms() + due_in_ms, 'job@1', 1);
     update durable.waits as w
     set wake_at = null,
-        alarm = (select max(a.alarm) from durable.alarms as a)
+        timer_group = (select max(a.timer_group) from durable.timer_groups as a)
     where w.workflow_uuid = id;
 end;
-select test.set_alarm('sleeps', 3600000);
+select test.set_timer_group('sleeps', 3600000);
 select durable.sweep('{job@1}', 'app');
-select ok(not test.is_due('due'), 'a clock that goes right wakes nobody');
+select ok(not test.is_due('due'),
+    'a sweep with a right clock wakes no workflow');
 update durable.clock set latest_ms = durable.now_ms() + 3600000;
 select durable.sweep('{job@1}', 'app');
-select ok(test.is_due('due'), 'what was due by a clock that was put back is');
-select ok(test.is_due('sleeps'), 'also by an alarm');
-select ok(not test.is_due('later'), 'and nothing else');
-select ok(abs(latest_ms - durable.now_ms()) < 1000, 'it is heeded once')
+select ok(test.is_due('due'),
+    'a wait that was due before the clock went back is due');
+select ok(test.is_due('sleeps'),
+    'a timer group that was due before the clock went back is due');
+select ok(not test.is_due('later'),
+    'a wait that was not due before the clock went back is not');
+select ok(abs(latest_ms - durable.now_ms()) < 1000,
+    'the sweep takes the new time of a clock that went back')
 from durable.clock;
 update durable.clock set latest_ms = durable.now_ms() - 3600000;
 select durable.sweep('{job@1}', 'app');
-select ok(abs(latest_ms - durable.now_ms()) < 1000, 'a clock goes forward')
+select ok(abs(latest_ms - durable.now_ms()) < 1000,
+    'the sweep keeps the time of a clock that goes forward')
 from durable.clock;
 
 select test.clear();
 select test.waiting('leaves'), test.waiting('moves');
-select test.set_alarm('leaves', 3600000);
+select test.set_timer_group('leaves', 3600000);
 update durable.waits
 set wake_at = null,
-    alarm = (select alarm from durable.alarms)
+    timer_group = (select timer_group from durable.timer_groups)
 where workflow_uuid = 'moves';
 update durable.clock set latest_ms = durable.now_ms() + 3600000;
 select test.other('begin');
-select test.other('select alarm::text from durable.alarms for update');
+select test.other('select timer_group::text from durable.timer_groups for update');
 select dblink_connect('third', 'dbname=' || current_database());
 select dblink_send_query('third', $$select durable.sweep('{job@1}', 'app')$$);
 do $$
@@ -337,13 +373,14 @@ begin
     end loop;
 end
 $$;
-select test.other($$update durable.waits set alarm = null,
+select test.other($$update durable.waits set timer_group = null,
     wake_at = durable.now_ms() + 3600000 where workflow_uuid = 'leaves'$$);
-select test.other($$select test.set_alarm('moves', 3600000)::text$$);
+select test.other($$select test.set_timer_group('moves', 3600000)::text$$);
 select test.other('commit');
 select t.swept from dblink_get_result('third') as t (swept text);
 select ok(test.is_due('leaves'),
-    'who leaves an alarm while a turn has it is not forgotten');
-select ok(test.is_due('moves'), 'nor who gets another one');
+    'a wait that leaves a locked timer group is made due');
+select ok(test.is_due('moves'),
+    'a wait that moves to another timer group is made due');
 
 select finish();

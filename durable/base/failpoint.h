@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Places where a test build may die or lose its connection to the database.
+ *
+ * In a build with DURABLE_FAILPOINTS the environment variable
+ * DURABLE_DIE=POINT:N makes a process kill itself with SIGKILL the N-th time it
+ * comes to the point, and DURABLE_LOSE=POINT:N makes it lose the connection
+ * there.  Else nothing is compiled in.  Points: before-, during- and
+ * after-trip, of a round trip, and before-, during- and after-commit, of a turn
+ * that ran something.  During means that all has been sent and no answer has
+ * been read.
+ */
+#ifndef DURABLE_FAILPOINT_H
+#define DURABLE_FAILPOINT_H
+
+#ifdef DURABLE_FAILPOINTS
+/* fd: the socket of the connection to the database, -1: there is none. */
+void failpoint(const char *point, int fd);
+#else
+static inline void
+failpoint(const char *point, int fd)
+{
+	(void)point;
+	(void)fd;
+}
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log; log.h says what a line looks like.
+ */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_LEN 2048
+
+static const char *program = "durable";
+
+void
+log_open(const char *name)
+{
+	program = name;
+}
+
+static const char *
+level_name(enum log_level level)
+{
+	switch (level) {
+	case LOG_LEVEL_ERROR:
+		return "error: ";
+	case LOG_LEVEL_WARNING:
+		return "warning: ";
+	case LOG_LEVEL_INFO:
+		break;
+	}
+	return "";
+}
+
+/* Writes what stands before the message; returns its length. */
+static size_t
+put_prefix(char *line, size_t len, enum log_level level)
+{
+	char stamp[sizeof("2026-01-01T00:00:00")];
+	struct timespec now;
+	struct tm utc;
+	int used;
+
+	if (getenv("JOURNAL_STREAM") != NULL) {
+		used = snprintf(line, len, "<%d>", (int)level);
+	} else {
+		clock_gettime(CLOCK_REALTIME, &now);
+		gmtime_r(&now.tv_sec, &utc);
+		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
+		used = snprintf(line, len, "%s.%03ldZ %s[%d]: %s", stamp,
+		    now.tv_nsec / 1000000, program, (int)getpid(),
+		    level_name(level));
+	}
+	return used < 0 ? 0 : (size_t)used;
+}
+
+void
+log_text(enum log_level level, const char *text)
+{
+	char line[LINE_LEN];
+	size_t used = put_prefix(line, sizeof(line), level);
+	const unsigned char *c;
+
+	for (c = (const unsigned char *)text;
+	     *c != '\0' && used < sizeof(line) - sizeof("\\x00\n"); c++) {
+		if (*c < ' ' || *c == 0x7f)
+			used += (size_t)snprintf(line + used,
+			    sizeof(line) - used, "\\x%02x", (unsigned)*c);
+		else
+			line[used++] = (char)*c;
+	}
+	line[used++] = '\n';
+	/* There is nowhere to report that the log itself cannot be written. */
+	if (write(STDERR_FILENO, line, used) < 0)
+		return;
+}
+
+static void __attribute__((format(printf, 2, 0)))
+log_formatted(enum log_level level, const char *format, va_list args)
+{
+	char text[LINE_LEN];
+
+	vsnprintf(text, sizeof(text), format, args);
+	log_text(level, text);
+}
+
+void
+log_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_formatted(LOG_LEVEL_ERROR, format, args);
+	va_end(args);
+}
+
+void
+log_warning(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_formatted(LOG_LEVEL_WARNING, format, args);
+	va_end(args);
+}
+
+void
+log_info(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_formatted(LOG_LEVEL_INFO, format, args);
+	va_end(args);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Allocation never fails: it ends the process, whose work is resumed.  Not only
+ * ours but that of every library.  json-c 0.16 takes a text or an object that
+ * it had no memory for as null, leaves members out and cuts texts off, and says
+ * that all went well; it would be written to a journal, and stay.
+ *
+ * A program's own malloc comes before any library's (glibc's manual, Replacing
+ * malloc), and this one asks the next: the C library's, or another allocator
+ * that is preloaded, or linked after libdurable.  Looking for that allocates
+ * nothing (glibc from 2.34, musl).  The address sanitizer ends the process by
+ * itself.
+ */
+#include "base/memory.h"
+
+#include <sys/resource.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
+
+/* The log wants memory itself, for the time of day. */
+static void __attribute__((noreturn)) die(void)
+{
+	static const char why[] = "error: no memory, the process ends\n";
+
+	if (write(STDERR_FILENO, why, sizeof(why) - 1) < 0)
+		abort();
+	abort();
+}
+
+void *
+malloc(size_t size)
+{
+	static void *(*next)(size_t);
+	void *memory;
+
+	if (next == NULL)
+		next = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
+	memory = next(size);
+	if (memory == NULL)
+		die();
+	return memory;
+}
+
+void *
+calloc(size_t count, size_t size)
+{
+	static void *(*next)(size_t, size_t);
+	void *memory;
+
+	if (next == NULL)
+		next = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
+	memory = next(count, size);
+	if (memory == NULL)
+		die();
+	return memory;
+}
+
+/* Of size 0 it frees, and there is nothing to return. */
+void *
+realloc(void *old, size_t size)
+{
+	static void *(*next)(void *, size_t);
+	void *memory;
+
+	if (next == NULL)
+		next = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
+	memory = next(old, size);
+	if (memory == NULL && size > 0)
+		die();
+	return memory;
+}
+
+#endif
+
+void
+memory_limit(int limit_mb)
+{
+	struct rlimit limit;
+
+	/* AddressSanitizer's shadow is larger than any limit. */
+#ifdef __SANITIZE_ADDRESS__
+	limit_mb = 0;
+#endif
+	if (limit_mb == 0)
+		return;
+	limit.rlim_cur = limit.rlim_max = (rlim_t)limit_mb << 20;
+	if (setrlimit(RLIMIT_DATA, &limit) != 0)
+		log_warning("cannot limit the memory to %d MiB: %s", limit_mb,
+		    strerror(errno));
+}

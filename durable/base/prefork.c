@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The master process and its workers.
+ */
+#include "base/prefork.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/standby.h"
+
+#define YOUNG_MS     1000 /* who dies before this age has died young */
+#define PAUSE_MIN_MS 10
+#define PAUSE_MAX_MS 1000
+
+struct slot {
+	pid_t pid;            /* 0: nobody */
+	char *crash_note;     /* see struct prefork_worker */
+	int pause_ms;         /* before the next fork */
+	int64_t born_ms;      /* of the last one; 0: there was none */
+	int64_t due_ms;       /* when to fork, if there is nobody */
+	int deaths, dead_pid; /* see struct prefork_worker */
+	int64_t died_ms;
+};
+
+struct master {
+	int count;
+	int (*worker)(struct prefork_worker *self, void *arg);
+	void *arg;
+	struct slot *slots;
+	struct standby *standby;
+	sigset_t signals;   /* what the master waits for */
+	sigset_t inherited; /* the mask of the process that called */
+	bool stopping;
+	int status;
+	int64_t started_ms; /* since the epoch */
+};
+
+static volatile sig_atomic_t asked_to_stop;
+
+static int64_t
+epoch_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool
+prefork_stopping(void)
+{
+	sigset_t pending;
+
+	/* One who never waits has never let the handler run. */
+	return asked_to_stop ||
+	    (sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1);
+}
+
+static void
+note_stop(int signal_number)
+{
+	(void)signal_number;
+	asked_to_stop = 1;
+}
+
+/*
+ * In the new process.  All signals that the master waits for are blocked
+ * since before the fork, so that none is lost meanwhile.
+ */
+static void
+become_worker(const struct master *master, struct prefork_worker *self,
+    pid_t master_pid)
+{
+	struct sigaction stop = { .sa_handler = note_stop };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	sigset_t mask = master->inherited;
+
+	/* SIGINT comes from a terminal to all; the master passes it on. */
+	sigemptyset(&stop.sa_mask);
+	sigemptyset(&ignore.sa_mask);
+	if (sigaction(SIGTERM, &stop, NULL) != 0 ||
+	    sigaction(SIGINT, &ignore, NULL) != 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
+		abort();
+	/* The master may have died before it could be bound to its death. */
+	if (getppid() != master_pid)
+		asked_to_stop = 1;
+	sigdelset(&mask, SIGTERM);
+	self->wait_mask = mask;
+	sigaddset(&mask, SIGTERM);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+}
+
+static void
+start_worker(struct master *master, int number, int64_t now_ms)
+{
+	struct slot *slot = &master->slots[number];
+	struct prefork_worker self = { .slot = number,
+		.first = slot->born_ms == 0,
+		.crash_note = slot->crash_note,
+		.standby = master->standby,
+		.master_pid = (int)getpid(),
+		.started_ms = epoch_ms(),
+		.master_started_ms = master->started_ms,
+		.deaths = slot->deaths,
+		.dead_pid = slot->dead_pid,
+		.died_ms = slot->died_ms };
+	pid_t master_pid = getpid(), pid = fork();
+
+	if (pid == 0) {
+		self.pid = (int)getpid();
+		become_worker(master, &self, master_pid);
+		exit(master->worker(&self, master->arg));
+	}
+	if (pid < 0) {
+		log_error("cannot fork a worker: %s", strerror(errno));
+		slot->due_ms = now_ms + PAUSE_MAX_MS;
+		return;
+	}
+	slot->pid = pid;
+	slot->born_ms = now_ms;
+}
+
+/* Decides when the next worker of a slot whose worker has ended comes. */
+static void
+plan_successor(struct slot *slot, int64_t now_ms)
+{
+	if (now_ms - slot->born_ms >= YOUNG_MS)
+		slot->pause_ms = 0;
+	slot->due_ms = now_ms + slot->pause_ms;
+	slot->pause_ms = slot->pause_ms == 0 ? PAUSE_MIN_MS
+					     : slot->pause_ms * 2;
+	if (slot->pause_ms > PAUSE_MAX_MS)
+		slot->pause_ms = PAUSE_MAX_MS;
+}
+
+static void
+stop_workers(struct master *master)
+{
+	int i;
+
+	master->stopping = true;
+	for (i = 0; i < master->count; i++)
+		if (master->slots[i].pid != 0)
+			kill(master->slots[i].pid, SIGTERM);
+}
+
+static void
+bury(struct master *master, struct slot *slot, int how)
+{
+	bool gave_up = WIFEXITED(how) &&
+	    WEXITSTATUS(how) == PREFORK_EXIT_GIVE_UP;
+
+	if (WIFSIGNALED(how))
+		log_warning("worker %d was ended by signal %d", (int)slot->pid,
+		    WTERMSIG(how));
+	else if (!gave_up && WEXITSTATUS(how) != 0)
+		log_warning("worker %d ended with status %d", (int)slot->pid,
+		    WEXITSTATUS(how));
+	if ((WIFSIGNALED(how) || WEXITSTATUS(how) != 0) && !gave_up) {
+		slot->deaths++;
+		slot->dead_pid = (int)slot->pid;
+		slot->died_ms = epoch_ms();
+	}
+	slot->pid = 0;
+	plan_successor(slot, clock_monotonic_ms());
+	if (gave_up && !master->stopping) {
+		master->status = PREFORK_EXIT_GIVE_UP;
+		stop_workers(master);
+	}
+}
+
+static void
+bury_the_dead(struct master *master)
+{
+	pid_t pid;
+	int how, i;
+
+	while ((pid = waitpid(-1, &how, WNOHANG)) > 0)
+		for (i = 0; i < master->count; i++)
+			if (master->slots[i].pid == pid)
+				bury(master, &master->slots[i], how);
+}
+
+/*
+ * Forks the workers that are due.  Returns the time until another one is, -1
+ * for never.
+ */
+static int64_t
+start_due(struct master *master)
+{
+	int64_t now_ms = clock_monotonic_ms(), soonest_ms = -1;
+	int i;
+
+	for (i = 0; i < master->count; i++) {
+		struct slot *slot = &master->slots[i];
+
+		if (slot->pid == 0 && slot->due_ms <= now_ms)
+			start_worker(master, i, now_ms);
+		if (slot->pid == 0 &&
+		    (soonest_ms < 0 || slot->due_ms - now_ms < soonest_ms))
+			soonest_ms = slot->due_ms - now_ms;
+	}
+	return soonest_ms;
+}
+
+static bool
+alone(const struct master *master)
+{
+	int i;
+
+	for (i = 0; i < master->count; i++)
+		if (master->slots[i].pid != 0)
+			return false;
+	return true;
+}
+
+/* Waits for a signal, for at most the time (-1: for ever). */
+static void
+take_signal(struct master *master, int64_t timeout_ms)
+{
+	const struct timespec timeout = { .tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000 };
+	int signal_number = timeout_ms < 0
+	    ? sigwaitinfo(&master->signals, NULL)
+	    : sigtimedwait(&master->signals, NULL, &timeout);
+
+	if (signal_number == SIGCHLD)
+		bury_the_dead(master);
+	else if (signal_number > 0)
+		stop_workers(master);
+}
+
+/* Memory that lives as long as the master, shared by it and its workers. */
+static struct slot *
+make_slots(int count)
+{
+	const size_t size = (size_t)count * PREFORK_CRASH_NOTE_SIZE;
+	struct slot *slots = calloc((size_t)count, sizeof(*slots));
+	char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int i;
+
+	if (slots == NULL || shared == MAP_FAILED)
+		abort();
+	for (i = 0; i < count; i++)
+		slots[i].crash_note = shared +
+		    (size_t)i * PREFORK_CRASH_NOTE_SIZE;
+	return slots;
+}
+
+static void
+free_slots(struct slot *slots, int count)
+{
+	munmap(slots[0].crash_note, (size_t)count * PREFORK_CRASH_NOTE_SIZE);
+	free(slots);
+}
+
+int
+prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
+    void *arg)
+{
+	struct master master = { .count = count,
+		.worker = worker,
+		.arg = arg,
+		.started_ms = epoch_ms(),
+		.slots = make_slots(count),
+		.standby = standby_new(count) };
+
+	sigemptyset(&master.signals);
+	sigaddset(&master.signals, SIGTERM);
+	sigaddset(&master.signals, SIGINT);
+	sigaddset(&master.signals, SIGCHLD);
+	/* An inherited SIG_IGN would make the kernel bury the dead. */
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &master.signals, &master.inherited);
+	sigdelset(&master.inherited, SIGCHLD);
+
+	log_info("started, workers: %d", count);
+	while (!master.stopping || !alone(&master))
+		take_signal(&master, master.stopping ? -1 : start_due(&master));
+	log_info("stopped");
+	sigprocmask(SIG_SETMASK, &master.inherited, NULL);
+	free_slots(master.slots, count);
+	standby_free(master.standby);
+	return master.status;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The callers' side of a client: a call is written down, queued for the
+ * courier, and waited for.
+ */
+#include <durable/client.h>
+
+#include <sys/eventfd.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "client/courier.h"
+
+/* For calls that name no time of their own. */
+#define QUERY_TIMEOUT_MS 5000
+
+static struct call *
+call_new(enum call_kind kind)
+{
+	struct arena *arena = arena_new();
+	struct call *call = arena_alloc(arena, sizeof(*call));
+
+	call->kind = kind;
+	call->arena = arena;
+	call->holders = 1;
+	if (sem_init(&call->ready, 0, 0) != 0)
+		abort();
+	return call;
+}
+
+void
+call_leave(struct call *call)
+{
+	if (atomic_fetch_sub(&call->holders, 1) > 1)
+		return;
+	sem_destroy(&call->ready);
+	arena_free(call->arena);
+}
+
+bool
+call_end(struct call *call, enum call_state state)
+{
+	int open = CALL_OPEN;
+
+	return atomic_compare_exchange_strong(&call->state, &open, state);
+}
+
+struct client *
+client_open(const char *conninfo, const char *application_name,
+    const char *application, const struct monitor_member *member)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (client == NULL)
+		abort();
+	client->conninfo = conninfo;
+	client->application_name = application_name;
+	client->application = application;
+	client->member = member;
+	client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	client->give_up_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	TAILQ_INIT(&client->queue);
+	if (client->wake_fd < 0 || client->give_up_fd < 0 ||
+	    pthread_mutex_init(&client->lock, NULL) != 0 ||
+	    pthread_create(&client->courier, NULL, courier_run, client) != 0)
+		abort();
+	return client;
+}
+
+void
+client_close(struct client *client)
+{
+	pthread_mutex_lock(&client->lock);
+	client->closing = true;
+	pthread_mutex_unlock(&client->lock);
+	if (eventfd_write(client->wake_fd, 1) != 0 ||
+	    pthread_join(client->courier, NULL) != 0)
+		abort();
+	pthread_mutex_destroy(&client->lock);
+	close(client->wake_fd);
+	close(client->give_up_fd);
+	free(client);
+}
+
+static struct timespec
+deadline(int timeout_ms)
+{
+	struct timespec when;
+
+	clock_gettime(CLOCK_MONOTONIC, &when);
+	when.tv_sec += timeout_ms / 1000;
+	when.tv_nsec += timeout_ms % 1000 * 1000000L;
+	if (when.tv_nsec >= 1000000000L) {
+		when.tv_sec++;
+		when.tv_nsec -= 1000000000L;
+	}
+	return when;
+}
+
+/*
+ * Hands the call to the courier, which is woken by the first one for all that
+ * it finds then.  Returns false when there is no database.
+ */
+static bool
+enqueue(struct client *client, struct call *call)
+{
+	bool away, first;
+
+	pthread_mutex_lock(&client->lock);
+	away = client->away;
+	first = !away && TAILQ_EMPTY(&client->queue);
+	if (!away) {
+		call->holders++;
+		TAILQ_INSERT_TAIL(&client->queue, call, link);
+	}
+	pthread_mutex_unlock(&client->lock);
+	if (first && eventfd_write(client->wake_fd, 1) != 0)
+		abort();
+	return !away;
+}
+
+/* Waits for the answer until its time is over. */
+static struct client_answer
+wait_for_answer(struct call *call, int timeout_ms)
+{
+	const struct timespec when = deadline(timeout_ms);
+
+	while (sem_clockwait(&call->ready, CLOCK_MONOTONIC, &when) != 0)
+		if (errno == ETIMEDOUT)
+			break;
+		else if (errno != EINTR)
+			abort();
+	if (!call_end(call, CALL_ABANDONED))
+		return call->answer;
+	return (struct client_answer){
+		.outcome = call->recorded ? CLIENT_LATE : CLIENT_UNAVAILABLE
+	};
+}
+
+/* Makes the call, and forgets it. */
+static struct client_answer
+make(struct client *client, struct arena *arena, struct call *call,
+    int timeout_ms)
+{
+	bool waits = call->kind != CALL_QUERY;
+	struct client_answer answer = { .outcome = CLIENT_UNAVAILABLE };
+
+	if (enqueue(client, call)) {
+		client->waiting += waits;
+		answer = wait_for_answer(call, timeout_ms);
+		client->waiting -= waits;
+	}
+	answer.value = arena_strdup(arena, answer.value);
+	call_leave(call);
+	return answer;
+}
+
+struct client_answer
+client_start(struct client *client, struct arena *arena,
+    const struct client_start *start)
+{
+	struct call *call = call_new(CALL_START);
+
+	call->id = arena_strdup(call->arena, start->id);
+	call->name = arena_strdup(call->arena, start->name);
+	call->place = arena_strdup(call->arena, start->queue);
+	call->json = arena_strdup(call->arena, start->input);
+	call->event = arena_strdup(call->arena, start->event);
+	call->hint = arena_printf(call->arena, "%s::%s", start->id,
+	    start->event);
+	return make(client, arena, call, start->timeout_ms);
+}
+
+struct client_answer
+client_send(struct client *client, struct arena *arena,
+    const struct client_send *send)
+{
+	struct call *call = call_new(CALL_SEND);
+
+	call->id = arena_strdup(call->arena, send->id);
+	call->name = arena_strdup(call->arena, send->name);
+	call->place = arena_strdup(call->arena, send->topic);
+	call->json = arena_strdup(call->arena, send->message);
+	call->key = arena_strdup(call->arena, send->key);
+	call->event = arena_strdup(call->arena, send->event);
+	call->hint = arena_printf(call->arena, "%s::%s", send->id, send->event);
+	return make(client, arena, call, send->timeout_ms);
+}
+
+struct client_answer
+client_query(struct client *client, struct arena *arena, const char *sql,
+    const char *param1, const char *param2)
+{
+	struct call *call = call_new(CALL_QUERY);
+
+	call->sql = sql;
+	call->params[0] = arena_strdup(call->arena, param1);
+	call->params[1] = arena_strdup(call->arena, param2);
+	return make(client, arena, call, QUERY_TIMEOUT_MS);
+}
+
+bool
+client_connected(struct client *client)
+{
+	bool connected;
+
+	pthread_mutex_lock(&client->lock);
+	connected = client->connected;
+	pthread_mutex_unlock(&client->lock);
+	return connected;
+}
+
+int
+client_give_up_fd(const struct client *client)
+{
+	return client->give_up_fd;
+}
+
+struct client_stats
+client_stats(struct client *client)
+{
+	struct client_stats stats;
+
+	pthread_mutex_lock(&client->lock);
+	stats = client->stats;
+	pthread_mutex_unlock(&client->lock);
+	stats.waiting = client->waiting;
+	return stats;
+}

@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The courier's round trips: what callers want goes into the database in one
+ * transaction, what they wait for comes out.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "client/courier.h"
+#include "db/value.h"
+
+/* A call that has met a lock is tried alone, after so long. */
+#define LOCKED_MS     4000
+
+/* For how long calls are carried one by one at a time. */
+#define ONE_BY_ONE_MS 3000
+
+static const char submit_sql[] =
+    "select kind, position, outcome from durable.client_submit("
+    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+static const char events_sql[] =
+    "select position, present, value, serialization "
+    "from durable.client_events($1, $2)";
+static const char announce_sql[] = "select pg_notify('durable_due', '')";
+
+/*
+ * The calls of one transaction, by position: those that start and send, and
+ * those whose event is looked at: first who is due, then who sends.
+ */
+struct courier_batch {
+	struct call **starts, **sends, **looks;
+	size_t starts_len, sends_len, looks_len;
+};
+
+static size_t
+count_calls(const struct call_list *list)
+{
+	const struct call *call;
+	size_t count = 0;
+
+	for (call = TAILQ_FIRST(list); call != NULL;
+	     call = TAILQ_NEXT(call, link))
+		count++;
+	return count;
+}
+
+/* An empty batch, with room for so many calls to submit and to look at. */
+static struct courier_batch
+new_batch(struct courier *courier, size_t submits, size_t looks)
+{
+	struct arena *arena = courier->arena;
+
+	return (struct courier_batch){
+		.starts = arena_alloc(arena, submits * sizeof(struct call *)),
+		.sends = arena_alloc(arena, submits * sizeof(struct call *)),
+		.looks = arena_alloc(arena,
+		    (submits + looks) * sizeof(struct call *)),
+	};
+}
+
+static void
+add_due(struct courier_batch *batch, const struct courier *courier)
+{
+	struct call *call;
+
+	for (call = TAILQ_FIRST(&courier->due); call != NULL;
+	     call = TAILQ_NEXT(call, link))
+		batch->looks[batch->looks_len++] = call;
+}
+
+static void
+add_call(struct courier_batch *batch, struct call *call)
+{
+	if (call->kind == CALL_START) {
+		batch->starts[batch->starts_len++] = call;
+	} else {
+		batch->sends[batch->sends_len++] = call;
+		batch->looks[batch->looks_len++] = call;
+	}
+}
+
+static void
+add_pending(struct courier_batch *batch, const struct courier *courier)
+{
+	struct call *call;
+
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
+	     call = TAILQ_NEXT(call, link))
+		if (call->retry_ms == 0)
+			add_call(batch, call);
+}
+
+static void
+clear_columns(struct courier *courier)
+{
+	size_t i;
+
+	for (i = 0; i < COURIER_COLUMNS; i++)
+		strbuf_reset(&courier->columns[i]);
+}
+
+static void
+queue_submit(struct courier *courier, const struct courier_batch *batch,
+    const struct db_rows **rows)
+{
+	struct strbuf *columns = courier->columns;
+	const char *params[COURIER_COLUMNS + 1];
+	size_t i;
+
+	if (batch->starts_len + batch->sends_len == 0)
+		return;
+	clear_columns(courier);
+	for (i = 0; i < batch->starts_len; i++) {
+		const struct call *call = batch->starts[i];
+
+		strbuf_add_element(&columns[0], call->id);
+		strbuf_add_element(&columns[1], call->name);
+		strbuf_add_element(&columns[2], call->place);
+		strbuf_add_element(&columns[3], call->json);
+	}
+	for (i = 0; i < batch->sends_len; i++) {
+		const struct call *call = batch->sends[i];
+
+		strbuf_add_element(&columns[4], call->id);
+		strbuf_add_element(&columns[5], call->name);
+		strbuf_add_element(&columns[6], call->place);
+		strbuf_add_element(&columns[7], call->json);
+		strbuf_add_element(&columns[8], call->key);
+	}
+	for (i = 0; i < 4; i++)
+		params[i] = strbuf_end_array(&columns[i]);
+	params[4] = courier->client->application;
+	for (i = 4; i < COURIER_COLUMNS; i++)
+		params[i + 1] = strbuf_end_array(&columns[i]);
+	db_queue_rows(courier->db, courier->arena, submit_sql,
+	    COURIER_COLUMNS + 1, params, rows);
+}
+
+/*
+ * Behind what is submitted, in its transaction.  An event that is not there yet
+ * is announced after it has been committed, and what arrives during this trip
+ * is heard after it, when who sent is among those who wait.
+ */
+static void
+queue_looks(struct courier *courier, const struct courier_batch *batch,
+    const struct db_rows **rows)
+{
+	const char *params[2];
+	size_t i;
+
+	if (batch->looks_len == 0)
+		return;
+	clear_columns(courier);
+	for (i = 0; i < batch->looks_len; i++) {
+		strbuf_add_element(&courier->columns[0], batch->looks[i]->id);
+		strbuf_add_element(&courier->columns[1],
+		    batch->looks[i]->event);
+	}
+	params[0] = strbuf_end_array(&courier->columns[0]);
+	params[1] = strbuf_end_array(&courier->columns[1]);
+	db_queue_rows(courier->db, courier->arena, events_sql, 2, params, rows);
+}
+
+/*
+ * Tells the daemons of new workflows: behind the commit, because a commit that
+ * notifies holds a lock of the whole cluster; but messages do that anyway, and
+ * then it is one notification more or less.
+ */
+static void
+queue_announcement(struct courier *courier, const struct courier_batch *batch)
+{
+	if (batch->starts_len == 0)
+		return;
+	if (batch->sends_len == 0)
+		db_sync(courier->db);
+	db_queue(courier->db, announce_sql, 0, NULL);
+}
+
+/*
+ * What became of a call that was submitted.  Returns whether it waits for its
+ * event now; else it may be gone.
+ */
+static bool
+settle_call(struct courier *courier, struct call *call, const char *outcome)
+{
+	/* Its workflow is in a turn: it stays pending. */
+	if (strcmp(outcome, "busy") == 0)
+		return false;
+	TAILQ_REMOVE(&courier->pending, call, link);
+	if (strcmp(outcome, "conflict") == 0) {
+		courier_answer(call, CLIENT_CONFLICT, NULL);
+		return false;
+	}
+	if (strcmp(outcome, "unknown") == 0) {
+		courier_answer(call, CLIENT_UNKNOWN, NULL);
+		return false;
+	}
+	/*
+	 * Who sends is looked at in this trip, and what was created cannot have
+	 * run yet.
+	 */
+	courier_add_waiting(courier, call,
+	    call->kind == CALL_START && strcmp(outcome, "created") != 0);
+	return true;
+}
+
+static void
+count_batch(struct courier *courier, size_t operations)
+{
+	struct client *client = courier->client;
+
+	pthread_mutex_lock(&client->lock);
+	client->stats.batches++;
+	client->stats.operations += operations;
+	pthread_mutex_unlock(&client->lock);
+}
+
+/* Who does not wait now is not looked at any more. */
+static void
+settle_batch(struct courier *courier, struct courier_batch *batch,
+    const struct db_rows *rows)
+{
+	struct call **looks = batch->looks + batch->looks_len -
+	    batch->sends_len;
+	size_t row;
+
+	count_batch(courier, batch->starts_len + batch->sends_len);
+	for (row = 0; row < db_row_count(rows); row++) {
+		bool start = strcmp(db_value(rows, row, 0), "start") == 0;
+		size_t at = strtoul(db_value(rows, row, 1), NULL, 10) - 1;
+
+		if (at >= (start ? batch->starts_len : batch->sends_len))
+			abort();
+		if (start)
+			settle_call(courier, batch->starts[at],
+			    db_value(rows, row, 2));
+		else if (!settle_call(courier, batch->sends[at],
+			     db_value(rows, row, 2)))
+			looks[at] = NULL;
+	}
+}
+
+/* Hands out an event that was set: its JSON, or that there is nothing. */
+static void
+answer_event(struct courier *courier, struct call *call, const char *text,
+    const char *serialization)
+{
+	const char *json = NULL;
+	json_object *value;
+
+	if (!value_decode(courier->arena, text, serialization, &value)) {
+		log_error("wf=%s cannot read event '%s'", call->id,
+		    call->event);
+		courier_answer_waiting(courier, call, CLIENT_REFUSED, NULL);
+		return;
+	}
+	if (value != NULL)
+		json = value_encode(courier->arena, value, VALUE_PORTABLE);
+	courier_answer_waiting(courier, call,
+	    json == NULL ? CLIENT_NOTHING : CLIENT_ANSWERED, json);
+}
+
+static void
+hand_out(struct courier *courier, const struct courier_batch *batch,
+    const struct db_rows *rows)
+{
+	size_t row, i;
+
+	for (i = 0; i < batch->looks_len; i++) {
+		struct call *call = batch->looks[i];
+
+		if (call != NULL && call->due) {
+			TAILQ_REMOVE(&courier->due, call, link);
+			call->due = false;
+		}
+	}
+	for (row = 0; row < db_row_count(rows); row++) {
+		size_t at = strtoul(db_value(rows, row, 0), NULL, 10) - 1;
+
+		if (at >= batch->looks_len)
+			abort();
+		if (batch->looks[at] == NULL)
+			continue;
+		if (*db_value(rows, row, 1) == 't')
+			answer_event(courier, batch->looks[at],
+			    db_value(rows, row, 2), db_value(rows, row, 3));
+		else
+			courier_answer_waiting(courier, batch->looks[at],
+			    CLIENT_NOTHING, NULL);
+	}
+}
+
+/* Makes the trip of a batch: all of it is done, or nothing. */
+static enum db_outcome
+carry(struct courier *courier, struct courier_batch *batch)
+{
+	const struct db_rows *submitted = NULL, *events = NULL;
+
+	queue_submit(courier, batch, &submitted);
+	queue_looks(courier, batch, &events);
+	queue_announcement(courier, batch);
+	/* Statements that went well are nothing without their commit. */
+	if (db_finish(courier->db) != DB_DONE)
+		return db_last_error(courier->db)->own;
+	if (submitted != NULL)
+		settle_batch(courier, batch, submitted);
+	if (events != NULL)
+		hand_out(courier, batch, events);
+	return DB_DONE;
+}
+
+/* The database does not want to say: a bug, which is logged once for all. */
+static void
+refuse_due(struct courier *courier)
+{
+	struct call *call;
+
+	log_error("events refused by the database: %s",
+	    db_last_error(courier->db)->message);
+	while ((call = TAILQ_FIRST(&courier->due)) != NULL)
+		courier_answer_waiting(courier, call, CLIENT_REFUSED, NULL);
+}
+
+static void
+refuse_call(struct courier *courier, struct call *call)
+{
+	log_error("wf=%s refused by the database: %s", call->id,
+	    db_last_error(courier->db)->message);
+	TAILQ_REMOVE(&courier->pending, call, link);
+	courier_answer(call, CLIENT_REFUSED, NULL);
+}
+
+/* Whether the trip ended at what somebody keeps locked. */
+static bool
+met_lock(const struct courier *courier)
+{
+	return strcmp(db_last_error(courier->db)->sqlstate, "55P03") == 0;
+}
+
+/* Carries one call, which is refused then, or waits for what is locked. */
+static enum db_outcome
+carry_alone(struct courier *courier, struct call *call)
+{
+	struct courier_batch batch = new_batch(courier, 1, 0);
+	enum db_outcome outcome;
+
+	call->retry_ms = 0;
+	add_call(&batch, call);
+	outcome = carry(courier, &batch);
+	if (outcome == DB_REFUSED) {
+		refuse_call(courier, call);
+		return DB_DONE;
+	}
+	if (outcome == DB_RETRY && met_lock(courier)) {
+		call->retry_ms = clock_monotonic_ms() + LOCKED_MS;
+		return DB_DONE;
+	}
+	return outcome;
+}
+
+/*
+ * Carries those that are due, and then one call at a time, so that what is
+ * refused, or waits, is this call.
+ */
+static enum db_outcome
+carry_one_by_one(struct courier *courier)
+{
+	struct courier_batch batch = new_batch(courier, 0,
+	    count_calls(&courier->due));
+	int64_t until_ms = clock_monotonic_ms() + ONE_BY_ONE_MS;
+	enum db_outcome outcome;
+	struct call *call, *next;
+
+	add_due(&batch, courier);
+	outcome = batch.looks_len == 0 ? DB_DONE : carry(courier, &batch);
+	if (outcome == DB_REFUSED) {
+		refuse_due(courier);
+		outcome = DB_DONE;
+	}
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL &&
+	     outcome == DB_DONE && clock_monotonic_ms() < until_ms;
+	     call = next) {
+		next = TAILQ_NEXT(call, link);
+		if (call->retry_ms == 0)
+			outcome = carry_alone(courier, call);
+	}
+	return outcome;
+}
+
+/* Tries again the first of those that have met a lock, if it is time. */
+static enum db_outcome
+carry_locked(struct courier *courier)
+{
+	struct call *call;
+
+	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
+	     call = TAILQ_NEXT(call, link))
+		if (call->retry_ms != 0 &&
+		    call->retry_ms <= clock_monotonic_ms())
+			return carry_alone(courier, call);
+	return DB_DONE;
+}
+
+/* Callers whose calls cannot be submitted without a mended schema try again. */
+static void
+answer_pending_unready(struct courier *courier)
+{
+	struct call *call;
+
+	courier_log_unready(courier);
+	while ((call = TAILQ_FIRST(&courier->pending)) != NULL) {
+		TAILQ_REMOVE(&courier->pending, call, link);
+		courier_answer(call, CLIENT_UNAVAILABLE, NULL);
+	}
+}
+
+/* Submits all that is pending and fetches what may be decided. */
+static enum db_outcome
+carry_all(struct courier *courier)
+{
+	size_t submits = count_calls(&courier->pending);
+	size_t looks = count_calls(&courier->due);
+	enum db_outcome outcome = DB_DONE;
+	struct courier_batch batch;
+
+	batch = new_batch(courier, submits, looks);
+	add_due(&batch, courier);
+	add_pending(&batch, courier);
+	if (batch.starts_len + batch.looks_len > 0)
+		outcome = carry(courier, &batch);
+	if (outcome == DB_REFUSED || (outcome == DB_RETRY && met_lock(courier)))
+		outcome = carry_one_by_one(courier);
+	if (outcome == DB_DONE)
+		outcome = carry_locked(courier);
+	if (outcome == DB_SCHEMA)
+		answer_pending_unready(courier);
+	if (outcome != DB_DONE)
+		return outcome;
+	/* Left is who is busy, or vanished under its call, for another trip. */
+	return TAILQ_EMPTY(&courier->pending) ? DB_DONE : DB_RETRY;
+}
+
+static bool
+same_text(const char *one, const char *other)
+{
+	return one == NULL || other == NULL ? one == other
+					    : strcmp(one, other) == 0;
+}
+
+static bool
+same_query(const struct call *one, const struct call *other)
+{
+	return one->sql == other->sql &&
+	    same_text(one->params[0], other->params[0]) &&
+	    same_text(one->params[1], other->params[1]);
+}
+
+/* Gives the answer to all who asked the same; asked itself comes last. */
+static void
+answer_equals(struct courier *courier, struct call *asked,
+    enum client_outcome outcome, const char *value)
+{
+	struct call *call, *next;
+
+	TAILQ_REMOVE(&courier->queries, asked, link);
+	for (call = TAILQ_FIRST(&courier->queries); call != NULL; call = next) {
+		next = TAILQ_NEXT(call, link);
+		if (!same_query(call, asked))
+			continue;
+		TAILQ_REMOVE(&courier->queries, call, link);
+		courier_answer(call, outcome, value);
+	}
+	courier_answer(asked, outcome, value);
+}
+
+/* How many parameters a query has, of at most two. */
+static size_t
+count_parameters(const char *sql)
+{
+	return strstr(sql, "$2") != NULL ? 2 : strstr(sql, "$1") != NULL;
+}
+
+/* Runs one query.  DB_RETRY: it is left for another trip. */
+static enum db_outcome
+ask_query(struct courier *courier, struct call *call)
+{
+	const struct db_rows *rows;
+	const char *value;
+
+	rows = db_query(courier->db, courier->arena, call->sql,
+	    count_parameters(call->sql), call->params);
+	if (rows != NULL) {
+		value = db_row_count(rows) == 0 ? NULL : db_value(rows, 0, 0);
+		answer_equals(courier, call,
+		    value == NULL ? CLIENT_NOTHING : CLIENT_ANSWERED, value);
+		count_batch(courier, 1);
+		return DB_DONE;
+	}
+	switch (db_last_error(courier->db)->own) {
+	case DB_SCHEMA:
+		courier_log_unready(courier);
+		answer_equals(courier, call, CLIENT_UNAVAILABLE, NULL);
+		return DB_DONE;
+	case DB_LOST:
+		return DB_LOST;
+	case DB_RETRY:
+		return DB_RETRY;
+	case DB_DONE:
+	case DB_REFUSED:
+		break;
+	}
+	log_error("a query was refused by the database: %s",
+	    db_last_error(courier->db)->message);
+	answer_equals(courier, call, CLIENT_REFUSED, NULL);
+	return DB_DONE;
+}
+
+/*
+ * Runs each of the queries once.  One that meets a circumstance comes last, so
+ * that it does not keep the others from their answers.
+ */
+static enum db_outcome
+ask_queries(struct courier *courier)
+{
+	enum db_outcome outcome = DB_DONE;
+	struct call *call, *retried = NULL;
+
+	while ((call = TAILQ_FIRST(&courier->queries)) != NULL &&
+	    call != retried) {
+		switch (ask_query(courier, call)) {
+		case DB_LOST:
+			return DB_LOST;
+		case DB_RETRY:
+			outcome = DB_RETRY;
+			TAILQ_REMOVE(&courier->queries, call, link);
+			TAILQ_INSERT_TAIL(&courier->queries, call, link);
+			if (retried == NULL)
+				retried = call;
+			break;
+		case DB_DONE:
+		case DB_REFUSED:
+		case DB_SCHEMA:
+			break;
+		}
+	}
+	return outcome;
+}
+
+enum db_outcome
+courier_batch_make(struct courier *courier)
+{
+	enum db_outcome carried = carry_all(courier), asked;
+
+	if (carried == DB_LOST)
+		return DB_LOST;
+	asked = ask_queries(courier);
+	return asked == DB_DONE ? carried : asked;
+}

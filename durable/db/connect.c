@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finding the server.
+ */
+#include "db/connect.h"
+
+#include <libpq-fe.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* When a host that said no is asked again. */
+#define AGAIN_MS 250
+
+struct host {
+	const char *name, *address, *port; /* NULL: as conninfo has it */
+	PGconn *conn;
+	PostgresPollingStatusType state;
+	int64_t again_ms;
+};
+
+struct search {
+	const char *conninfo, *application_name;
+	struct host *hosts;
+	size_t count;
+	int64_t until_ms;
+};
+
+/*
+ * Of a keyword given twice libpq keeps the later: what conninfo says (it is
+ * expanded in the place of dbname) wins over what is before it, and a single
+ * host over its list of hosts.
+ */
+static void
+ask_host(const struct search *search, struct host *host)
+{
+	const char *const keywords[] = { "connect_timeout", "keepalives_idle",
+		"keepalives_interval", "keepalives_count", "tcp_user_timeout",
+		"target_session_attrs", "dbname", "application_name",
+		"client_encoding", "host", "hostaddr", "port", NULL };
+	const char *const values[] = { "5", "10", "5", "3", "10000",
+		"read-write", search->conninfo, search->application_name,
+		"UTF8", host->name, host->address, host->port, NULL };
+
+	PQfinish(host->conn);
+	host->conn = PQconnectStartParams(keywords, values, 1);
+	if (host->conn == NULL)
+		abort();
+	host->state = PQstatus(host->conn) == CONNECTION_BAD
+	    ? PGRES_POLLING_FAILED
+	    : PGRES_POLLING_WRITING;
+}
+
+/* Goes on with a host whose socket is ready, or whose no is a while ago. */
+static void
+advance(const struct search *search, struct host *host, short ready)
+{
+	if (ready != 0)
+		host->state = PQconnectPoll(host->conn);
+	else if (host->state == PGRES_POLLING_FAILED &&
+	    clock_monotonic_ms() >= host->again_ms)
+		ask_host(search, host);
+	else
+		return;
+	if (host->state == PGRES_POLLING_FAILED)
+		host->again_ms = clock_monotonic_ms() + AGAIN_MS;
+}
+
+/* Waits until a host has answered or it is time to ask one again. */
+static void
+wait_for_hosts(const struct search *search, struct pollfd *fds)
+{
+	int64_t until_ms = search->until_ms, left_ms;
+	size_t i;
+
+	for (i = 0; i < search->count; i++) {
+		const struct host *host = &search->hosts[i];
+		bool failed = host->state == PGRES_POLLING_FAILED;
+
+		fds[i] = (struct pollfd){ .fd = failed ? -1
+						       : PQsocket(host->conn),
+			.events = host->state == PGRES_POLLING_READING
+			    ? POLLIN
+			    : POLLOUT };
+		if (failed && host->again_ms < until_ms)
+			until_ms = host->again_ms;
+	}
+	left_ms = until_ms - clock_monotonic_ms();
+	if (poll(fds, search->count, left_ms < 0 ? 0 : (int)left_ms) < 0 &&
+	    errno != EINTR)
+		abort();
+}
+
+/* The host that is connected, else NULL. */
+static struct host *
+connected(const struct search *search)
+{
+	size_t i;
+
+	for (i = 0; i < search->count; i++)
+		if (search->hosts[i].state == PGRES_POLLING_OK)
+			return &search->hosts[i];
+	return NULL;
+}
+
+/* Whether there is a host that may still say yes. */
+static bool
+is_open(const struct search *search)
+{
+	size_t i;
+
+	for (i = 0; i < search->count; i++)
+		if (search->hosts[i].state != PGRES_POLLING_FAILED)
+			return clock_monotonic_ms() < search->until_ms;
+	return false;
+}
+
+/* Asks all hosts until one takes us, all say no, or the time is over. */
+static struct host *
+run(const struct search *search)
+{
+	struct pollfd *fds = calloc(search->count, sizeof(*fds));
+	struct host *found;
+	size_t i;
+
+	if (fds == NULL)
+		abort();
+	while ((found = connected(search)) == NULL && is_open(search)) {
+		wait_for_hosts(search, fds);
+		for (i = 0; i < search->count; i++)
+			advance(search, &search->hosts[i], fds[i].revents);
+	}
+	free(fds);
+	return found;
+}
+
+/* A parameter of a connection; NULL when it has none. */
+static char *
+parameter(const PQconninfoOption *option, const char *keyword)
+{
+	while (strcmp(option->keyword, keyword) != 0)
+		option++;
+	return option->val == NULL || *option->val == '\0' ? NULL : option->val;
+}
+
+/*
+ * Cuts the next element off a list.  The last one stays, for all that come,
+ * as libpq has it with a single port for several hosts.
+ */
+static const char *
+next_element(char **list)
+{
+	char *element = *list, *comma;
+
+	if (element == NULL || (comma = strchr(element, ',')) == NULL)
+		return element;
+	*comma = '\0';
+	*list = comma + 1;
+	return element;
+}
+
+/* How many elements a list has; 1 when one is empty: a default of libpq's. */
+static size_t
+count_elements(const char *list)
+{
+	size_t count = 1, len;
+
+	if (list == NULL)
+		return 1;
+	for (;; list += len + 1, count++) {
+		len = strcspn(list, ",");
+		if (len == 0)
+			return 1;
+		if (list[len] == '\0')
+			return count;
+	}
+}
+
+/* Has each of several hosts asked by itself. */
+static void
+spread(struct search *search, PQconninfoOption *options)
+{
+	char *names = parameter(options, "host");
+	char *addresses = parameter(options, "hostaddr");
+	char *ports = parameter(options, "port");
+	size_t count = count_elements(addresses == NULL ? names : addresses), i;
+
+	if (count == 1)
+		return;
+	PQfinish(search->hosts->conn);
+	free(search->hosts);
+	search->count = count;
+	search->hosts = calloc(count, sizeof(*search->hosts));
+	if (search->hosts == NULL)
+		abort();
+	for (i = 0; i < count; i++) {
+		struct host *host = &search->hosts[i];
+
+		host->name = next_element(&names);
+		host->address = next_element(&addresses);
+		host->port = next_element(&ports);
+		ask_host(search, host);
+	}
+}
+
+/* libpq's own limit does not apply to a connection that is polled. */
+static int64_t
+limit_ms(const PQconninfoOption *options)
+{
+	const char *timeout = parameter(options, "connect_timeout");
+	long seconds = timeout == NULL ? 0 : strtol(timeout, NULL, 10);
+
+	return seconds <= 0 || seconds > INT32_MAX / 1000 ? INT32_MAX
+							  : seconds * 1000;
+}
+
+/* Of those who did not take us: one who said why, if there is one. */
+static struct host *
+refused(const struct search *search)
+{
+	size_t i;
+
+	for (i = 0; i < search->count; i++)
+		if (search->hosts[i].state == PGRES_POLLING_FAILED)
+			return &search->hosts[i];
+	return search->hosts;
+}
+
+PGconn *
+connect_open(const char *conninfo, const char *application_name)
+{
+	struct search search = { .conninfo = conninfo,
+		.application_name = application_name,
+		.hosts = calloc(1, sizeof(*search.hosts)),
+		.count = 1 };
+	PQconninfoOption *options;
+	struct host *chosen;
+	PGconn *conn;
+	size_t i;
+
+	if (search.hosts == NULL)
+		abort();
+	ask_host(&search, search.hosts);
+	options = PQconninfo(search.hosts->conn);
+	if (options == NULL)
+		abort();
+	search.until_ms = clock_monotonic_ms() + limit_ms(options);
+	spread(&search, options);
+	chosen = run(&search);
+	if (chosen == NULL)
+		chosen = refused(&search);
+	conn = chosen->conn;
+	chosen->conn = NULL;
+	for (i = 0; i < search.count; i++)
+		PQfinish(search.hosts[i].conn);
+	PQconninfoFree(options);
+	free(search.hosts);
+	return conn;
+}
+
+bool
+connect_alive(const PGconn *conn)
+{
+	const char *const keywords[] = { "host", "hostaddr", "port", "user",
+		"dbname", "connect_timeout", NULL };
+	const char *const values[] = { PQhost(conn), PQhostaddr(conn),
+		PQport(conn), PQuser(conn), PQdb(conn), "2", NULL };
+
+	return PQpingParams(keywords, values, 0) != PQPING_NO_RESPONSE;
+}

@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One connection to PostgreSQL in pipeline mode; with connect.c, which makes
+ * it, the only file that knows libpq.
+ */
+#include "db/db.h"
+
+#include <libpq-fe.h>
+
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "db/connect.h"
+
+/* Type oids, from PostgreSQL's pg_type.dat: they never change. */
+enum {
+	OID_BOOL = 16,
+	OID_INT8 = 20,
+	OID_INT2 = 21,
+	OID_INT4 = 23,
+	OID_JSON = 114,
+	OID_VOID = 2278,
+	OID_JSONB = 3802
+};
+
+/*
+ * Every session.  The server finds out when our host has vanished (it may be
+ * in the middle of a transaction).  The planner settings keep every plan an
+ * index nested loop in the index's order, whatever the statistics say at the
+ * moment: what we ask is small and keyed, and a plan that was made while a
+ * table was empty, and so could be read or kept whole, is a disaster when it is
+ * large.  From PostgreSQL 16 on, an aggregate with an order would have its plan
+ * read a whole index for that order.
+ */
+static const char session[] =
+    "set default_transaction_isolation = 'read committed';"
+    "set plan_cache_mode = force_generic_plan;"
+    "set enable_seqscan = off;"
+    "set enable_hashjoin = off;"
+    "set enable_mergejoin = off;"
+    "set enable_bitmapscan = off;"
+    "set enable_sort = off;"
+    "set enable_memoize = off;"
+    "set enable_material = off;"
+    "select set_config(s.name, 'off', false) from pg_settings as s "
+    "where s.name = 'enable_presorted_aggregate';"
+    "set jit = off;"
+    "set tcp_keepalives_idle = 10;"
+    "set tcp_keepalives_interval = 5;"
+    "set tcp_keepalives_count = 3;"
+    "set tcp_user_timeout = 10000;";
+
+/*
+ * An answer is late after this time: then the server is asked, on another
+ * connection, whether it is there, again and again.  One that is there may
+ * take until GIVE_UP_MS, which is longer than any statement's time-out.
+ */
+#define LATE_MS        1000
+#define GIVE_UP_MS     30000
+
+#define STATEMENTS_MAX 256 /* distinct statements; a power of two */
+
+enum prepared_state { UNPREPARED, PREPARING, PREPARED };
+
+struct prepared {
+	const char *sql;
+	enum prepared_state state;
+	unsigned version; /* how often it was stale; a part of its name */
+};
+
+/* What the server will answer next, in order. */
+enum expected_kind { EXPECT_PREPARE, EXPECT_RESULT, EXPECT_SYNC };
+
+struct expected {
+	enum expected_kind kind;
+	struct prepared *statement;
+	const struct db_rows **rows; /* where the result goes, or NULL */
+	struct arena *arena;         /* and who owns it */
+};
+
+struct db {
+	const char *conninfo;
+	const char *application_name;
+	PGconn *conn;
+	struct db_error error;
+	struct prepared statements[STATEMENTS_MAX]; /* open addressing */
+	struct expected *expected;
+	size_t expected_count, expected_size;
+	bool in_trip; /* something was queued since the last round trip */
+	PGnotify *notified;
+	struct db_notification notification;
+};
+
+struct db_rows {
+	PGresult *result;
+};
+
+/*
+ * Whether the server's copy of a prepared statement is of no use any more: it
+ * was made before a table changed (the check has no SQLSTATE of its own, and
+ * its message is translated), or the session has forgotten it.
+ */
+static bool
+is_stale(const char *sqlstate, const char *function)
+{
+	return strcmp(sqlstate, "26000") == 0 ||
+	    (strcmp(sqlstate, "0A000") == 0 && function != NULL &&
+		strcmp(function, "RevalidateCachedQuery") == 0);
+}
+
+static void
+clear_error(struct db *db)
+{
+	db->error = (struct db_error){ .outcome = DB_DONE, .own = DB_DONE };
+}
+
+/* An error is kept until something is queued for the next round trip. */
+static void
+begin_trip(struct db *db)
+{
+	if (!db->in_trip)
+		clear_error(db);
+	db->in_trip = true;
+}
+
+/* Keeps the first error of a round trip: the later ones follow from it. */
+static void
+note_error(struct db *db, const char *sqlstate, bool fatal, const char *message)
+{
+	struct db_error *error = &db->error;
+
+	if (error->outcome != DB_DONE)
+		return;
+	error->outcome = fatal ? DB_LOST : sqlstate_rule(sqlstate)->step;
+	error->own = fatal ? DB_LOST : sqlstate_rule(sqlstate)->own;
+	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s",
+	    sqlstate == NULL ? "" : sqlstate);
+	snprintf(error->message, sizeof(error->message), "%s", message);
+	error->message[strcspn(error->message, "\n")] = '\0';
+}
+
+static void
+note_lost(struct db *db)
+{
+	const char *message = db->conn == NULL ? "no connection"
+					       : PQerrorMessage(db->conn);
+
+	note_error(db, NULL, true,
+	    *message == '\0' ? "connection lost" : message);
+}
+
+static void
+note_result_error(struct db *db, const PGresult *result,
+    struct prepared *statement)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	bool is_first = db->error.outcome == DB_DONE;
+	const char *primary = PQresultErrorField(result,
+	    PG_DIAG_MESSAGE_PRIMARY);
+	const char *severity = PQresultErrorField(result,
+	    PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	if (is_first)
+		db->error.sql = statement == NULL ? NULL : statement->sql;
+	note_error(db, sqlstate,
+	    severity != NULL && strcmp(severity, "ERROR") != 0,
+	    primary == NULL ? PQresultErrorMessage(result) : primary);
+	if (!is_first || statement == NULL || sqlstate == NULL ||
+	    !is_stale(sqlstate,
+		PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION)))
+		return;
+	db->error.outcome = db->error.own = DB_RETRY;
+	db->error.stale = true;
+	statement->state = UNPREPARED;
+	statement->version++;
+}
+
+const struct db_error *
+db_last_error(const struct db *db)
+{
+	return &db->error;
+}
+
+struct db *
+db_new(const char *conninfo, const char *application_name)
+{
+	struct db *db = calloc(1, sizeof(*db));
+
+	if (db == NULL)
+		abort();
+	db->conninfo = conninfo == NULL ? "" : conninfo;
+	db->application_name = application_name;
+	return db;
+}
+
+static void
+free_notification(struct db *db)
+{
+	if (db->notified != NULL)
+		PQfreemem(db->notified);
+	db->notified = NULL;
+}
+
+void
+db_disconnect(struct db *db)
+{
+	free_notification(db);
+	if (db->conn != NULL)
+		PQfinish(db->conn);
+	db->conn = NULL;
+	db->expected_count = 0;
+	db->in_trip = false;
+	memset(db->statements, 0, sizeof(db->statements));
+}
+
+void
+db_free(struct db *db)
+{
+	if (db == NULL)
+		return;
+	db_disconnect(db);
+	free(db->expected);
+	free(db);
+}
+
+/* Errors reach the caller as such; whatever else the server says is lost. */
+static void
+ignore_notice(void *arg, const PGresult *result)
+{
+	(void)arg;
+	(void)result;
+}
+
+/*
+ * Waits for the socket, since_ms being when that began.  Returns false, the
+ * connection dropped, when the server is not there any more.  A statement is
+ * never cancelled: one that waits for its commit to reach the standby would be
+ * shown to everybody although it can still be lost.
+ */
+static bool
+wait_for_server(struct db *db, short events, int64_t since_ms)
+{
+	struct pollfd fd = { .fd = PQsocket(db->conn), .events = events };
+
+	if (poll(&fd, 1, LATE_MS) != 0 ||
+	    (clock_monotonic_ms() - since_ms < GIVE_UP_MS &&
+		connect_alive(db->conn)))
+		return true;
+	note_error(db, NULL, true, "the server does not answer");
+	db_disconnect(db);
+	return false;
+}
+
+/* Waits until PQgetResult need not; false: the connection is gone. */
+static bool
+await_answer(struct db *db)
+{
+	int64_t since_ms = clock_monotonic_ms();
+
+	while (PQisBusy(db->conn)) {
+		if (!wait_for_server(db, POLLIN, since_ms))
+			return false;
+		if (!PQconsumeInput(db->conn)) {
+			note_lost(db);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Runs statements; pipeline mode comes after them. */
+static bool
+run_setup(struct db *db, const char *setup)
+{
+	PGresult *result;
+	bool done = PQsendQuery(db->conn, setup) == 1;
+
+	if (!done)
+		note_lost(db);
+	while (await_answer(db) && (result = PQgetResult(db->conn)) != NULL) {
+		if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
+			note_result_error(db, result, NULL);
+			done = false;
+		}
+		PQclear(result);
+	}
+	return done && db_connected(db);
+}
+
+bool
+db_connect(struct db *db, const char *setup)
+{
+	db_disconnect(db);
+	clear_error(db);
+	db->conn = connect_open(db->conninfo, db->application_name);
+	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
+	if (PQstatus(db->conn) != CONNECTION_OK) {
+		note_lost(db);
+	} else if (run_setup(db, session) &&
+	    (setup == NULL || run_setup(db, setup))) {
+		if (PQenterPipelineMode(db->conn) == 1 &&
+		    PQsetnonblocking(db->conn, 1) == 0)
+			return true;
+		note_lost(db);
+	}
+	db_disconnect(db);
+	return false;
+}
+
+bool
+db_connected(const struct db *db)
+{
+	return db->conn != NULL && PQstatus(db->conn) == CONNECTION_OK;
+}
+
+int
+db_fd(const struct db *db)
+{
+	return db->conn == NULL ? -1 : PQsocket(db->conn);
+}
+
+static struct expected *
+expect(struct db *db, enum expected_kind kind, struct prepared *statement)
+{
+	if (db->expected_count == db->expected_size) {
+		db->expected_size = db->expected_size * 2 + 64;
+		db->expected = reallocarray(db->expected, db->expected_size,
+		    sizeof(*db->expected));
+		if (db->expected == NULL)
+			abort();
+	}
+	db->expected[db->expected_count] = (struct expected){ .kind = kind,
+		.statement = statement };
+	return &db->expected[db->expected_count++];
+}
+
+/* Finds the statement's place in the table, by its address. */
+static struct prepared *
+find_statement(struct db *db, const char *sql)
+{
+	size_t at = ((uintptr_t)sql >> 3) % STATEMENTS_MAX, tried;
+
+	for (tried = 0; tried < STATEMENTS_MAX; tried++) {
+		struct prepared *statement =
+		    &db->statements[(at + tried) % STATEMENTS_MAX];
+
+		if (statement->sql == NULL)
+			statement->sql = sql;
+		if (statement->sql == sql)
+			return statement;
+	}
+	/* A program has a fixed set of statements; this one has too many. */
+	log_error("more than %d distinct statements: an address that is no "
+		  "string constant?",
+	    STATEMENTS_MAX);
+	abort();
+}
+
+void
+db_queue(struct db *db, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	db_queue_rows(db, NULL, sql, nparams, params, NULL);
+}
+
+void
+db_queue_rows(struct db *db, struct arena *arena, const char *sql,
+    size_t nparams, const char *const params[], const struct db_rows **rows)
+{
+	struct prepared *statement;
+	struct expected *expected;
+	char name[32];
+
+	begin_trip(db);
+	if (!db_connected(db)) {
+		note_lost(db);
+		return;
+	}
+	statement = find_statement(db, sql);
+	snprintf(name, sizeof(name), "s%d_%u",
+	    (int)(statement - db->statements), statement->version);
+	if (statement->state == UNPREPARED) {
+		if (!PQsendPrepare(db->conn, name, sql, 0, NULL)) {
+			note_lost(db);
+			return;
+		}
+		statement->state = PREPARING;
+		expect(db, EXPECT_PREPARE, statement);
+	}
+	if (!PQsendQueryPrepared(db->conn, name, (int)nparams, params, NULL,
+		NULL, 0)) {
+		note_lost(db);
+		return;
+	}
+	expected = expect(db, EXPECT_RESULT, statement);
+	expected->rows = rows;
+	expected->arena = arena;
+}
+
+void
+db_sync(struct db *db)
+{
+	begin_trip(db);
+	if (!db_connected(db) || !PQpipelineSync(db->conn))
+		note_lost(db);
+	else
+		expect(db, EXPECT_SYNC, NULL);
+}
+
+/*
+ * Sends all that is queued.  Reads meanwhile: a server whose answers nobody
+ * reads stops reading.
+ */
+static bool
+flush(struct db *db)
+{
+	int64_t since_ms = clock_monotonic_ms();
+	int left;
+
+	while ((left = PQflush(db->conn)) == 1)
+		if (!wait_for_server(db, POLLIN | POLLOUT, since_ms) ||
+		    !PQconsumeInput(db->conn))
+			return false;
+	return left == 0;
+}
+
+/*
+ * Takes a sync's answer: its own, or first the error of the commit that it
+ * made.  When it does not come nobody knows whose the next answer is.
+ */
+static void
+take_sync(struct db *db)
+{
+	ExecStatusType status;
+	int nothing = 0;
+
+	while (nothing < 2 && await_answer(db)) {
+		PGresult *result = PQgetResult(db->conn);
+
+		status = PQresultStatus(result);
+		nothing = result == NULL ? nothing + 1 : 0;
+		if (status == PGRES_FATAL_ERROR)
+			note_result_error(db, result, NULL);
+		PQclear(result);
+		if (status == PGRES_PIPELINE_SYNC)
+			return;
+	}
+	note_lost(db);
+	db_disconnect(db);
+}
+
+/*
+ * Takes the next expected answer off the connection.  Returns the result of a
+ * statement that went well, to be cleared by the caller; else NULL.
+ */
+static PGresult *
+take_answer(struct db *db, const struct expected *expected)
+{
+	PGresult *result = await_answer(db) ? PQgetResult(db->conn) : NULL;
+	ExecStatusType status = PQresultStatus(result);
+	bool done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+
+	if (result == NULL || PQstatus(db->conn) != CONNECTION_OK)
+		note_lost(db);
+	else if (status == PGRES_FATAL_ERROR)
+		note_result_error(db, result, expected->statement);
+	if (expected->kind == EXPECT_PREPARE)
+		expected->statement->state = done ? PREPARED : UNPREPARED;
+	/* A result is followed by NULL. */
+	if (result != NULL && await_answer(db))
+		PQclear(PQgetResult(db->conn));
+	if (done && expected->kind == EXPECT_RESULT)
+		return result;
+	PQclear(result);
+	return NULL;
+}
+
+static void
+clear_result(void *result)
+{
+	PQclear(result);
+}
+
+/* Gives a result to the arena, and to whoever wants its rows. */
+static void
+keep_rows(const struct expected *expected, PGresult *result)
+{
+	struct db_rows *rows = arena_alloc(expected->arena, sizeof(*rows));
+
+	rows->result = result;
+	arena_defer(expected->arena, clear_result, result);
+	*expected->rows = rows;
+}
+
+enum db_outcome
+db_finish(struct db *db)
+{
+	size_t i;
+
+	failpoint("before-trip", db_fd(db));
+	db_sync(db);
+	if (db->error.outcome != DB_LOST && !flush(db))
+		note_lost(db);
+	failpoint("during-trip", db_fd(db));
+	for (i = 0; i < db->expected_count; i++) {
+		const struct expected *expected = &db->expected[i];
+		PGresult *result;
+
+		if (db->error.outcome == DB_LOST && !db_connected(db))
+			break;
+		if (expected->kind == EXPECT_SYNC) {
+			take_sync(db);
+			continue;
+		}
+		result = take_answer(db, expected);
+		if (result != NULL && expected->rows != NULL)
+			keep_rows(expected, result);
+		else
+			PQclear(result);
+	}
+	db->expected_count = 0;
+	db->in_trip = false;
+	failpoint("after-trip", db_fd(db));
+	return db->error.outcome;
+}
+
+const struct db_rows *
+db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	const struct db_rows *rows = NULL;
+
+	db_queue_rows(db, arena, sql, nparams, params, &rows);
+	return db_finish(db) == DB_DONE ? rows : NULL;
+}
+
+size_t
+db_row_count(const struct db_rows *rows)
+{
+	return (size_t)PQntuples(rows->result);
+}
+
+const char *
+db_value(const struct db_rows *rows, size_t row, int column)
+{
+	return PQgetisnull(rows->result, (int)row, column)
+	    ? NULL
+	    : PQgetvalue(rows->result, (int)row, column);
+}
+
+enum db_type
+db_column_type(const struct db_rows *rows, int column)
+{
+	switch (PQftype(rows->result, column)) {
+	case OID_BOOL:
+		return DB_TYPE_BOOLEAN;
+	case OID_INT2:
+	case OID_INT4:
+	case OID_INT8:
+		return DB_TYPE_NUMBER;
+	case OID_JSON:
+	case OID_JSONB:
+		return DB_TYPE_JSON;
+	case OID_VOID:
+		return DB_TYPE_VOID;
+	}
+	return DB_TYPE_TEXT;
+}
+
+bool
+db_consume(struct db *db)
+{
+	if (!db->in_trip)
+		clear_error(db);
+	if (!db_connected(db) || !PQconsumeInput(db->conn)) {
+		note_lost(db);
+		return false;
+	}
+	return true;
+}
+
+const struct db_notification *
+db_next_notification(struct db *db)
+{
+	free_notification(db);
+	if (!db_connected(db) || (db->notified = PQnotifies(db->conn)) == NULL)
+		return NULL;
+	db->notification = (struct db_notification){
+		.channel = db->notified->relname,
+		.payload = db->notified->extra
+	};
+	return &db->notification;
+}

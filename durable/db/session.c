@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connection that is made again whenever it is lost.
+ */
+#include "db/session.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "db/monitor.h"
+
+#define PAUSE_MIN_MS       25
+#define PAUSE_MAX_MS       250
+
+/* A connection that was lost after this time was a good one. */
+#define GOOD_CONNECTION_MS 1000
+
+struct session {
+	const struct session_options *options;
+	struct db *db;
+	struct arena *arena; /* of one session_open */
+	struct backoff backoff;
+	bool listening;
+	bool complained; /* the failure of this series is logged */
+	int64_t opened_ms;
+};
+
+struct session *
+session_new(const struct session_options *options)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (session == NULL)
+		abort();
+	session->options = options;
+	session->db = db_new(options->conninfo, options->application_name);
+	session->arena = arena_new();
+	session->backoff = (struct backoff){ .min_ms = PAUSE_MIN_MS,
+		.max_ms = PAUSE_MAX_MS };
+	return session;
+}
+
+void
+session_free(struct session *session)
+{
+	if (session == NULL)
+		return;
+	if (session->options->member != NULL)
+		monitor_leave(session->db, session->options->member);
+	db_free(session->db);
+	arena_free(session->arena);
+	free(session);
+}
+
+struct db *
+session_db(const struct session *session)
+{
+	return session->db;
+}
+
+/* Compares the version of the database with the program's. */
+static enum session_state
+check_schema(struct session *session)
+{
+	const struct db_error *error = db_last_error(session->db);
+	const struct db_rows *rows;
+	const char *version;
+
+	rows = db_query(session->db, session->arena, "select durable.version()",
+	    0, NULL);
+	if (rows == NULL && error->outcome != DB_REFUSED &&
+	    error->outcome != DB_SCHEMA)
+		return SESSION_AWAY;
+	version = rows == NULL ? NULL : db_value(rows, 0, 0);
+	if (version == NULL) {
+		log_error("the database is not prepared (%s): "
+			  "run widget-store-install",
+		    rows == NULL ? error->message : "no version");
+		return SESSION_WRONG_SCHEMA;
+	}
+	if (strtol(version, NULL, 10) != SCHEMA_VERSION) {
+		log_error("the database has version %s and this program needs "
+			  "%d: run widget-store-install of the newer of the two",
+		    version, SCHEMA_VERSION);
+		return SESSION_WRONG_SCHEMA;
+	}
+	return SESSION_READY;
+}
+
+/* Everything behind the connection itself. */
+static enum session_state
+prepare(struct session *session)
+{
+	enum session_state state = check_schema(session);
+
+	if (state == SESSION_READY && session->options->member != NULL &&
+	    !monitor_enter(session->db, session->options->member))
+		state = SESSION_AWAY;
+	return state;
+}
+
+enum session_state
+session_open(struct session *session)
+{
+	enum session_state state = SESSION_AWAY;
+
+	session->listening = false;
+	arena_reset(session->arena);
+	if (db_connect(session->db, session->options->setup))
+		state = prepare(session);
+	switch (state) {
+	case SESSION_READY:
+		if (session->complained)
+			log_info("the database is back");
+		session->complained = false;
+		session->opened_ms = clock_monotonic_ms();
+		break;
+	case SESSION_AWAY:
+		session_lose(session);
+		break;
+	case SESSION_WRONG_SCHEMA:
+		session->complained = true;
+		db_disconnect(session->db);
+		break;
+	}
+	return state;
+}
+
+bool
+session_is_open(const struct session *session)
+{
+	return db_connected(session->db);
+}
+
+void
+session_lose(struct session *session)
+{
+	if (!session->complained)
+		log_warning("cannot reach the database: %s",
+		    db_last_error(session->db)->message);
+	session->complained = true;
+	db_disconnect(session->db);
+}
+
+int
+session_pause_ms(struct session *session)
+{
+	bool was_good = session->opened_ms != 0 &&
+	    clock_monotonic_ms() - session->opened_ms >= GOOD_CONNECTION_MS;
+
+	session->opened_ms = 0;
+	if (!was_good)
+		return backoff_next_ms(&session->backoff);
+	backoff_reset(&session->backoff);
+	return 0;
+}
+
+enum db_outcome
+session_listen(struct session *session, bool listen)
+{
+	const char *const *statement = session->options->listen;
+	enum db_outcome outcome;
+
+	if (session->listening && !listen)
+		db_queue(session->db, "unlisten *", 0, NULL);
+	for (; listen && !session->listening && *statement != NULL; statement++)
+		db_queue(session->db, *statement, 0, NULL);
+	outcome = db_finish(session->db);
+	if (outcome == DB_DONE)
+		session->listening = listen;
+	return outcome;
+}
+
+bool
+session_is_listening(const struct session *session)
+{
+	return session->listening;
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Values as the system database stores them.
+ */
+#include "db/value.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json-c/json_tokener.h>
+
+#include "base/arena.h"
+
+#define DEPTH_MAX       64
+#define DIGITS          "0123456789"
+#define SUPERJSON_MARK  "__dbos_serializer"
+#define ARGUMENTS_OPEN  "{\"positionalArgs\":["
+#define ARGUMENTS_CLOSE "]}"
+#define TO_STRING_FLAGS \
+	(JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+static void
+release(void *value)
+{
+	json_object_put(value);
+}
+
+json_object *
+value_own(struct arena *arena, json_object *value)
+{
+	if (value != NULL)
+		arena_defer(arena, release, value);
+	return value;
+}
+
+static bool
+is_superjson(const char *serialization)
+{
+	return serialization != NULL &&
+	    strcmp(serialization, VALUE_SUPERJSON) == 0;
+}
+
+bool
+value_known(const char *serialization)
+{
+	return is_superjson(serialization) ||
+	    (serialization != NULL &&
+		strcmp(serialization, VALUE_PORTABLE) == 0);
+}
+
+/* Goes past a string; false when it has a control character. */
+static bool
+skip_string(const char **at)
+{
+	for (++*at; **at != '"'; ++*at) {
+		if (**at == '\\')
+			++*at;
+		if ((unsigned char)**at < ' ')
+			return false;
+	}
+	++*at;
+	return true;
+}
+
+/* Whether the digits make an integer that json-c can hold. */
+static bool
+is_held(const char *number)
+{
+	errno = 0;
+	if (*number == '-')
+		strtoll(number, NULL, 10);
+	else
+		strtoull(number, NULL, 10);
+	return errno == 0;
+}
+
+/* Goes past a number; false when it is none, or does not fit. */
+static bool
+skip_number(const char **at)
+{
+	const char *number = *at;
+	size_t digits;
+
+	*at += *number == '-';
+	digits = strspn(*at, DIGITS);
+	if (digits == 0 || (digits > 1 && **at == '0'))
+		return false;
+	*at += digits;
+	if (strspn(*at, ".eE") == 0)
+		return is_held(number);
+	if (**at == '.' && strspn(*at + 1, DIGITS) == 0)
+		return false;
+	*at += strspn(*at, ".eE+-" DIGITS);
+	return true;
+}
+
+/*
+ * Whether a text that json-c has read is JSON to the letter, RFC 8259.  Even
+ * when it is strict, json-c reads NaN, Infinity, -01, 1. and control
+ * characters in strings, and takes an integer that it cannot hold for the
+ * nearest that it can.
+ */
+static bool
+is_strict(const char *text)
+{
+	while (*text != '\0') {
+		if (*text == '"') {
+			if (!skip_string(&text))
+				return false;
+		} else if (*text == '-' || isdigit((unsigned char)*text)) {
+			if (!skip_number(&text))
+				return false;
+		} else if (*text == 'N' || *text == 'I') {
+			return false;
+		} else {
+			text++;
+		}
+	}
+	return true;
+}
+
+/* Whether the text is an integer of at most 18 digits. */
+static bool
+is_short_integer(const char *text)
+{
+	size_t digits;
+
+	if (strcmp(text, "0") == 0)
+		return true;
+	text += *text == '-';
+	digits = strspn(text, DIGITS);
+	return *text != '0' && digits > 0 && digits <= 18 &&
+	    text[digits] == '\0';
+}
+
+/* Whether the text is a string of printable ASCII without escapes. */
+static bool
+is_plain_string(const char *text, size_t len)
+{
+	size_t i;
+
+	if (len < 2 || text[0] != '"' || text[len - 1] != '"')
+		return false;
+	for (i = 1; i < len - 1; i++)
+		if (text[i] < ' ' || text[i] > '~' || text[i] == '"' ||
+		    text[i] == '\\')
+			return false;
+	return true;
+}
+
+/*
+ * Parses what most steps return, and every replay reads again; a tokener would
+ * set up a locale for it.  Returns NULL for everything else.
+ */
+static json_object *
+parse_plain(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (is_plain_string(text, len))
+		return json_object_new_string_len(text + 1, (int)len - 2);
+	if (is_short_integer(text))
+		return json_object_new_int64(strtoll(text, NULL, 10));
+	if (strcmp(text, "true") == 0)
+		return json_object_new_boolean(true);
+	return strcmp(text, "false") == 0 ? json_object_new_boolean(false)
+					  : NULL;
+}
+
+/* Parses the whole text as one strict JSON value. */
+static bool
+parse(struct arena *arena, const char *text, json_object **value)
+{
+	struct json_tokener *tokener;
+	bool parsed;
+	int len;
+
+	*value = value_own(arena, parse_plain(text));
+	if (*value != NULL)
+		return true;
+	tokener = json_tokener_new_ex(DEPTH_MAX);
+	/* The terminating NUL lets the tokener finish a bare number. */
+	len = (int)strlen(text) + 1;
+	json_tokener_set_flags(tokener,
+	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	*value = value_own(arena, json_tokener_parse_ex(tokener, text, len));
+	parsed = json_tokener_get_error(tokener) == json_tokener_success &&
+	    is_strict(text);
+	json_tokener_free(tokener);
+	return parsed;
+}
+
+bool
+value_decode(struct arena *arena, const char *text, const char *serialization,
+    json_object **value)
+{
+	json_object *mark;
+
+	*value = NULL;
+	if (!value_known(serialization))
+		return false;
+	if (text == NULL)
+		return true;
+	if (!parse(arena, text, value))
+		return false;
+	if (!is_superjson(serialization))
+		return true;
+	/* What superjson's "meta" adds, dates and the like, reads as text. */
+	return json_object_object_get_ex(*value, SUPERJSON_MARK, &mark) &&
+	    json_object_object_get_ex(*value, "json", value);
+}
+
+/*
+ * Parses the input that our clients write, with a plain argument or none, which
+ * every run reads again.  Returns false for everything else.
+ */
+static bool
+parse_plain_argument(struct arena *arena, const char *text, json_object **value)
+{
+	const size_t open = strlen(ARGUMENTS_OPEN);
+	char *argument;
+	size_t len;
+
+	if (text == NULL || strncmp(text, ARGUMENTS_OPEN, open) != 0)
+		return false;
+	len = strcspn(text + open, "]");
+	if (strcmp(text + open + len, ARGUMENTS_CLOSE) != 0)
+		return false;
+	argument = memcpy(arena_alloc(arena, len + 1), text + open, len);
+	*value = value_own(arena, parse_plain(argument));
+	return *value != NULL || *argument == '\0';
+}
+
+bool
+value_decode_argument(struct arena *arena, const char *text,
+    const char *serialization, json_object **value)
+{
+	json_object *arguments;
+
+	*value = NULL;
+	if (value_known(serialization) && !is_superjson(serialization) &&
+	    parse_plain_argument(arena, text, value))
+		return true;
+	if (!value_decode(arena, text, serialization, &arguments))
+		return false;
+	if (!is_superjson(serialization) &&
+	    !json_object_object_get_ex(arguments, "positionalArgs", &arguments))
+		return true;
+	if (json_object_is_type(arguments, json_type_array) &&
+	    json_object_array_length(arguments) > 0)
+		*value = json_object_array_get_idx(arguments, 0);
+	return true;
+}
+
+/* Wraps a value whose reference it takes. */
+static json_object *
+wrap(json_object *value, const char *serialization)
+{
+	json_object *wrapper;
+
+	if (!is_superjson(serialization))
+		return value;
+	wrapper = json_object_new_object();
+	json_object_object_add(wrapper, "json", value);
+	json_object_object_add(wrapper, SUPERJSON_MARK,
+	    json_object_new_string("superjson"));
+	return wrapper;
+}
+
+const char *
+value_encode_argument(struct arena *arena, json_object *value)
+{
+	json_object *arguments = json_object_new_object();
+	json_object *positional = json_object_new_array();
+
+	json_object_array_add(positional, json_object_get(value));
+	json_object_object_add(arguments, "positionalArgs", positional);
+	return value_encode(arena, value_own(arena, arguments), VALUE_PORTABLE);
+}
+
+const char *
+value_encode(struct arena *arena, json_object *value, const char *serialization)
+{
+	json_object *wrapped, *again;
+	const char *text;
+
+	wrapped = value_own(arena, wrap(json_object_get(value), serialization));
+	text = arena_strdup(arena,
+	    json_object_to_json_string_ext(wrapped, TO_STRING_FLAGS));
+	/*
+	 * json-c writes NaN and any bytes; what does not parse again strictly
+	 * is no JSON and would be found out only by a later reader.
+	 */
+	return parse(arena, text, &again) ? text : NULL;
+}
+
+const char *
+value_encode_error(struct arena *arena, const char *name, const char *message,
+    const char *serialization)
+{
+	json_object *error = json_object_new_object();
+	const char *text;
+
+	json_object_object_add(error, "name", json_object_new_string(name));
+	json_object_object_add(error, "message",
+	    json_object_new_string(message));
+	text = value_encode(arena, value_own(arena, error),
+	    value_known(serialization) ? serialization : VALUE_PORTABLE);
+	return text != NULL
+	    ? text
+	    : value_encode_error(arena, "Error",
+		  "the error's text is not valid UTF-8", serialization);
+}

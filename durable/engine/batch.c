@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The statements of a turn's runs, gathered and sent together.
+ */
+#include "engine/batch.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/strbuf.h"
+#include "db/db.h"
+#include "engine/run.h"
+
+/* A run in an execution, and what it wants of the answer. */
+struct member {
+	struct workflow *wf;
+	const char *step;
+	bool asks;
+	struct pending_call call;
+};
+
+/* One execution of one statement, for one run or many. */
+struct execution {
+	const char *sql;
+	size_t arrays, nparams;
+	struct strbuf elements[BATCH_PARAMS_MAX]; /* of the arrays */
+	const char *values[BATCH_PARAMS_MAX];     /* of the others */
+	struct member *members;
+	size_t count, size;
+	bool asks;
+	const struct db_rows *rows;
+};
+
+struct batch {
+	struct execution **executions; /* in the order of their execution */
+	size_t count, size;
+	size_t queued; /* those of them that have been queued */
+};
+
+struct batch *
+batch_new(void)
+{
+	struct batch *batch = calloc(1, sizeof(*batch));
+
+	if (batch == NULL)
+		abort();
+	return batch;
+}
+
+void
+batch_free(struct batch *batch)
+{
+	size_t i, column;
+
+	if (batch == NULL)
+		return;
+	for (i = 0; i < batch->size; i++) {
+		for (column = 0; column < BATCH_PARAMS_MAX; column++)
+			strbuf_free(&batch->executions[i]->elements[column]);
+		free(batch->executions[i]->members);
+		free(batch->executions[i]);
+	}
+	free(batch->executions);
+	free(batch);
+}
+
+void
+batch_reset(struct batch *batch)
+{
+	batch->count = batch->queued = 0;
+}
+
+/* Executions are kept for the next turn: so are the buffers in them. */
+static struct execution *
+insert_execution(struct batch *batch, size_t at)
+{
+	struct execution *execution;
+
+	if (batch->count == batch->size) {
+		batch->executions = reallocarray(batch->executions,
+		    ++batch->size, sizeof(struct execution *));
+		if (batch->executions == NULL ||
+		    (batch->executions[batch->count] = calloc(1,
+			 sizeof(struct execution))) == NULL)
+			abort();
+	}
+	execution = batch->executions[batch->count];
+	memmove(&batch->executions[at + 1], &batch->executions[at],
+	    (batch->count - at) * sizeof(struct execution *));
+	batch->executions[at] = execution;
+	batch->count++;
+	return execution;
+}
+
+static struct execution *
+begin_execution(struct batch *batch, size_t at, struct arena *arena,
+    const struct batch_statement *statement)
+{
+	struct execution *execution = insert_execution(batch, at);
+	size_t i;
+
+	if (statement->nparams > BATCH_PARAMS_MAX)
+		abort();
+	execution->sql = statement->sql;
+	execution->arrays = statement->arrays;
+	execution->nparams = statement->nparams;
+	execution->count = 0;
+	execution->asks = false;
+	execution->rows = NULL;
+	for (i = 0; i < statement->arrays; i++)
+		strbuf_reset(&execution->elements[i]);
+	for (; i < statement->nparams; i++)
+		execution->values[i] = arena_strdup(arena,
+		    statement->params[i]);
+	return execution;
+}
+
+/*
+ * An execution behind all that the run has added before: one of the statement,
+ * or a new one, as far in front as may be, so that others find theirs behind
+ * it.
+ */
+static struct execution *
+find_execution(struct batch *batch, struct arena *arena,
+    const struct workflow *wf, const struct batch_statement *statement)
+{
+	struct execution *found = NULL;
+	size_t i;
+
+	for (i = batch->count; i > batch->queued; i--) {
+		struct execution *execution = batch->executions[i - 1];
+
+		/* Only the run that is executing adds: it came last. */
+		if (execution->members[execution->count - 1].wf == wf)
+			break;
+		if (execution->sql == statement->sql && execution->arrays > 0)
+			found = execution;
+	}
+	return found == NULL ? begin_execution(batch, i, arena, statement)
+			     : found;
+}
+
+void
+batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
+    const struct batch_statement *statement, const struct pending_call *call)
+{
+	struct execution *execution = find_execution(batch, arena, wf,
+	    statement);
+	size_t i;
+
+	for (i = 0; i < execution->arrays; i++)
+		strbuf_add_element(&execution->elements[i],
+		    statement->params[i]);
+	if (execution->count == execution->size) {
+		execution->size = execution->size * 2 + 8;
+		execution->members = reallocarray(execution->members,
+		    execution->size, sizeof(struct member));
+		if (execution->members == NULL)
+			abort();
+	}
+	execution->members[execution->count] = (struct member){
+		.wf = wf,
+		.step = statement->step,
+		.asks = call != NULL };
+	if (call != NULL)
+		execution->members[execution->count].call = *call;
+	execution->asks = execution->asks || call != NULL;
+	execution->count++;
+}
+
+void
+batch_queue(struct batch *batch, struct arena *arena, struct db *db)
+{
+	for (; batch->queued < batch->count; batch->queued++) {
+		struct execution *execution = batch->executions[batch->queued];
+		size_t i;
+
+		for (i = 0; i < execution->arrays; i++)
+			execution->values[i] = strbuf_end_array(
+			    &execution->elements[i]);
+		db_queue_rows(db, arena, execution->sql, execution->nparams,
+		    execution->values,
+		    execution->asks ? &execution->rows : NULL);
+	}
+}
+
+/* Who takes an answer adds nothing. */
+void
+batch_answer(struct batch *batch, const struct db_error *refused)
+{
+	size_t i, j;
+
+	for (i = 0; i < batch->queued; i++) {
+		const struct execution *execution = batch->executions[i];
+
+		for (j = 0; j < execution->count; j++) {
+			const struct member *member = &execution->members[j];
+			const struct answer answer = { .refused = refused,
+				.rows = execution->rows,
+				.row = j };
+
+			if (member->asks)
+				member->call.on_result(member->wf,
+				    &member->call, &answer);
+		}
+	}
+	batch_reset(batch);
+}
+
+const char *
+batch_step_of(const struct batch *batch, const char *sql)
+{
+	size_t i;
+
+	for (i = 0; i < batch->queued; i++)
+		if (batch->executions[i]->sql == sql)
+			return batch->executions[i]->members[0].step;
+	return NULL;
+}
+
+struct workflow *
+batch_next_of(const struct batch *batch, const char *sql, size_t *at)
+{
+	size_t i, before = 0;
+
+	for (i = 0; i < batch->queued; i++) {
+		const struct execution *execution = batch->executions[i];
+
+		if (execution->sql != sql)
+			continue;
+		if (*at - before < execution->count)
+			return execution->members[(*at)++ - before].wf;
+		before += execution->count;
+	}
+	return NULL;
+}

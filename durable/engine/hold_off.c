@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps that met a circumstance a moment ago.
+ */
+#include "engine/hold_off.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+#define PAUSE_MIN_MS 1000
+#define PAUSE_MAX_MS 16000
+
+/* Past so many the one that is tried soonest is forgotten. */
+#define STEPS_MAX    64
+
+struct hold_off {
+	struct held_step steps[STEPS_MAX];
+};
+
+struct hold_off *
+hold_off_new(void)
+{
+	struct hold_off *hold_off = calloc(1, sizeof(*hold_off));
+
+	if (hold_off == NULL)
+		abort();
+	return hold_off;
+}
+
+void
+hold_off_free(struct hold_off *hold_off)
+{
+	free(hold_off);
+}
+
+/* The entry of a step, or NULL. */
+static struct held_step *
+entry_of(struct hold_off *hold_off, const char *step)
+{
+	size_t i;
+
+	for (i = 0; i < STEPS_MAX; i++)
+		if (hold_off->steps[i].since_ms != 0 &&
+		    hold_off->steps[i].step == step)
+			return &hold_off->steps[i];
+	return NULL;
+}
+
+/* A free entry, or else the one that is tried soonest. */
+static struct held_step *
+free_entry(struct hold_off *hold_off)
+{
+	struct held_step *soonest = &hold_off->steps[0];
+	size_t i;
+
+	for (i = 0; i < STEPS_MAX; i++) {
+		struct held_step *held = &hold_off->steps[i];
+
+		if (held->since_ms == 0)
+			return held;
+		if (held->until_ms < soonest->until_ms)
+			soonest = held;
+	}
+	return soonest;
+}
+
+bool
+hold_off_add(struct hold_off *hold_off, const char *step,
+    const struct db_error *error)
+{
+	struct held_step *held = entry_of(hold_off, step);
+	bool is_new = held == NULL;
+
+	if (is_new) {
+		held = free_entry(hold_off);
+		*held = (struct held_step){ .step = step,
+			.since_ms = clock_monotonic_ms(),
+			.for_ms = PAUSE_MIN_MS };
+	} else if (held->for_ms < PAUSE_MAX_MS) {
+		held->for_ms *= 2;
+	}
+	held->error = *error;
+	held->until_ms = clock_monotonic_ms() + held->for_ms;
+	return is_new;
+}
+
+const struct held_step *
+hold_off_find(struct hold_off *hold_off, const char *step)
+{
+	struct held_step *held = entry_of(hold_off, step);
+
+	if (held == NULL)
+		return NULL;
+	if (held->until_ms > clock_monotonic_ms())
+		return held;
+	held->tried = true;
+	return NULL;
+}
+
+void
+hold_off_begin(struct hold_off *hold_off)
+{
+	size_t i;
+
+	for (i = 0; i < STEPS_MAX; i++)
+		hold_off->steps[i].tried = false;
+}
+
+int64_t
+hold_off_take_mended(struct hold_off *hold_off)
+{
+	size_t i;
+
+	for (i = 0; i < STEPS_MAX; i++) {
+		struct held_step *held = &hold_off->steps[i];
+
+		if (held->since_ms == 0 || !held->tried)
+			continue;
+		*held = (struct held_step){ .since_ms = 0,
+			.for_ms = clock_monotonic_ms() - held->since_ms };
+		return held->for_ms;
+	}
+	return -1;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker does about workflows that may have killed a process, or whose
+ * turn was refused: it notes them as suspects, runs just them, and at last one
+ * by one.
+ */
+#ifndef DURABLE_RECOVERY_H
+#define DURABLE_RECOVERY_H
+
+#include <stdbool.h>
+
+#include "engine/turn.h"
+
+struct engine;
+struct prefork_worker;
+struct recovery;
+struct served;
+
+/*
+ * Makes the recovery of a worker; all arguments outlive it.  The first worker
+ * of its slot recovers whatever is due, because it cannot know what an earlier
+ * daemon died of.
+ */
+struct recovery *recovery_new(const struct engine *engine,
+    struct served *served, struct db *db, struct turn *turn,
+    const struct prefork_worker *self);
+void recovery_free(struct recovery *recovery);
+
+/*
+ * Whether the next turn has to be recovery_run instead of an ordinary one: the
+ * crash note names workflows, or the worker has only just started.
+ */
+bool recovery_is_needed(struct recovery *recovery);
+
+/*
+ * Notes the workflows of the crash note as suspects, or else what is due, in a
+ * transaction of its own, and has a turn of just these.  If they kill this
+ * process, too, each runs alone from then on.
+ */
+enum turn_outcome recovery_run(struct recovery *recovery);
+
+/*
+ * After TURN_REFUSED: runs the suspects of the error one by one, so that only
+ * one meets its error.  What is left after five seconds is due again.
+ */
+enum turn_outcome recovery_run_one_by_one(struct recovery *recovery);
+
+/*
+ * Runs one suspect alone, its attempt counted before; sets *outcome.  Gives it
+ * up after max_attempts.  Returns false when no suspect is due and free.
+ */
+bool recovery_try_suspect(struct recovery *recovery,
+    enum turn_outcome *outcome);
+
+#endif

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One run of one workflow: replay, record, suspend.
+ */
+#include "engine/run.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "db/value.h"
+#include "engine/turn_api.h"
+
+/* A journal is read whole by a turn of its workflow, if not remembered. */
+#define STEPS_MAX (1 << 20)
+
+void
+run_add_entry(struct workflow *wf, int number, const struct entry *entry)
+{
+	struct entry *journal;
+	int size = wf->journal_size;
+
+	if (number < 0 || number >= STEPS_MAX)
+		return;
+	while (size <= number)
+		size = size * 2 + 16;
+	if (size > wf->journal_size) {
+		journal = arena_alloc(turn_arena(wf->turn),
+		    (size_t)size * sizeof(*journal));
+		if (wf->journal_len > 0)
+			memcpy(journal, wf->journal,
+			    (size_t)wf->journal_len * sizeof(*journal));
+		wf->journal = journal;
+		wf->journal_size = size;
+	}
+	wf->journal[number] = *entry;
+	wf->journal[number].known = true;
+	if (number >= wf->journal_len)
+		wf->journal_len = number + 1;
+}
+
+void
+run_add_message(struct workflow *wf, const struct message *message)
+{
+	struct message *messages;
+
+	if (wf->messages_len == wf->messages_size) {
+		wf->messages_size = wf->messages_size * 2 + 4;
+		messages = arena_alloc(turn_arena(wf->turn),
+		    (size_t)wf->messages_size * sizeof(*messages));
+		if (wf->messages_len > 0)
+			memcpy(messages, wf->messages,
+			    (size_t)wf->messages_len * sizeof(*messages));
+		wf->messages = messages;
+	}
+	wf->messages[wf->messages_len++] = *message;
+}
+
+int64_t
+run_later(int64_t from_ms, int64_t after_ms)
+{
+	int64_t time_ms;
+
+	return __builtin_add_overflow(from_ms, after_ms, &time_ms) ? INT64_MAX
+								   : time_ms;
+}
+
+void
+run_leave(struct workflow *wf, enum run_end end)
+{
+	wf->end = end;
+	longjmp(wf->exit, 1);
+}
+
+void
+run_suspend(struct workflow *wf, const struct wait *wait)
+{
+	struct arena *arena = turn_arena(wf->turn);
+
+	wf->wait = *wait;
+	/* The texts may be the run's, and its arena goes now. */
+	wf->wait.target = arena_strdup(arena, wait->target);
+	wf->wait.key = arena_strdup(arena, wait->key);
+	run_leave(wf, RUN_SUSPENDED);
+}
+
+void
+run_fail(struct workflow *wf, const char *name, const char *message)
+{
+	wf->end = RUN_FAILED;
+	wf->failure = value_encode_error(turn_arena(wf->turn), name, message,
+	    wf->serialization);
+}
+
+/* Ends the workflow; nobody can catch this. */
+static void __attribute__((noreturn))
+fail(struct workflow *wf, const char *name, const char *message)
+{
+	run_fail(wf, name, message);
+	run_leave(wf, RUN_FAILED);
+}
+
+void
+run_raise(struct workflow *wf, const char *name, const char *message)
+{
+	struct wf_error *error;
+
+	if (!wf->catching)
+		fail(wf, name, message);
+	wf->catching = false;
+	error = arena_alloc(wf->arena, sizeof(*error));
+	error->name = name;
+	error->message = message;
+	wf->error = error;
+}
+
+const struct entry *
+run_lookup(struct workflow *wf, int number, const char *name)
+{
+	const struct entry *entry;
+
+	if (number >= wf->journal_len || !wf->journal[number].known)
+		return NULL;
+	entry = &wf->journal[number];
+	if (strcmp(entry->name, name) != 0)
+		fail(wf, "DBOSUnexpectedStepError",
+		    arena_printf(wf->arena,
+			"step %d of workflow '%s' was recorded as '%s', but the "
+			"function now calls '%s': a changed workflow needs a new "
+			"version",
+			number, wf->id, entry->name, name));
+	return entry;
+}
+
+const struct entry *
+run_call(struct workflow *wf, const char *name, int *number)
+{
+	if (wf->deadline_ms != 0 && turn_now_ms(wf->turn) >= wf->deadline_ms)
+		run_leave(wf, RUN_CANCELLED);
+	wf->error = NULL;
+	*number = wf->next++;
+	if (*number >= STEPS_MAX - 1)
+		fail(wf, "DBOSInvalidInput", "the workflow has too many steps");
+	return run_lookup(wf, *number, name);
+}
+
+void
+run_record(struct workflow *wf, int number, const struct entry *entry)
+{
+	struct arena *arena = turn_arena(wf->turn);
+	struct entry kept = *entry;
+
+	kept.name = arena_strdup(arena, entry->name);
+	kept.output = arena_strdup(arena, entry->output);
+	kept.error = arena_strdup(arena, entry->error);
+	kept.child = arena_strdup(arena, entry->child);
+	kept.serialization = entry->serialization == NULL
+	    ? VALUE_PORTABLE
+	    : arena_strdup(arena, entry->serialization);
+	run_add_entry(wf, number, &kept);
+	wf->held_ms = 0;
+	turn_add_step(wf->turn, wf, number, &kept);
+}
+
+void
+run_record_output(struct workflow *wf, int number, const char *name,
+    const char *output, int64_t started_ms)
+{
+	const struct entry entry = { .name = name,
+		.output = output,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
+
+	run_record(wf, number, &entry);
+}
+
+void
+run_record_error(struct workflow *wf, int number, const char *name,
+    const char *error, int64_t started_ms)
+{
+	const struct entry entry = { .name = name,
+		.error = error,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
+
+	run_record(wf, number, &entry);
+}
+
+const char *
+run_database_error(struct workflow *wf, const struct db_error *error)
+{
+	return value_encode_error(wf->arena, "DatabaseError",
+	    arena_printf(wf->arena, "%s (SQLSTATE %s)", error->message,
+		error->sqlstate),
+	    VALUE_PORTABLE);
+}
+
+/* A member of a stored error, or what stands for it. */
+static const char *
+error_member(struct workflow *wf, json_object *error, const char *name,
+    const char *otherwise)
+{
+	json_object *member;
+
+	if (!json_object_object_get_ex(error, name, &member) || member == NULL)
+		return otherwise;
+	return arena_strdup(wf->arena, json_object_get_string(member));
+}
+
+json_object *
+run_answer(struct workflow *wf, const struct entry *entry)
+{
+	const char *text = entry->error != NULL ? entry->error : entry->output;
+	json_object *value;
+
+	if (!value_decode(wf->arena, text, entry->serialization, &value))
+		fail(wf, "DBOSInvalidInput",
+		    arena_printf(wf->arena,
+			"cannot read the result of step '%s': its format is '%s'",
+			entry->name,
+			entry->serialization == NULL ? "unknown"
+						     : entry->serialization));
+	if (entry->error == NULL) {
+		wf->catching = false;
+		return value;
+	}
+	run_raise(wf, error_member(wf, value, "name", "Error"),
+	    error_member(wf, value, "message", entry->error));
+	return NULL;
+}
+
+json_object *
+run_recorded(struct workflow *wf, int number)
+{
+	return run_answer(wf, &wf->journal[number]);
+}
+
+bool
+run_replaying(const struct workflow *wf)
+{
+	return wf->next < wf->journal_len;
+}
+
+/* Calls the workflow function and keeps what it returns. */
+static void
+call(struct workflow *wf)
+{
+	json_object *input, *output;
+
+	if (!value_decode_argument(wf->arena, wf->input, wf->serialization,
+		&input))
+		fail(wf, "DBOSInvalidInput",
+		    arena_printf(wf->arena,
+			"cannot read the input: its format is '%s'",
+			wf->serialization == NULL ? "unknown"
+						  : wf->serialization));
+	output = value_own(wf->arena, wf->type->function(wf, input));
+	if (run_replaying(wf))
+		fail(wf, "DBOSUnexpectedStepError",
+		    arena_printf(wf->arena,
+			"workflow '%s' returned before step %d, which it had made: "
+			"a changed workflow needs a new version",
+			wf->id, wf->next));
+	wf->output = value_encode(turn_arena(wf->turn), output,
+	    wf->serialization);
+	if (wf->output == NULL)
+		fail(wf, "DBOSInvalidOutput", "the output is not valid JSON");
+	wf->end = RUN_RETURNED;
+}
+
+void
+run_execute(struct workflow *wf)
+{
+	do {
+		wf->next = 0;
+		wf->catching = false;
+		wf->step = NULL;
+		wf->error = NULL;
+		if (setjmp(wf->exit) == 0)
+			call(wf);
+		arena_reset(wf->arena);
+	} while (wf->end == RUN_AGAIN);
+}

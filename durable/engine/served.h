@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a daemon serves, as the array literals that its SQL functions take: the
+ * types and queues of struct engine, or a worker's partition of them.
+ */
+#ifndef DURABLE_SERVED_H
+#define DURABLE_SERVED_H
+
+#include "base/standby.h"
+
+struct engine;
+struct served;
+
+/* Lists what the engine serves.  The caller frees it with served_free. */
+struct served *served_new(const struct engine *engine);
+void served_free(struct served *served);
+
+/*
+ * name@version of every type, and name@ for a workflow that asks for no
+ * version: what a worker may run.  Valid until served_free.
+ */
+const char *served_runnable(const struct served *served);
+
+/*
+ * name@version of the types, or the queues, in a partition; partition NULL
+ * means all.  Valid until the next call.
+ */
+const char *served_types(struct served *served,
+    const struct standby_partition *partition);
+const char *served_queues(struct served *served,
+    const struct standby_partition *partition);
+
+#endif

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The turn: one transaction in which many workflows go on.
+ */
+#include "engine/turn.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <durable/engine.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/strbuf.h"
+#include "engine/batch.h"
+#include "engine/hold_off.h"
+#include "engine/journal_cache.h"
+#include "engine/served.h"
+#include "engine/turn_api.h"
+#include "engine/turn_private.h"
+#include "engine/write_set.h"
+
+/* How long a workflow waits that met a lock at the end of its own turn. */
+#define POSTPONED_MS  1000
+
+/* A turn executes no more batches after this share of its time limit. */
+#define BATCHES_SHARE 3
+
+struct turn *
+turn_new(const struct engine *engine, struct served *served, struct db *db,
+    char *crash_note)
+{
+	struct turn *turn = calloc(1, sizeof(*turn));
+
+	if (turn == NULL)
+		abort();
+	turn->engine = engine;
+	turn->served = served;
+	turn->db = db;
+	turn->crash_note = crash_note;
+	turn->arena = arena_new();
+	turn->run_arena = arena_new();
+	turn->write_set = write_set_new(engine->application, engine->executor);
+	turn->journal_cache = journal_cache_new();
+	turn->batch = batch_new();
+	turn->hold_off = hold_off_new();
+	return turn;
+}
+
+void
+turn_free(struct turn *turn)
+{
+	if (turn == NULL)
+		return;
+	arena_free(turn->arena);
+	arena_free(turn->run_arena);
+	write_set_free(turn->write_set);
+	journal_cache_free(turn->journal_cache);
+	batch_free(turn->batch);
+	hold_off_free(turn->hold_off);
+	free(turn->runs);
+	free(turn);
+}
+
+void
+turn_forget(struct turn *turn)
+{
+	journal_cache_forget(turn->journal_cache);
+}
+
+static void
+add_status(struct turn *turn, const struct workflow *wf, const char *status)
+{
+	const char *const values[] = { wf->id, status, wf->begun ? "1" : "0",
+		wf->type->version,
+		wf->deadline_ms == 0
+		    ? NULL
+		    : arena_number(turn->arena, wf->deadline_ms),
+		wf->output, wf->failure };
+
+	write_set_add(turn->write_set, WRITE_STATUSES, values);
+}
+
+static void
+end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
+{
+	const char *const values[] = { wf->id };
+
+	write_set_add(turn->write_set, WRITE_ENDED, values);
+	add_status(turn, wf, status);
+}
+
+/* Notes what a run has come to, for the end of the turn. */
+static void
+settle_run(struct turn *turn, struct workflow *wf)
+{
+	switch (wf->end) {
+	case RUN_RETURNED:
+		end_workflow(turn, wf, "SUCCESS");
+		break;
+	case RUN_FAILED:
+		turn_log(turn, LOG_LEVEL_WARNING,
+		    "wf=%s workflow '%s' failed: %s", wf->id, wf->type->name,
+		    wf->failure);
+		end_workflow(turn, wf, "ERROR");
+		break;
+	case RUN_CANCELLED:
+		turn_log(turn, LOG_LEVEL_INFO,
+		    "wf=%s workflow '%s' is cancelled: its deadline has passed",
+		    wf->id, wf->type->name);
+		end_workflow(turn, wf, "CANCELLED");
+		break;
+	case RUN_SUSPENDED:
+		turn_wait_settle(turn, wf);
+		if (wf->begun)
+			add_status(turn, wf, "PENDING");
+		break;
+	case RUN_READY:
+	case RUN_AGAIN:
+	case RUN_BROKEN:
+		break;
+	}
+}
+
+/*
+ * Runs those that are ready, and the children that they add.  Returns whether
+ * some of them wait for an answer of the database.
+ */
+static bool
+run_ready(struct turn *turn, const struct turn_plan *plan)
+{
+	bool any_asks = false;
+	size_t i;
+
+	for (i = 0; i < turn->count; i++) {
+		struct workflow *wf = turn->runs[i];
+
+		if (wf->end != RUN_READY)
+			continue;
+		turn->running = wf;
+		if (plan->fail_with != NULL)
+			run_fail(wf, "DBOSTransactionError", plan->fail_with);
+		else
+			run_execute(wf);
+		if (wf->end == RUN_BROKEN)
+			return false;
+		settle_run(turn, wf);
+		any_asks = any_asks || wf->end == RUN_READY;
+	}
+	turn->running = NULL;
+	return any_asks;
+}
+
+/* Leaves the runs that could go on at once to another turn. */
+static void
+postpone(struct turn *turn, int wait_ms)
+{
+	size_t i;
+
+	for (i = 0; i < turn->count; i++) {
+		struct workflow *wf = turn->runs[i];
+
+		if (wf->end != RUN_READY)
+			continue;
+		wf->end = RUN_SUSPENDED;
+		wf->wait = (struct wait){ .kind = WAIT_TIMER,
+			.wake_ms = turn_now_ms(turn) + wait_ms };
+		settle_run(turn, wf);
+	}
+}
+
+/*
+ * Runs all workflows.  The statements that they ask for are executed together
+ * in a batch; a run that got its answer starts again from its top, where it
+ * finds the answer recorded.  When the turn has taken long, the rest is left to
+ * another one.
+ */
+static bool
+run_all(struct turn *turn, const struct turn_plan *plan)
+{
+	int64_t until_ms = turn->begun_own_ms +
+	    (int64_t)turn->engine->turn_limit_s * 1000 / BATCHES_SHARE;
+
+	if (plan->postpone)
+		postpone(turn, POSTPONED_MS);
+	while (run_ready(turn, plan)) {
+		if (!turn_execute_batch(turn))
+			return false;
+		if (clock_monotonic_ms() >= until_ms)
+			postpone(turn, 0);
+	}
+	return turn->running == NULL;
+}
+
+/* Failpoints count only turns that run a workflow. */
+static void
+pass(const struct turn *turn, const char *point)
+{
+	if (turn->count > 0)
+		failpoint(point, db_fd(turn->db));
+}
+
+/* The array literal of the turn's workflows, valid until the turn ends. */
+static const char *
+list_ids(const struct turn *turn)
+{
+	struct strbuf ids = { 0 };
+	const char *literal;
+	size_t i;
+
+	for (i = 0; i < turn->count; i++)
+		strbuf_add_element(&ids, turn->runs[i]->id);
+	literal = arena_strdup(turn->arena, strbuf_end_array(&ids));
+	strbuf_free(&ids);
+	return literal;
+}
+
+/*
+ * Notes the workflows that this process has taken, for its successor, in case
+ * that one of them kills it.  The first byte makes the note valid, and is
+ * written last.
+ */
+static void
+write_crash_note(const struct turn *turn)
+{
+	const char *note;
+
+	if (turn->count == 0)
+		return;
+	note = list_ids(turn);
+	if (strlen(note) >= PREFORK_CRASH_NOTE_SIZE)
+		note = "?";
+	memcpy(turn->crash_note + 1, note + 1, strlen(note));
+	atomic_signal_fence(memory_order_release);
+	turn->crash_note[0] = note[0];
+}
+
+static void
+queue_monitor_note(struct turn *turn)
+{
+	const char *const param = list_ids(turn);
+
+	db_queue(turn->db, "select durable.monitor_note_runs($1)", 1, &param);
+}
+
+/* Asks when something is due next, if the worker may sleep after this turn. */
+static void
+queue_next_due(struct turn *turn, const struct turn_plan *plan,
+    const struct db_rows **next)
+{
+	const char *const params[] = { served_types(turn->served,
+					   &plan->partition),
+		served_queues(turn->served, &plan->partition),
+		served_runnable(turn->served), turn->engine->application,
+		arena_number(turn->arena, turn->begun_ms) };
+
+	if (plan->only != NULL || turn->full ||
+	    (plan->polls_again && turn->taken > 0))
+		return;
+	db_queue_rows(turn->db, turn->arena,
+	    "select durable.next_due($1, $2, $3, $4, $5)", 5, params, next);
+}
+
+/* What follows from a commit, in memory. */
+static void
+note_commit(struct turn *turn, const struct db_rows *next)
+{
+	const char *due_ms = next == NULL ? NULL : db_value(next, 0, 0);
+	const struct line *line;
+	int64_t failed_ms;
+	size_t i;
+
+	if (due_ms != NULL)
+		turn_wait_note_due(turn, strtoll(due_ms, NULL, 10));
+	for (i = 0; i < turn->count; i++)
+		journal_cache_keep(turn->journal_cache, turn->runs[i]);
+	for (line = turn->lines; line != NULL; line = line->next)
+		log_text(line->level, line->text);
+	while ((failed_ms = hold_off_take_mended(turn->hold_off)) >= 0)
+		log_info("a step that was held off for %lld ms works again",
+		    (long long)failed_ms);
+}
+
+/*
+ * Writes everything and commits, in one round trip.  The hints are
+ * notifications behind the commit: what happens to them does not undo it.
+ */
+static bool
+commit(struct turn *turn, const struct turn_plan *plan)
+{
+	const struct db_rows *committed = NULL, *next = NULL;
+
+	turn_wait_write(turn);
+	batch_queue(turn->batch, turn->arena, turn->db);
+	write_set_queue(turn->write_set, turn->db);
+	if (turn->engine->machine_room && turn->count > 0)
+		queue_monitor_note(turn);
+	queue_next_due(turn, plan, &next);
+	pass(turn, "before-commit");
+	db_queue_rows(turn->db, turn->arena, "commit", 0, NULL, &committed);
+	db_sync(turn->db);
+	write_set_queue_hints(turn->write_set, turn->db);
+	pass(turn, "during-commit");
+	db_finish(turn->db);
+	if (committed == NULL) {
+		turn->error = *db_last_error(turn->db);
+		return false;
+	}
+	pass(turn, "after-commit");
+	note_commit(turn, next);
+	return true;
+}
+
+/* Says which step of which workflow is held off, and what can be done. */
+static void
+log_held(const struct turn *turn, const char *step)
+{
+	const struct db_error *error = &turn->error;
+	const struct workflow *wf = turn->running;
+	const char *name = batch_step_of(turn->batch, error->sql);
+	size_t at = 0;
+
+	if (wf == NULL)
+		wf = batch_next_of(turn->batch, error->sql, &at);
+	if (name == NULL)
+		name = step;
+	if (error->outcome == DB_SCHEMA)
+		log_warning("wf=%s step=%s is held off and retried, because the "
+			    "schema lacks something: %s (SQLSTATE %s); mend "
+			    "it within %d s, or the step fails",
+		    wf->id, name, error->message, error->sqlstate,
+		    turn->engine->schema_patience_s);
+	else
+		log_warning("wf=%s step=%s is held off and retried: %s "
+			    "(SQLSTATE %s)",
+		    wf->id, name, error->message, error->sqlstate);
+}
+
+/*
+ * Notes the step that met a circumstance, so that for a while the workflows
+ * that come to it wait there, and the others of their turns go on.
+ */
+static void
+note_held(struct turn *turn)
+{
+	const struct db_error *error = &turn->error;
+	const char *step = error->sql;
+	size_t at = 0;
+
+	if ((error->outcome != DB_RETRY && error->outcome != DB_SCHEMA) ||
+	    error->stale || step == NULL)
+		return;
+	/* In the middle of a C step no run can wait: it waits before it. */
+	if (turn->running != NULL && turn->running->step != NULL)
+		step = turn->running->step;
+	else if (batch_next_of(turn->batch, step, &at) == NULL)
+		return;
+	if (hold_off_add(turn->hold_off, step, error))
+		log_held(turn, step);
+}
+
+/* Whether a statement of the engine's own, at the end, met a lock. */
+static bool
+end_met_lock(const struct turn *turn)
+{
+	size_t at = 0;
+
+	return strcmp(turn->error.sqlstate, "55P03") == 0 && turn->count > 0 &&
+	    turn->running == NULL &&
+	    batch_next_of(turn->batch, turn->error.sql, &at) == NULL;
+}
+
+/* Adds the taken workflow that a run comes from: a child's is its creator. */
+static void
+add_error_suspect(struct turn *turn, const struct workflow *wf)
+{
+	while (wf->creator != NULL)
+		wf = wf->creator;
+	turn->error_suspects[turn->error_suspects_count++] = wf->id;
+}
+
+/*
+ * Finds the workflows that may be at fault: those whose statement failed, or
+ * the one that was executing.  If it was a statement that the turn writes for
+ * all, any of them may be, unless the schema is at fault.
+ */
+static void
+find_error_suspects(struct turn *turn)
+{
+	struct workflow *wf;
+	size_t at = 0, i;
+
+	while (batch_next_of(turn->batch, turn->error.sql, &at) != NULL)
+		;
+	turn->error_suspects = arena_alloc(turn->arena,
+	    (at + turn->count) * sizeof(*turn->error_suspects));
+	at = 0;
+	while ((wf = batch_next_of(turn->batch, turn->error.sql, &at)) != NULL)
+		add_error_suspect(turn, wf);
+	if (at == 0 && turn->running != NULL)
+		add_error_suspect(turn, turn->running);
+	else if (at == 0 && turn->error.own != DB_SCHEMA)
+		for (i = 0; i < turn->count; i++)
+			add_error_suspect(turn, turn->runs[i]);
+}
+
+/* Rolls back and says what follows from why. */
+static enum turn_outcome
+abandon(struct turn *turn)
+{
+	bool met_lock = end_met_lock(turn);
+
+	turn->error_suspects_count = 0;
+	if (!met_lock)
+		note_held(turn);
+	if (turn->error.outcome != DB_LOST) {
+		db_queue(turn->db, "rollback", 0, NULL);
+		if (db_finish(turn->db) != DB_DONE)
+			turn->error = *db_last_error(turn->db);
+	}
+	if (turn->error.outcome == DB_LOST) {
+		db_disconnect(turn->db);
+		return TURN_LOST;
+	}
+	if (turn->count == 0 || turn->error.outcome == DB_SCHEMA ||
+	    (turn->error.outcome == DB_RETRY && !met_lock))
+		return TURN_RETRY;
+	find_error_suspects(turn);
+	return turn->error_suspects_count == 0 ? TURN_RETRY : TURN_REFUSED;
+}
+
+static void
+reset(struct turn *turn)
+{
+	arena_reset(turn->arena);
+	write_set_reset(turn->write_set);
+	batch_reset(turn->batch);
+	hold_off_begin(turn->hold_off);
+	turn->count = turn->taken = 0;
+	turn->due_ms = 0;
+	turn->full = false;
+	turn->running = NULL;
+	turn->error_suspects = NULL;
+	turn->lines = NULL;
+	turn->last_line = &turn->lines;
+	turn->error = (struct db_error){ .outcome = DB_DONE, .own = DB_DONE };
+}
+
+enum turn_outcome
+turn_run(struct turn *turn, const struct turn_plan *plan)
+{
+	enum turn_outcome outcome;
+	bool done;
+
+	reset(turn);
+	turn->alone = plan->alone;
+	/* Ends what no statement time-out ends: a function in a loop. */
+	alarm((unsigned)turn->engine->turn_limit_s);
+	done = turn_load(turn, plan);
+	write_crash_note(turn);
+	done = done && run_all(turn, plan) && commit(turn, plan);
+	alarm(0);
+	outcome = done ? TURN_COMMITTED : abandon(turn);
+	if (outcome != TURN_LOST)
+		turn->crash_note[0] = '\0';
+	return outcome;
+}
+
+const char *const *
+turn_error_suspects(const struct turn *turn, size_t *count)
+{
+	*count = turn->error_suspects_count;
+	return turn->error_suspects;
+}
+
+const struct db_error *
+turn_error(const struct turn *turn)
+{
+	return &turn->error;
+}
+
+bool
+turn_saw_suspects(const struct turn *turn)
+{
+	return turn->saw_suspects;
+}
+
+bool
+turn_took_any(const struct turn *turn)
+{
+	return turn->taken > 0;
+}
+
+bool
+turn_was_full(const struct turn *turn)
+{
+	return turn->full;
+}
+
+int
+turn_due_in_ms(const struct turn *turn, int limit_ms)
+{
+	int64_t left_ms;
+
+	if (turn->full)
+		return 0;
+	if (turn->due_ms == 0)
+		return limit_ms;
+	left_ms = turn->due_ms - turn_now_ms(turn);
+	if (left_ms < 0)
+		return 0;
+	return left_ms < limit_ms ? (int)left_ms : limit_ms;
+}

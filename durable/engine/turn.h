@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The turn, as a worker sees it: one transaction in which many workflows go on,
+ * each up to its next wait.  docs/design.md says why.
+ */
+#ifndef DURABLE_TURN_H
+#define DURABLE_TURN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/prefork.h"
+#include "base/standby.h"
+#include "db/db.h"
+
+struct engine;
+struct served;
+struct turn;
+
+enum turn_outcome {
+	TURN_COMMITTED,
+	TURN_REFUSED, /* rolled back: one of turn_error_suspects is at fault */
+	TURN_RETRY,   /* rolled back: a circumstance */
+	TURN_LOST     /* the connection is gone */
+};
+
+/* Which workflows a turn takes, and how it runs them. */
+struct turn_plan {
+	const char *only; /* text[] of ids, or NULL: what is due */
+	struct standby_partition partition; /* of what is due; parts 0: all */
+	bool polls_again; /* after a turn that ran anything: no next_due */
+	bool alone;       /* one workflow, its steps in savepoints */
+	const char *fail_with; /* fail the workflows with this error instead */
+	bool postpone;         /* let them wait for a second instead */
+};
+
+/*
+ * A worker makes one and uses it for all its turns.  While a turn has taken
+ * workflows, and after TURN_LOST, their ids are in crash_note, which is of
+ * PREFORK_CRASH_NOTE_SIZE bytes and outlives the process: as an array literal,
+ * or as "?" when they are too long.  Otherwise it is empty.
+ */
+struct turn *turn_new(const struct engine *engine, struct served *served,
+    struct db *db, char *crash_note);
+void turn_free(struct turn *turn);
+
+/*
+ * Journals of workflows that go on within this time stay in the journal cache.
+ * turn_forget empties it, as is required before each new session: its server
+ * may lack what the last one said to have committed.
+ */
+#define TURN_SOON_MS 2000
+void turn_forget(struct turn *turn);
+
+/* Takes, runs, writes and commits.  Blocks for turn_limit_s at most. */
+enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
+
+/*
+ * After TURN_REFUSED: the ids of the workflows one of which is at fault, or met
+ * a lock (DB_RETRY), *count of them, valid until the next turn.
+ */
+const char *const *turn_error_suspects(const struct turn *turn, size_t *count);
+
+/* After any other outcome than TURN_COMMITTED: what went wrong. */
+const struct db_error *turn_error(const struct turn *turn);
+
+/* Whether there are suspects, which run alone. */
+bool turn_saw_suspects(const struct turn *turn);
+
+/* Whether the turn took any workflow. */
+bool turn_took_any(const struct turn *turn);
+
+/* Whether it took as many as it may of one source: there may be more. */
+bool turn_was_full(const struct turn *turn);
+
+/*
+ * Milliseconds until something is due for certain, as far as the turn could
+ * see; at most limit_ms, 0 when there may be more at once.
+ */
+int turn_due_in_ms(const struct turn *turn, int limit_ms);
+
+#endif

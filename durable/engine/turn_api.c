@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the runs of a turn ask of it.
+ */
+#include "engine/turn_api.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include <durable/engine.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "db/value.h"
+#include "engine/hold_off.h"
+#include "engine/turn_private.h"
+#include "engine/write_set.h"
+
+/* How many runs, children among them, one turn may grow to. */
+#define GROWTH 4
+
+int64_t
+turn_now_ms(const struct turn *turn)
+{
+	return turn->begun_ms + clock_monotonic_ms() - turn->begun_own_ms;
+}
+
+struct arena *
+turn_arena(struct turn *turn)
+{
+	return turn->arena;
+}
+
+bool
+turn_is_alone(const struct turn *turn)
+{
+	return turn->alone;
+}
+
+/* Breaks the turn: the run ends here. */
+static void __attribute__((noreturn))
+break_turn(struct turn *turn, struct workflow *wf, const struct db_error *error)
+{
+	turn->error = *error;
+	run_leave(wf, RUN_BROKEN);
+}
+
+/* See turn_hold_off; for patience_ms at most when the schema is at fault. */
+static const struct db_error *
+hold_off(struct turn *turn, struct workflow *wf, const char *step,
+    int64_t patience_ms)
+{
+	const struct held_step *held = hold_off_find(turn->hold_off, step);
+	int64_t now_ms = turn_now_ms(turn), since_ms = wf->held_ms;
+
+	if (held == NULL)
+		return NULL;
+	if (since_ms == 0)
+		since_ms = now_ms;
+	if (held->error.outcome == DB_SCHEMA && now_ms - since_ms >= patience_ms)
+		return &held->error;
+	run_suspend(wf,
+	    &(struct wait){ .kind = WAIT_HELD,
+		.wake_ms = now_ms + held->until_ms - clock_monotonic_ms(),
+		.held_ms = since_ms });
+}
+
+const struct db_error *
+turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
+{
+	return hold_off(turn, wf, step,
+	    (int64_t)turn->engine->schema_patience_s * 1000);
+}
+
+void
+turn_tell(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement)
+{
+	batch_add(turn->batch, turn->arena, wf, statement, NULL);
+}
+
+void
+turn_ask(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement, const struct pending_call *call)
+{
+	batch_add(turn->batch, turn->arena, wf, statement, call);
+	run_leave(wf, RUN_READY);
+}
+
+/* Undoes what was done since the savepoint. */
+static bool
+undo(struct turn *turn)
+{
+	db_queue(turn->db, "rollback to savepoint step", 0, NULL);
+	db_queue(turn->db, "release savepoint step", 0, NULL);
+	return db_finish(turn->db) == DB_DONE;
+}
+
+bool
+turn_execute_batch(struct turn *turn)
+{
+	turn_savepoint(turn);
+	batch_queue(turn->batch, turn->arena, turn->db);
+	turn_release(turn);
+	if (db_finish(turn->db) == DB_DONE) {
+		batch_answer(turn->batch, NULL);
+		return true;
+	}
+	turn->error = *db_last_error(turn->db);
+	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
+		return false;
+	batch_answer(turn->batch, &turn->error);
+	return true;
+}
+
+const struct db_rows *
+turn_query(struct turn *turn, struct workflow *wf, const char *sql,
+    size_t nparams, const char *const params[], const struct db_error **refused)
+{
+	const struct db_rows *rows;
+
+	/* What the run has told before comes first. */
+	batch_queue(turn->batch, turn->arena, turn->db);
+	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
+	*refused = NULL;
+	if (rows != NULL) {
+		batch_answer(turn->batch, NULL);
+		return rows;
+	}
+	turn->error = *db_last_error(turn->db);
+	if (!turn->alone || turn->error.outcome != DB_REFUSED)
+		break_turn(turn, wf, &turn->error);
+	turn_undo(turn, wf, &turn->error);
+	*refused = &turn->error;
+	return NULL;
+}
+
+void
+turn_savepoint(struct turn *turn)
+{
+	if (turn->alone)
+		db_queue(turn->db, "savepoint step", 0, NULL);
+}
+
+void
+turn_release(struct turn *turn)
+{
+	if (turn->alone)
+		db_queue(turn->db, "release savepoint step", 0, NULL);
+}
+
+void
+turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error)
+{
+	if (!turn->alone)
+		break_turn(turn, wf, error);
+	turn->error = *error;
+	if (!undo(turn))
+		break_turn(turn, wf, db_last_error(turn->db));
+}
+
+void
+turn_add_step(struct turn *turn, const struct workflow *wf, int number,
+    const struct entry *entry)
+{
+	struct arena *arena = turn->arena;
+	const char *const values[] = { wf->id, arena_number(arena, number),
+		entry->name, entry->output, entry->error, entry->child,
+		entry->serialization, arena_number(arena, entry->started_ms),
+		arena_number(arena, entry->completed_ms) };
+
+	write_set_add(turn->write_set, WRITE_JOURNAL, values);
+}
+
+void
+turn_add_event(struct turn *turn, const struct workflow *wf, int number,
+    const char *key, const char *value)
+{
+	const char *const values[] = { wf->id,
+		arena_number(turn->arena, number), key, value, VALUE_PORTABLE };
+	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
+	    key) };
+
+	write_set_add(turn->write_set, WRITE_EVENTS, values);
+	write_set_add(turn->write_set, WRITE_HINTS, hint);
+}
+
+void
+turn_add_message(struct turn *turn, const char *id, const char *topic,
+    const char *text)
+{
+	const char *const values[] = { id, topic, text };
+
+	write_set_add(turn->write_set, WRITE_MESSAGES, values);
+}
+
+void
+turn_add_consumed(struct turn *turn, const struct message *message, int number)
+{
+	const char *const values[] = { message->id,
+		arena_number(turn->arena, number) };
+
+	write_set_add(turn->write_set, WRITE_CONSUMED, values);
+}
+
+void
+turn_add_child(struct turn *turn, struct workflow *parent,
+    const struct child *child)
+{
+	const struct wait start = { .kind = WAIT_START,
+		.wake_ms = turn_now_ms(turn) };
+	struct workflow *wf;
+
+	if (turn->alone ||
+	    turn->count >= GROWTH * (size_t)turn->engine->turn_size) {
+		turn_wait_add(turn, child->id, child->type, &start);
+		return;
+	}
+	wf = turn_load_add_run(turn);
+	wf->creator = parent;
+	wf->type = child->type;
+	wf->id = child->id;
+	wf->input = child->input;
+	wf->serialization = VALUE_PORTABLE;
+	wf->deadline_ms = parent->deadline_ms;
+}
+
+void
+turn_start_child(struct turn *turn, struct workflow *wf,
+    const struct pending_call *call)
+{
+	const struct child *child = call->child;
+	const char *const params[] = { child->id, child->type->name,
+		child->type->version, child->input, wf->id,
+		wf->deadline_ms == 0
+		    ? NULL
+		    : arena_number(turn->arena, wf->deadline_ms),
+		turn->engine->application, turn->engine->executor };
+	const struct batch_statement statement = {
+		.step = child->type->name,
+		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
+		       "$8)",
+		.arrays = 6,
+		.nparams = 8,
+		.params = params };
+
+	/* The engine's own statement is waited for without end. */
+	hold_off(turn, wf, statement.sql, INT64_MAX);
+	turn_ask(turn, wf, &statement, call);
+}
+
+void
+turn_log(struct turn *turn, enum log_level level, const char *format, ...)
+{
+	struct line *line = arena_alloc(turn->arena, sizeof(*line));
+	va_list args;
+
+	va_start(args, format);
+	line->text = arena_vprintf(turn->arena, format, args);
+	va_end(args);
+	line->level = level;
+	*turn->last_line = line;
+	turn->last_line = &line->next;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The turn, as its runs see it: what a run may ask of the transaction that it
+ * is a part of.
+ *
+ * Invariants: the status rows of all workflows of the turn are locked until
+ * the end of the transaction; what a run records is written at the end of the
+ * turn or not at all.
+ */
+#ifndef DURABLE_TURN_API_H
+#define DURABLE_TURN_API_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "db/db.h"
+#include "engine/batch.h"
+#include "engine/run.h"
+
+struct turn;
+
+/* The database's time now, in milliseconds since the epoch. */
+int64_t turn_now_ms(const struct turn *turn);
+
+/* The memory of the turn: what a run leaves to it is copied there. */
+struct arena *turn_arena(struct turn *turn);
+
+/* Whether the run is the only one, and its steps are in savepoints. */
+bool turn_is_alone(const struct turn *turn);
+
+/*
+ * Before a step, which is known by its statement (or, of a C step, its name):
+ * when it met a circumstance a moment ago, the run ends here and the workflow
+ * waits for a while.  Returns NULL when the step may be tried; or the error
+ * that is the step's own now, because the workflow has waited for the schema
+ * as long as the engine is patient.
+ */
+const struct db_error *turn_hold_off(struct turn *turn, struct workflow *wf,
+    const char *step);
+
+/* Adds a statement to the turn's batch; its answer is thrown away. */
+void turn_tell(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement);
+
+/*
+ * The same with an answer: the run ends here, call->on_result gets the answer
+ * when the batch has been executed, and the run begins again from its top.
+ */
+void turn_ask(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement, const struct pending_call *call)
+    __attribute__((noreturn));
+
+/*
+ * Makes a statement's round trip at once; the rows are the run's.
+ * When the statement is refused in a turn of one, what was done since
+ * turn_savepoint is undone, *refused says why and NULL is returned.  In all
+ * other cases of failure the turn breaks and the run ends.
+ */
+const struct db_rows *turn_query(struct turn *turn, struct workflow *wf,
+    const char *sql, size_t nparams, const char *const params[],
+    const struct db_error **refused);
+
+/*
+ * Around a step: its savepoint in a turn of one, nothing in a turn of many.
+ * turn_undo undoes the step because of error, which breaks a turn of many.
+ */
+void turn_savepoint(struct turn *turn);
+void turn_release(struct turn *turn);
+void
+turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error);
+
+/* What a run wants written at the end of the turn; texts are copied. */
+void turn_add_step(struct turn *turn, const struct workflow *wf, int number,
+    const struct entry *entry);
+void turn_add_event(struct turn *turn, const struct workflow *wf, int number,
+    const char *key, const char *value);
+void turn_add_message(struct turn *turn, const char *id, const char *topic,
+    const char *text);
+void
+turn_add_consumed(struct turn *turn, const struct message *message, int number);
+
+/*
+ * Logs a line when the turn has committed; a turn that is rolled back has not
+ * happened.
+ */
+void turn_log(struct turn *turn, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct child {
+	const struct workflow_type *type;
+	const char *id;
+	const char *input; /* stored arguments, portable */
+};
+
+/*
+ * Asks for the insertion of a child of the workflow, call->child.  The answer
+ * is "created", "exists" or "conflict".
+ */
+void turn_start_child(struct turn *turn, struct workflow *wf,
+    const struct pending_call *call) __attribute__((noreturn));
+
+/*
+ * Lets a new child run in this turn; a turn of one, or one that has grown
+ * enough, leaves it to the next.  Its texts are in the turn's arena.
+ */
+void turn_add_child(struct turn *turn, struct workflow *parent,
+    const struct child *child);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a turn takes: rows of the database become runs.
+ *
+ * turn_take locks the workflows and says where each journal is.  The runs whose
+ * journal this worker's cache has are complete then, but for their messages;
+ * all others are loaded from the tables in a second round trip.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <durable/engine.h>
+
+#include "base/arena.h"
+#include "base/array_literal.h"
+#include "base/clock.h"
+#include "base/strbuf.h"
+#include "engine/journal_cache.h"
+#include "engine/served.h"
+#include "engine/turn_api.h"
+#include "engine/turn_private.h"
+
+static const char begin_sql[] =
+    "select present_ms, has_suspects from durable.turn_begin()";
+
+enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
+
+static const char take_sql[] =
+    "select workflow_uuid, source, wait_place, cache_tag, timer_group, "
+    "timer_group_size, held_since "
+    "from durable.turn_take($1, $2, $3, $4, $5, $6)";
+
+enum {
+	TAKE_ID,
+	TAKE_SOURCE,
+	TAKE_WAIT_PLACE,
+	TAKE_CACHE_TAG,
+	TAKE_TIMER_GROUP,
+	TAKE_TIMER_GROUP_SIZE,
+	TAKE_HELD_SINCE
+};
+
+static const char load_sql[] =
+    "select workflow_uuid, is_enqueued, name, version, input, serialization, "
+    "timeout_ms, deadline_ms, step_numbers, step_names, step_outputs, "
+    "step_errors, step_serializations, step_children, step_started_ms "
+    "from durable.turn_load($1)";
+
+enum {
+	LOAD_ID,
+	LOAD_IS_ENQUEUED,
+	LOAD_NAME,
+	LOAD_VERSION,
+	LOAD_INPUT,
+	LOAD_SERIALIZATION,
+	LOAD_TIMEOUT_MS,
+	LOAD_DEADLINE_MS,
+	LOAD_STEPS /* the first of the columns that follow */
+};
+
+/* Arrays with an element a step, from LOAD_STEPS on. */
+enum {
+	STEP_NUMBER,
+	STEP_NAME,
+	STEP_OUTPUT,
+	STEP_ERROR,
+	STEP_SERIALIZATION,
+	STEP_CHILD,
+	STEP_STARTED_MS,
+	STEP_COLUMNS
+};
+
+static const char inbox_sql[] =
+    "select workflow_uuid, message_uuid, topic, message, serialization "
+    "from durable.turn_inbox($1)";
+
+enum {
+	INBOX_ID,
+	INBOX_MESSAGE_ID,
+	INBOX_TOPIC,
+	INBOX_MESSAGE,
+	INBOX_SERIALIZATION
+};
+
+struct workflow *
+turn_load_add_run(struct turn *turn)
+{
+	struct workflow *wf = arena_alloc(turn->arena, sizeof(*wf));
+
+	if (turn->count == turn->size) {
+		turn->size = turn->size * 2 + 16;
+		turn->runs = reallocarray(turn->runs, turn->size,
+		    sizeof(struct workflow *));
+		if (turn->runs == NULL)
+			abort();
+	}
+	turn->runs[turn->count++] = wf;
+	wf->turn = turn;
+	wf->arena = turn->run_arena;
+	return wf;
+}
+
+static int64_t
+number_of(const char *text)
+{
+	return text == NULL ? 0 : strtoll(text, NULL, 10);
+}
+
+static int64_t
+number_at(const struct db_rows *rows, size_t row, int column)
+{
+	return number_of(db_value(rows, row, column));
+}
+
+/* Whether a value of the server's type boolean is true. */
+static bool
+is_true(const struct db_rows *rows, size_t row, int column)
+{
+	return *db_value(rows, row, column) == 't';
+}
+
+/* The run of a workflow; *at is where the last one was, and is often it. */
+static struct workflow *
+find_run(const struct turn *turn, const char *id, size_t *at)
+{
+	size_t tried;
+
+	for (tried = 0; tried < turn->count; tried++) {
+		struct workflow *wf = turn->runs[*at];
+
+		if (strcmp(wf->id, id) == 0)
+			return wf;
+		*at = (*at + 1) % turn->count;
+	}
+	abort();
+}
+
+/* Makes a run of each row of turn_take; those in the cache are loaded. */
+static void
+make_runs(struct turn *turn, const struct db_rows *rows)
+{
+	size_t row;
+
+	for (row = 0; row < db_row_count(rows); row++) {
+		struct workflow *wf = turn_load_add_run(turn);
+
+		wf->id = db_value(rows, row, TAKE_ID);
+		wf->wait_place = db_value(rows, row, TAKE_WAIT_PLACE);
+		wf->cache_tag = number_at(rows, row, TAKE_CACHE_TAG);
+		wf->timer_group = db_value(rows, row, TAKE_TIMER_GROUP);
+		wf->timer_group_size = (int)number_at(rows, row,
+		    TAKE_TIMER_GROUP_SIZE);
+		wf->held_ms = number_at(rows, row, TAKE_HELD_SINCE);
+		if (!journal_cache_load(turn->journal_cache, wf))
+			wf->cache_tag = 0;
+		/* Workflows that only slept rarely receive: see wf_recv. */
+		wf->messages_unloaded = wf->cached != NULL &&
+		    wf->timer_group != NULL;
+	}
+	turn->taken = turn->count;
+}
+
+/*
+ * Whether as many rows as a turn may take came from one source: those of a
+ * type, of its timer groups or of a queue stand together.
+ */
+static bool
+is_full(const struct turn *turn, const struct db_rows *rows)
+{
+	int in_a_row = 0;
+	size_t row;
+
+	for (row = 0; row < db_row_count(rows); row++) {
+		if (row > 0 &&
+		    (strcmp(db_value(rows, row, TAKE_SOURCE),
+			 db_value(rows, row - 1, TAKE_SOURCE)) != 0 ||
+			(turn->runs[row]->timer_group == NULL) !=
+			    (turn->runs[row - 1]->timer_group == NULL)))
+			in_a_row = 0;
+		if (++in_a_row == turn->engine->turn_size)
+			return true;
+	}
+	return false;
+}
+
+/* The journal of a run, from the arrays in its row. */
+static void
+load_steps(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	struct array_elements columns[STEP_COLUMNS];
+	const char *step[STEP_COLUMNS];
+	int i;
+
+	for (i = 0; i < STEP_COLUMNS; i++)
+		columns[i] = array_literal_read(wf->turn->arena,
+		    db_value(rows, row, LOAD_STEPS + i));
+	while (array_literal_next(&columns[STEP_NUMBER], &step[STEP_NUMBER])) {
+		for (i = STEP_NUMBER + 1; i < STEP_COLUMNS; i++)
+			array_literal_next(&columns[i], &step[i]);
+		run_add_entry(wf, (int)number_of(step[STEP_NUMBER]),
+		    &(struct entry){ .name = step[STEP_NAME],
+			.output = step[STEP_OUTPUT],
+			.error = step[STEP_ERROR],
+			.serialization = step[STEP_SERIALIZATION],
+			.child = step[STEP_CHILD],
+			.started_ms = number_of(step[STEP_STARTED_MS]) });
+	}
+}
+
+static void
+load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	int64_t timeout_ms = number_at(rows, row, LOAD_TIMEOUT_MS);
+
+	wf->type = engine_type(wf->turn->engine,
+	    db_value(rows, row, LOAD_NAME), db_value(rows, row, LOAD_VERSION));
+	wf->input = db_value(rows, row, LOAD_INPUT);
+	wf->serialization = db_value(rows, row, LOAD_SERIALIZATION);
+	wf->begun = is_true(rows, row, LOAD_IS_ENQUEUED);
+	wf->deadline_ms = number_at(rows, row, LOAD_DEADLINE_MS);
+	if (wf->deadline_ms == 0 && timeout_ms != 0)
+		wf->deadline_ms = run_later(wf->turn->begun_ms, timeout_ms);
+	load_steps(wf, rows, row);
+}
+
+/*
+ * The array literals of the runs that are not in the cache, and of those whose
+ * messages are to be read; NULL for none.
+ */
+static void
+list_unloaded(const struct turn *turn, const char **unloaded,
+    const char **to_read)
+{
+	struct strbuf loads = { 0 }, reads = { 0 };
+	bool any_load = false, any_read = false;
+	size_t i;
+
+	for (i = 0; i < turn->count; i++) {
+		const struct workflow *wf = turn->runs[i];
+
+		if (wf->cached == NULL)
+			strbuf_add_element(&loads, wf->id);
+		if (!wf->messages_unloaded)
+			strbuf_add_element(&reads, wf->id);
+		any_load = any_load || wf->cached == NULL;
+		any_read = any_read || !wf->messages_unloaded;
+	}
+	*unloaded = any_load
+	    ? arena_strdup(turn->arena, strbuf_end_array(&loads))
+	    : NULL;
+	*to_read = any_read
+	    ? arena_strdup(turn->arena, strbuf_end_array(&reads))
+	    : NULL;
+	strbuf_free(&loads);
+	strbuf_free(&reads);
+}
+
+/* Loads from the tables what the cache does not have, in one round trip. */
+static bool
+load_runs(struct turn *turn)
+{
+	const struct db_rows *workflows = NULL, *messages = NULL;
+	const char *unloaded, *to_read;
+	size_t row, at = 0;
+
+	list_unloaded(turn, &unloaded, &to_read);
+	if (to_read == NULL)
+		return true;
+	if (unloaded != NULL)
+		db_queue_rows(turn->db, turn->arena, load_sql, 1, &unloaded,
+		    &workflows);
+	db_queue_rows(turn->db, turn->arena, inbox_sql, 1, &to_read, &messages);
+	if (db_finish(turn->db) != DB_DONE)
+		return false;
+	for (row = 0; workflows != NULL && row < db_row_count(workflows); row++)
+		load_workflow(find_run(turn,
+				  db_value(workflows, row, LOAD_ID), &at),
+		    workflows, row);
+	for (row = 0; row < db_row_count(messages); row++)
+		run_add_message(find_run(turn,
+				    db_value(messages, row, INBOX_ID), &at),
+		    &(struct message){
+			.id = db_value(messages, row, INBOX_MESSAGE_ID),
+			.topic = db_value(messages, row, INBOX_TOPIC),
+			.text = db_value(messages, row, INBOX_MESSAGE),
+			.serialization = db_value(messages, row,
+			    INBOX_SERIALIZATION) });
+	return true;
+}
+
+/* Begins the transaction and locks what the plan says. */
+static bool
+take(struct turn *turn, const struct turn_plan *plan)
+{
+	const char *const params[] = { served_types(turn->served,
+					   &plan->partition),
+		served_queues(turn->served, &plan->partition),
+		served_runnable(turn->served), turn->engine->application,
+		arena_number(turn->arena, turn->engine->turn_size),
+		plan->only };
+	const struct db_rows *begun = NULL, *taken = NULL;
+
+	journal_cache_begin(turn->journal_cache);
+	db_queue(turn->db, "begin", 0, NULL);
+	db_queue_rows(turn->db, turn->arena, begin_sql, 0, NULL, &begun);
+	db_queue_rows(turn->db, turn->arena, take_sql, 6, params, &taken);
+	if (db_finish(turn->db) != DB_DONE)
+		return false;
+	turn->begun_ms = number_at(begun, 0, BEGIN_PRESENT_MS);
+	turn->begun_own_ms = clock_monotonic_ms();
+	turn->saw_suspects = is_true(begun, 0, BEGIN_HAS_SUSPECTS);
+	make_runs(turn, taken);
+	turn->full = plan->only == NULL && is_full(turn, taken);
+	return true;
+}
+
+bool
+turn_load(struct turn *turn, const struct turn_plan *plan)
+{
+	if (take(turn, plan) && load_runs(turn))
+		return true;
+	turn->error = *db_last_error(turn->db);
+	return false;
+}

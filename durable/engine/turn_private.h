@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A turn from the inside: what turn.c (the transaction), turn_load.c (what it
+ * takes), turn_wait.c (what its runs wait for) and turn_api.c (what they ask)
+ * share.
+ */
+#ifndef DURABLE_TURN_PRIVATE_H
+#define DURABLE_TURN_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "db/db.h"
+#include "engine/run.h"
+#include "engine/turn.h"
+
+struct batch;
+struct hold_off;
+struct journal_cache;
+struct write_set;
+
+/* A line for the log, kept until the commit. */
+struct line {
+	struct line *next;
+	enum log_level level;
+	const char *text;
+};
+
+struct turn {
+	const struct engine *engine;
+	struct served *served;
+	struct db *db;
+	struct arena *arena;     /* of the turn */
+	struct arena *run_arena; /* of one run after the other */
+	struct write_set *write_set;
+	struct journal_cache *journal_cache;
+	struct hold_off *hold_off; /* steps that met a circumstance */
+	char *crash_note;          /* see turn_new */
+
+	struct workflow **runs;
+	size_t count, size;
+	struct batch *batch;      /* the statements that they want executed */
+	struct workflow *running; /* that of them which is executing */
+	bool alone;
+	struct db_error error; /* why the turn is broken */
+
+	int64_t begun_ms;     /* the database's clock at the begin */
+	int64_t begun_own_ms; /* this host's, at the same time */
+	int64_t due_ms;       /* when something is due, 0: unknown */
+	size_t taken;         /* workflows that turn_take gave */
+	bool full;            /* and there may be more, due at once */
+	bool saw_suspects;
+	struct line *lines, **last_line;
+	const char **error_suspects;
+	size_t error_suspects_count;
+};
+
+/* turn_load.c */
+
+/*
+ * Begins the transaction, takes what the plan says and makes the turn's runs.
+ * Returns false, and why in turn->error, when that failed.
+ */
+bool turn_load(struct turn *turn, const struct turn_plan *plan);
+
+/* Adds an empty run, in the turn's arena. */
+struct workflow *turn_load_add_run(struct turn *turn);
+
+/* turn_wait.c */
+
+/* A run has been suspended: decides when its wait is over at the latest. */
+void turn_wait_settle(struct turn *turn, struct workflow *wf);
+
+/* Adds one wait to the write set. */
+void turn_wait_add(struct turn *turn, const char *id,
+    const struct workflow_type *type, const struct wait *wait);
+
+/* Adds the waits of all suspended runs, and moves or leaves timer groups. */
+void turn_wait_write(struct turn *turn);
+
+/* Something is due at this time of the database's clock. */
+void turn_wait_note_due(struct turn *turn, int64_t due_ms);
+
+/* turn_api.c */
+
+/* Executes the batch in one round trip, and hands out the answers. */
+bool turn_execute_batch(struct turn *turn);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How the runs of a turn are suspended.
+ *
+ * Workflows of a type that only wait for the same time share a timer group, a
+ * row that has this time for all of them.  While they all go to sleep again
+ * together the group is moved, and their rows in durable.waits stay as they
+ * are.
+ */
+#include <string.h>
+
+#include "base/arena.h"
+#include "engine/journal_cache.h"
+#include "engine/turn_api.h"
+#include "engine/turn_private.h"
+#include "engine/write_set.h"
+
+/* A wait ends at a multiple of so many milliseconds, or of fewer ... */
+#define GRAIN_MAX_MS 16
+/* ... so that it is at most by this part of itself longer. */
+#define LATE_RATIO   32
+
+static const char *
+wait_name(enum wait_kind kind)
+{
+	switch (kind) {
+	case WAIT_START:
+		return "start";
+	case WAIT_MESSAGE:
+		return "message";
+	case WAIT_EVENT:
+		return "event";
+	case WAIT_RESULT:
+		return "result";
+	case WAIT_HELD:
+		return "held";
+	case WAIT_TIMER:
+		break;
+	}
+	return "timer";
+}
+
+void
+turn_wait_note_due(struct turn *turn, int64_t due_ms)
+{
+	if (turn->due_ms == 0 || due_ms < turn->due_ms)
+		turn->due_ms = due_ms;
+}
+
+/* A number for the write set; 0 is SQL's null. */
+static const char *
+number_or_null(struct turn *turn, int64_t number)
+{
+	return number == 0 ? NULL : arena_number(turn->arena, number);
+}
+
+void
+turn_wait_add(struct turn *turn, const char *id,
+    const struct workflow_type *type, const struct wait *wait)
+{
+	const char *const values[] = { id,
+		arena_number(turn->arena, wait->wake_ms),
+		arena_printf(turn->arena, "%s@%s", type->name, type->version),
+		wait_name(wait->kind), wait->target, wait->key,
+		number_or_null(turn, wait->cache_tag), wait->place,
+		number_or_null(turn, wait->held_ms) };
+
+	write_set_add(turn->write_set, WRITE_WAITS, values);
+	turn_wait_note_due(turn, wait->wake_ms);
+}
+
+/*
+ * The time at which a wait is over: the same for workflows that wake at about
+ * the same time, so that they share a turn.
+ */
+static int64_t
+round_up_ms(const struct turn *turn, int64_t wake_ms)
+{
+	int64_t left_ms = wake_ms - turn_now_ms(turn), grain_ms = 1;
+
+	while (grain_ms < GRAIN_MAX_MS && left_ms >= grain_ms * 2 * LATE_RATIO)
+		grain_ms *= 2;
+	return run_later(wake_ms, (grain_ms - wake_ms % grain_ms) % grain_ms);
+}
+
+void
+turn_wait_settle(struct turn *turn, struct workflow *wf)
+{
+	struct wait *wait = &wf->wait;
+
+	wait->wake_ms = round_up_ms(turn, wait->wake_ms);
+	/* A held wait has no tag, so that its held_since is read again. */
+	if (wait->kind != WAIT_HELD &&
+	    wait->wake_ms - turn->begun_ms <= TURN_SOON_MS)
+		wait->cache_tag = journal_cache_tag(turn->journal_cache);
+	wait->place = wf->wait_place;
+}
+
+/* How many runs from this one on the same timer group has woken; 1 for none. */
+static size_t
+count_woken_together(const struct turn *turn, size_t from)
+{
+	const char *group = turn->runs[from]->timer_group;
+	size_t i = from + 1;
+
+	while (group != NULL && i < turn->count &&
+	    turn->runs[i]->timer_group != NULL &&
+	    strcmp(turn->runs[i]->timer_group, group) == 0)
+		i++;
+	return i - from;
+}
+
+/*
+ * What those runs wait for that are suspended: all for the same time (and so
+ * with the same cache tag or none) and for nothing else.  NULL when it is not
+ * so, or when all have ended.
+ */
+static const struct wait *
+common_wait(struct workflow *const runs[], size_t count, int *waiting)
+{
+	const struct wait *common = NULL;
+	size_t i;
+
+	*waiting = 0;
+	for (i = 0; i < count; i++) {
+		const struct wait *wait = &runs[i]->wait;
+
+		if (runs[i]->end != RUN_SUSPENDED)
+			continue;
+		if (common == NULL)
+			common = wait;
+		if (wait->kind != WAIT_TIMER ||
+		    wait->wake_ms != common->wake_ms)
+			return NULL;
+		(*waiting)++;
+	}
+	return common;
+}
+
+/* Moves a timer group to the wait that its workflows share; NULL: ends it. */
+static void
+add_timer_group(struct turn *turn, const char *group, const struct wait *wait,
+    int size)
+{
+	const char *const values[] = { group,
+		wait == NULL ? NULL : arena_number(turn->arena, wait->wake_ms),
+		arena_number(turn->arena, size),
+		wait == NULL ? NULL : number_or_null(turn, wait->cache_tag) };
+
+	write_set_add(turn->write_set, WRITE_TIMER_GROUPS, values);
+	if (wait != NULL)
+		turn_wait_note_due(turn, wait->wake_ms);
+}
+
+void
+turn_wait_write(struct turn *turn)
+{
+	size_t from, count, i;
+
+	for (from = 0; from < turn->count; from += count) {
+		struct workflow *const *runs = &turn->runs[from];
+		const struct wait *common = NULL;
+		int size = 0;
+
+		count = count_woken_together(turn, from);
+		if (runs[0]->timer_group != NULL) {
+			/* Only a group that this turn has whole can move. */
+			if (count == (size_t)runs[0]->timer_group_size)
+				common = common_wait(runs, count, &size);
+			add_timer_group(turn, runs[0]->timer_group, common,
+			    size);
+		}
+		for (i = 0; i < count && common == NULL; i++)
+			if (runs[i]->end == RUN_SUSPENDED)
+				turn_wait_add(turn, runs[i]->id, runs[i]->type,
+				    &runs[i]->wait);
+	}
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of a workflow's author that start children and wait for their
+ * results.
+ */
+#include <string.h>
+
+#include <durable/workflow.h>
+#include "base/arena.h"
+#include "db/value.h"
+#include "engine/run.h"
+#include "engine/turn_api.h"
+
+/* How long a result may be waited for: for ever, as far as anybody knows. */
+#define FOR_EVER_MS (INT64_C(100) * 365 * 24 * 3600 * 1000)
+
+/* Records what became of the start of a child. */
+static void
+take_start(struct workflow *wf, const struct pending_call *call,
+    const struct answer *answer)
+{
+	const struct child *child = call->child;
+	struct entry entry = { .name = call->name,
+		.started_ms = call->started_ms,
+		.completed_ms = turn_now_ms(wf->turn) };
+	const char *known = answer->refused != NULL
+	    ? NULL
+	    : db_value(answer->rows, answer->row, 0);
+
+	if (known == NULL)
+		entry.error = run_database_error(wf, answer->refused);
+	else if (strcmp(known, "conflict") == 0)
+		entry.error = value_encode_error(wf->arena,
+		    "DBOSConflictingWorkflowError",
+		    arena_printf(wf->arena,
+			"workflow '%s' exists and is no '%s'", child->id,
+			child->type->name),
+		    VALUE_PORTABLE);
+	else
+		entry.child = child->id;
+	run_record(wf, call->number, &entry);
+	if (known != NULL && strcmp(known, "created") == 0)
+		turn_add_child(wf->turn, wf, child);
+}
+
+const char *
+wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
+    json_object *input)
+{
+	struct arena *arena = turn_arena(wf->turn);
+	struct pending_call call = { .on_result = take_start,
+		.name = type->name };
+	const struct entry *entry;
+	struct child *child;
+
+	value_own(wf->arena, input);
+	entry = run_call(wf, type->name, &call.number);
+	if (entry != NULL) {
+		run_answer(wf, entry);
+		return entry->child;
+	}
+	call.child = child = arena_alloc(arena, sizeof(*child));
+	child->type = type;
+	child->id = id != NULL
+	    ? arena_strdup(arena, id)
+	    : arena_printf(arena, "%s-%d", wf->id, call.number);
+	child->input = arena_strdup(arena,
+	    value_encode_argument(wf->arena, input));
+	if (child->input == NULL)
+		wf_fail(wf, "DBOSInvalidInput",
+		    "the input of workflow '%s' is not valid JSON", child->id);
+	call.started_ms = turn_now_ms(wf->turn);
+	turn_start_child(wf->turn, wf, &call);
+}
+
+/* Records how a child has ended, and where. */
+static void
+record_result(struct workflow *wf, int number, const struct entry *child,
+    const char *status)
+{
+	struct entry entry = *child;
+
+	if (strcmp(status, "CANCELLED") == 0)
+		entry.error = value_encode_error(wf->arena,
+		    "DBOSAwaitedWorkflowCancelledError",
+		    arena_printf(wf->arena, "workflow '%s' was cancelled",
+			child->child),
+		    entry.serialization = VALUE_PORTABLE);
+	else if (strcmp(status, "MAX_RECOVERY_ATTEMPTS_EXCEEDED") == 0)
+		entry.error = value_encode_error(wf->arena,
+		    "DBOSAwaitedWorkflowExceededMaxRecoveryAttempts",
+		    arena_printf(wf->arena, "workflow '%s' was given up",
+			child->child),
+		    entry.serialization = VALUE_PORTABLE);
+	run_record(wf, number, &entry);
+}
+
+json_object *
+wf_result(struct workflow *wf, const char *id)
+{
+	static const char name[] = "DBOS.getResult";
+	const char *const params[] = { id };
+	const struct db_error *refused;
+	const struct db_rows *rows;
+	const struct entry *entry;
+	const char *status;
+	int64_t now_ms;
+	int number;
+
+	entry = run_call(wf, name, &number);
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	turn_savepoint(wf->turn);
+	rows = turn_query(wf->turn, wf,
+	    "select status, output, error, serialization "
+	    "from durable.workflow_result($1)",
+	    1, params, &refused);
+	if (rows == NULL)
+		wf_fail(wf, "DatabaseError", "%s", refused->message);
+	turn_release(wf->turn);
+	now_ms = turn_now_ms(wf->turn);
+	status = db_row_count(rows) == 0 ? NULL : db_value(rows, 0, 0);
+	if (status == NULL || strcmp(status, "PENDING") == 0 ||
+	    strcmp(status, "ENQUEUED") == 0 || strcmp(status, "DELAYED") == 0)
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_RESULT,
+			.wake_ms = now_ms + FOR_EVER_MS,
+			.target = id });
+	record_result(wf, number,
+	    &(struct entry){ .name = name,
+		.output = db_value(rows, 0, 1),
+		.error = db_value(rows, 0, 2),
+		.child = id,
+		.serialization = db_value(rows, 0, 3),
+		.started_ms = now_ms,
+		.completed_ms = now_ms },
+	    status);
+	return run_recorded(wf, number);
+}

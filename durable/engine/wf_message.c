@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of a workflow's author that reach others, or wait: events,
+ * messages, time; wf_child.c has the children.  The names and the numbering
+ * are those of the DBOS SDKs.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <durable/workflow.h>
+#include "base/arena.h"
+#include "db/value.h"
+#include "engine/run.h"
+#include "engine/turn_api.h"
+
+#define DEFAULT_TOPIC "__null__topic__"
+
+void
+wf_set_event(struct workflow *wf, const char *key, json_object *value)
+{
+	const char *text;
+	int number;
+
+	value_own(wf->arena, value);
+	if (run_call(wf, "DBOS.setEvent", &number) != NULL)
+		return;
+	text = value_encode(wf->arena, value, VALUE_PORTABLE);
+	if (text == NULL)
+		wf_fail(wf, "DBOSInvalidInput",
+		    "the value of event '%s' is not valid JSON", key);
+	turn_add_event(wf->turn, wf, number, key, text);
+	run_record_output(wf, number, "DBOS.setEvent", NULL,
+	    turn_now_ms(wf->turn));
+}
+
+/* Whether there is such a workflow; asked only when nobody else is in doubt. */
+static bool
+workflow_exists(struct workflow *wf, const char *id)
+{
+	const char *const params[] = { id };
+	const struct db_error *refused;
+	const struct db_rows *rows;
+
+	turn_savepoint(wf->turn);
+	rows = turn_query(wf->turn, wf,
+	    "select 1 from durable.workflow_result($1)", 1, params, &refused);
+	if (rows == NULL)
+		return false;
+	turn_release(wf->turn);
+	return db_row_count(rows) > 0;
+}
+
+void
+wf_send(struct workflow *wf, const char *id, const char *topic,
+    json_object *message)
+{
+	static const char name[] = "DBOS.send";
+	const struct entry *entry;
+	const char *text;
+	int64_t started_ms;
+	int number;
+
+	value_own(wf->arena, message);
+	entry = run_call(wf, name, &number);
+	if (entry != NULL) {
+		run_answer(wf, entry);
+		return;
+	}
+	text = value_encode(wf->arena, message, VALUE_PORTABLE);
+	if (text == NULL)
+		wf_fail(wf, "DBOSInvalidInput",
+		    "the message to workflow '%s' is not valid JSON", id);
+	started_ms = turn_now_ms(wf->turn);
+	/*
+	 * In a turn of many the foreign key finds a wrong destination at the
+	 * end, and the workflow comes here again in a turn of one.
+	 */
+	if (turn_is_alone(wf->turn) && !workflow_exists(wf, id)) {
+		run_record_error(wf, number, name,
+		    value_encode_error(wf->arena,
+			"DBOSNonExistentWorkflowError",
+			arena_printf(wf->arena,
+			    "there is no workflow '%s' to send to", id),
+			VALUE_PORTABLE),
+		    started_ms);
+	} else {
+		turn_add_message(wf->turn, id,
+		    topic == NULL ? DEFAULT_TOPIC : topic, text);
+		run_record_output(wf, number, name, NULL, started_ms);
+	}
+	run_recorded(wf, number);
+}
+
+/*
+ * The durable time-out of a call that waits, which has a function id of its
+ * own: the absolute time is recorded when it is first come by.  Sets
+ * *started_ms to that first time; returns when the time is over.
+ */
+static int64_t
+record_timeout(struct workflow *wf, int number, int64_t timeout_ms,
+    int64_t *started_ms)
+{
+	static const char name[] = "DBOS.sleep";
+	const struct entry *known = run_lookup(wf, number, name);
+	int64_t wake_ms;
+
+	if (known != NULL) {
+		*started_ms = known->started_ms;
+		return known->output == NULL ? 0
+					     : strtoll(known->output, NULL, 10);
+	}
+	*started_ms = turn_now_ms(wf->turn);
+	wake_ms = run_later(*started_ms, timeout_ms < 0 ? 0 : timeout_ms);
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = wf_number(wf, wake_ms),
+		.started_ms = *started_ms,
+		.completed_ms = *started_ms });
+	return wake_ms;
+}
+
+/* Takes the oldest message on the topic, or NULL. */
+static const struct message *
+take_message(struct workflow *wf, const char *topic, int number)
+{
+	int i;
+
+	for (i = 0; i < wf->messages_len; i++) {
+		struct message *message = &wf->messages[i];
+
+		if (message->consumed || message->topic == NULL ||
+		    strcmp(message->topic, topic) != 0)
+			continue;
+		message->consumed = true;
+		turn_add_consumed(wf->turn, message, number);
+		return message;
+	}
+	return NULL;
+}
+
+json_object *
+wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
+{
+	static const char name[] = "DBOS.recv";
+	const struct message *message;
+	const struct entry *entry;
+	int64_t started_ms, wake_ms;
+	int number, timeout_number;
+
+	entry = run_call(wf, name, &number);
+	timeout_number = wf->next++;
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	if (topic == NULL)
+		topic = DEFAULT_TOPIC;
+	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
+	message = take_message(wf, topic, number);
+	/* The end of the turn looks for a message, and the next one has it. */
+	if (message == NULL &&
+	    (wf->messages_unloaded || turn_now_ms(wf->turn) < wake_ms))
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_MESSAGE,
+			.wake_ms = wake_ms,
+			.key = topic });
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = message == NULL ? NULL : message->text,
+		.serialization = message == NULL ? NULL
+						 : message->serialization,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) });
+	return run_recorded(wf, number);
+}
+
+const char *
+wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms)
+{
+	json_object *message = wf_recv(wf, topic, timeout_ms);
+
+	return json_object_is_type(message, json_type_string)
+	    ? json_object_get_string(message)
+	    : NULL;
+}
+
+json_object *
+wf_get_event(struct workflow *wf, const char *id, const char *key,
+    int64_t timeout_ms)
+{
+	static const char name[] = "DBOS.getEvent";
+	const char *const params[] = { id, key };
+	const struct db_error *refused;
+	const struct db_rows *rows;
+	const struct entry *entry;
+	int64_t started_ms, wake_ms;
+	int number, timeout_number;
+	bool present;
+
+	entry = run_call(wf, name, &number);
+	timeout_number = wf->next++;
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
+	turn_savepoint(wf->turn);
+	rows = turn_query(wf->turn, wf,
+	    "select value, serialization "
+	    "from durable.workflow_event($1, $2)",
+	    2, params, &refused);
+	if (rows == NULL)
+		wf_fail(wf, "DatabaseError", "%s", refused->message);
+	turn_release(wf->turn);
+	present = db_row_count(rows) > 0;
+	if (!present && turn_now_ms(wf->turn) < wake_ms)
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_EVENT,
+			.wake_ms = wake_ms,
+			.target = id,
+			.key = key });
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = present ? db_value(rows, 0, 0) : NULL,
+		.serialization = present ? db_value(rows, 0, 1) : NULL,
+		.started_ms = started_ms,
+		.completed_ms = turn_now_ms(wf->turn) });
+	return run_recorded(wf, number);
+}
+
+void
+wf_sleep(struct workflow *wf, int64_t duration_ms)
+{
+	static const char name[] = "DBOS.sleep";
+	const struct entry *entry;
+	int64_t now_ms, wake_ms;
+	int number;
+
+	entry = run_call(wf, name, &number);
+	now_ms = turn_now_ms(wf->turn);
+	if (entry != NULL) {
+		wake_ms = entry->output == NULL
+		    ? 0
+		    : strtoll(entry->output, NULL, 10);
+	} else {
+		wake_ms = run_later(now_ms, duration_ms < 0 ? 0 : duration_ms);
+		run_record(wf, number,
+		    &(struct entry){ .name = name,
+			.output = wf_number(wf, wake_ms),
+			.started_ms = now_ms,
+			.completed_ms = wake_ms });
+	}
+	if (now_ms < wake_ms)
+		run_suspend(wf,
+		    &(struct wait){ .kind = WAIT_TIMER, .wake_ms = wake_ms });
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls of a workflow's author: itself and its steps.  Each looks into the
+ * journal first; what is not there happens now, in the turn's transaction, and
+ * is recorded.  The others are in wf_message.c and wf_child.c.
+ */
+#include <durable/workflow.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "db/value.h"
+#include "engine/run.h"
+#include "engine/turn_api.h"
+
+struct step {
+	struct workflow *wf;
+	const char *name;
+	int number;
+	int64_t started_ms;
+};
+
+const char *
+wf_id(const struct workflow *wf)
+{
+	return wf->id;
+}
+
+struct arena *
+wf_arena(struct workflow *wf)
+{
+	return wf->arena;
+}
+
+json_object *
+wf_own(struct workflow *wf, json_object *value)
+{
+	return value_own(wf->arena, value);
+}
+
+const char *
+wf_number(struct workflow *wf, int64_t number)
+{
+	return arena_number(wf->arena, number);
+}
+
+void
+wf_log(struct workflow *wf, const char *format, ...)
+{
+	va_list args;
+
+	if (run_replaying(wf))
+		return;
+	va_start(args, format);
+	turn_log(wf->turn, LOG_LEVEL_INFO, "wf=%s %s", wf->id,
+	    arena_vprintf(wf->arena, format, args));
+	va_end(args);
+}
+
+void
+wf_fail(struct workflow *wf, const char *name, const char *format, ...)
+{
+	const char *message;
+	va_list args;
+
+	va_start(args, format);
+	message = arena_vprintf(wf->arena, format, args);
+	va_end(args);
+	run_fail(wf, name, message);
+	run_leave(wf, RUN_FAILED);
+}
+
+void
+wf_catch(struct workflow *wf)
+{
+	wf->catching = true;
+}
+
+const struct wf_error *
+wf_error(const struct workflow *wf)
+{
+	return wf->error;
+}
+
+/* The first column of a row, as stored JSON; NULL when there is none. */
+static const char *
+first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	const char *value;
+
+	if (db_row_count(rows) <= row ||
+	    (value = db_value(rows, row, 0)) == NULL)
+		return NULL;
+	switch (db_column_type(rows, 0)) {
+	case DB_TYPE_BOOLEAN:
+		return *value == 't' ? "true" : "false";
+	case DB_TYPE_NUMBER:
+	case DB_TYPE_JSON:
+		return value;
+	case DB_TYPE_VOID:
+		return NULL;
+	case DB_TYPE_TEXT:
+		break;
+	}
+	return value_encode(wf->arena,
+	    value_own(wf->arena, json_object_new_string(value)),
+	    VALUE_PORTABLE);
+}
+
+/* Records what the database said to a step's statement. */
+static void
+take_step(struct workflow *wf, const struct pending_call *call,
+    const struct answer *answer)
+{
+	if (answer->refused != NULL)
+		run_record_error(wf, call->number, call->name,
+		    run_database_error(wf, answer->refused), call->started_ms);
+	else
+		run_record_output(wf, call->number, call->name,
+		    first_value(wf, answer->rows, answer->row),
+		    call->started_ms);
+}
+
+/*
+ * Before a step is tried, which its key stands for: true when its error is
+ * recorded instead, because it has waited for the schema for long enough.
+ */
+static bool
+is_held_too_long(struct workflow *wf, int number, const char *name,
+    const char *key)
+{
+	const struct db_error *error = turn_hold_off(wf->turn, wf, key);
+
+	if (error != NULL)
+		run_record_error(wf, number, name,
+		    run_database_error(wf, error), turn_now_ms(wf->turn));
+	return error != NULL;
+}
+
+static json_object *
+ask_step(struct workflow *wf, const char *name,
+    const struct batch_statement *statement)
+{
+	struct pending_call call = { .on_result = take_step, .name = name };
+	const struct entry *entry = run_call(wf, name, &call.number);
+
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	if (is_held_too_long(wf, call.number, name, statement->sql))
+		return run_recorded(wf, call.number);
+	call.started_ms = turn_now_ms(wf->turn);
+	turn_ask(wf->turn, wf, statement, &call);
+}
+
+/* In a turn of one the answer is asked for: it may be an error. */
+static void
+tell_step(struct workflow *wf, const char *name,
+    const struct batch_statement *statement)
+{
+	const struct entry *entry;
+	int number;
+
+	if (turn_is_alone(wf->turn)) {
+		ask_step(wf, name, statement);
+		return;
+	}
+	entry = run_call(wf, name, &number);
+	if (entry != NULL) {
+		run_answer(wf, entry);
+		return;
+	}
+	if (is_held_too_long(wf, number, name, statement->sql)) {
+		run_recorded(wf, number);
+		return;
+	}
+	turn_tell(wf->turn, wf, statement);
+	run_record_output(wf, number, name, NULL, turn_now_ms(wf->turn));
+	wf->catching = false;
+}
+
+json_object *
+wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	return ask_step(wf, name,
+	    &(struct batch_statement){ .step = name,
+		.sql = sql,
+		.nparams = nparams,
+		.params = params });
+}
+
+bool
+wf_sql_bool(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	return json_object_get_boolean(wf_sql(wf, name, sql, nparams, params));
+}
+
+int64_t
+wf_sql_int64(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	return json_object_get_int64(wf_sql(wf, name, sql, nparams, params));
+}
+
+void
+wf_sql_void(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	tell_step(wf, name,
+	    &(struct batch_statement){ .step = name,
+		.sql = sql,
+		.nparams = nparams,
+		.params = params });
+}
+
+json_object *
+wf_batch(struct workflow *wf, const char *name, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	return ask_step(wf, name,
+	    &(struct batch_statement){ .step = name,
+		.sql = sql,
+		.arrays = nparams,
+		.nparams = nparams,
+		.params = params });
+}
+
+bool
+wf_batch_bool(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	return json_object_get_boolean(
+	    wf_batch(wf, name, sql, nparams, params));
+}
+
+int64_t
+wf_batch_int64(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	return json_object_get_int64(wf_batch(wf, name, sql, nparams, params));
+}
+
+void
+wf_batch_void(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	tell_step(wf, name,
+	    &(struct batch_statement){ .step = name,
+		.sql = sql,
+		.arrays = nparams,
+		.nparams = nparams,
+		.params = params });
+}
+
+json_object *
+wf_transaction(struct workflow *wf, const char *name, step_function *function,
+    void *arg)
+{
+	struct step step = { .wf = wf, .name = name };
+	const struct entry *entry = run_call(wf, name, &step.number);
+	json_object *result;
+	const char *output;
+
+	if (entry != NULL)
+		return run_answer(wf, entry);
+	if (is_held_too_long(wf, step.number, name, name))
+		return run_recorded(wf, step.number);
+	step.started_ms = turn_now_ms(wf->turn);
+	turn_savepoint(wf->turn);
+	wf->step = name;
+	result = value_own(wf->arena, function(&step, arg));
+	output = value_encode(wf->arena, result, VALUE_PORTABLE);
+	if (output == NULL)
+		step_fail(&step, "DBOSInvalidOutput",
+		    "the result of step '%s' is not valid JSON", name);
+	turn_release(wf->turn);
+	wf->step = NULL;
+	run_record_output(wf, step.number, name, output, step.started_ms);
+	return run_recorded(wf, step.number);
+}
+
+/* Leaves a step that has failed: the run comes back and meets the error. */
+static void __attribute__((noreturn))
+leave_step(struct step *step, const char *error)
+{
+	run_record_error(step->wf, step->number, step->name, error,
+	    step->started_ms);
+	run_leave(step->wf, RUN_AGAIN);
+}
+
+json_object *
+step_sql(struct step *step, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	struct workflow *wf = step->wf;
+	const struct db_error *refused;
+	const struct db_rows *rows;
+	json_object *value;
+
+	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
+	if (rows == NULL)
+		leave_step(step, run_database_error(wf, refused));
+	if (!value_decode(wf->arena, first_value(wf, rows, 0), VALUE_PORTABLE,
+		&value))
+		step_fail(step, "DBOSInvalidOutput",
+		    "cannot read what a statement of step '%s' returned",
+		    step->name);
+	return value;
+}
+
+void
+step_fail(struct step *step, const char *name, const char *format, ...)
+{
+	struct workflow *wf = step->wf;
+	struct db_error error = { .outcome = DB_REFUSED };
+	const char *message;
+	va_list args;
+
+	va_start(args, format);
+	message = arena_vprintf(wf->arena, format, args);
+	va_end(args);
+	turn_undo(wf->turn, wf, &error);
+	leave_step(step,
+	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE));
+}

@@ -1,0 +1,259 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The client half: what a process calls that runs no workflows.
+
+create or replace function durable.client_submit(
+    start_ids text[],
+    start_names text[],
+    start_queues text[],
+    start_inputs text[],
+    application text,
+    send_ids text[],
+    send_names text[],
+    send_topics text[],
+    send_messages text[],
+    send_keys text[]
+)
+returns table (kind text, "position" int, outcome text)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    created text[];
+    sent text[];
+begin
+    if start_ids <> '{}' then
+        -- In the order of the ids, as in every batch, so that none deadlocks.
+        with inserted as (
+            insert into dbos.workflow_status (workflow_uuid, status, name,
+                serialization, queue_name, executor_id, application_id,
+                application_name, recovery_attempts, creator_xid,
+                authenticated_user, assumed_role)
+            select distinct on (n.id) n.id, 'ENQUEUED', n.name, 'portable_json',
+                n.queue, '', '', application, 0, gen_random_uuid()::text, '', ''
+            from unnest(start_ids, start_names, start_queues)
+                as n (id, name, queue)
+            order by n.id
+            on conflict (workflow_uuid) do nothing
+            returning workflow_uuid
+        ), given as (
+            insert into dbos.workflow_input (workflow_uuid, inputs)
+            select distinct on (n.id) n.id,
+                case when n.input is null then '{"positionalArgs":[]}'
+                    else '{"positionalArgs":[' || n.input || ']}' end
+            from unnest(start_ids, start_inputs) as n (id, input)
+            where n.id in (select i.workflow_uuid from inserted as i)
+            on conflict (workflow_uuid) do update
+            set inputs = excluded.inputs
+        )
+        select coalesce(array_agg(i.workflow_uuid), '{}')
+        into created
+        from inserted as i;
+    end if;
+    if cardinality(created) = cardinality(start_ids) then
+        return query
+        select 'start'::text, place, 'created'::text
+        from generate_series(1, cardinality(created)) as place;
+    elsif start_ids <> '{}' then
+        return query
+        select 'start'::text, n.place::int,
+            case when s.name <> n.name then 'conflict'
+                when n.id = any (created) then 'created'
+                else 'exists' end
+        from unnest(start_ids, start_names)
+            with ordinality as n (id, name, place)
+        join dbos.workflow_status as s on s.workflow_uuid = n.id;
+    end if;
+    if send_ids <> '{}' then
+        -- Skip workflows that a turn has locked, so that no batch waits for a
+        -- turn.
+        with free as materialized (
+            select s.workflow_uuid as id, s.name
+            from dbos.workflow_status as s
+            where s.workflow_uuid = any (send_ids)
+            for key share skip locked
+        ), inserted as (
+            insert into dbos.notifications (message_uuid, destination_uuid,
+                topic,
+                message, serialization)
+            select distinct on (n.id, n.key) n.key || '::' || n.id, n.id,
+                n.topic,
+                n.message, 'portable_json'
+            from unnest(send_ids, send_names, send_topics, send_messages,
+                send_keys) as n (id, name, topic, message, key)
+            join free as f on f.id = n.id
+            where f.name = n.name
+            order by n.id, n.key
+            on conflict (message_uuid) do nothing
+            returning message_uuid
+        )
+        select coalesce(array_agg(i.message_uuid), '{}')
+        into sent
+        from inserted as i;
+    end if;
+    if cardinality(sent) = cardinality(send_ids) then
+        return query
+        select 'send'::text, place, 'sent'::text
+        from generate_series(1, cardinality(sent)) as place;
+    elsif send_ids <> '{}' then
+        return query
+        select 'send'::text, n.place::int,
+            case when s.workflow_uuid is null then 'unknown'
+                when n.key || '::' || n.id = any (sent) then 'sent'
+                when exists (
+                    select from dbos.notifications as m
+                    where m.message_uuid = n.key || '::' || n.id) then 'exists'
+                else 'busy' end
+        from unnest(send_ids, send_names, send_keys)
+            with ordinality as n (id, name, key, place)
+        left join dbos.workflow_status as s
+            on s.workflow_uuid = n.id
+            and s.name = n.name;
+    end if;
+end
+$$;
+comment on function durable.client_submit(text[], text[], text[], text[],
+    text, text[], text[], text[], text[], text[]) is
+    'Called by a client''s courier, as in the web. Enqueues workflows and '
+    'sends messages, each once per id or per id and key; the arrays of either '
+    'kind have one element per call. Inputs and messages are JSON texts; a '
+    'null input is no argument. Returns a row per call: its kind (start, '
+    'send), its position from 1, and its outcome. start: created, exists, or '
+    'conflict (the id is that of a workflow of another name). send: sent, '
+    'exists, unknown (no workflow of this id and name), or busy (a turn has '
+    'locked the workflow: send again).';
+
+create or replace function durable.client_events(ids text[], keys text[])
+returns table (
+    "position" int,
+    present boolean,
+    value text,
+    serialization text,
+    ended boolean
+)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query
+    select n.place::int, e.workflow_uuid is not null, e.value,
+        e.serialization, e.workflow_uuid is null
+    from unnest(ids, keys) with ordinality as n (id, key, place)
+    left join dbos.workflow_events as e
+        on e.workflow_uuid = n.id
+        and e.key = n.key
+    left join dbos.workflow_status as s on s.workflow_uuid = n.id
+    where e.workflow_uuid is not null
+        or s.workflow_uuid is null
+        or s.status not in ('PENDING', 'ENQUEUED', 'DELAYED');
+end
+$$;
+comment on function durable.client_events(text[], text[]) is
+    'Called by a client''s courier. Returns a row for each event that is '
+    'decided, with its position from 1: present with its value and the format '
+    'of that, or ended, because the workflow has ended or does not exist and '
+    'will not set it. No row: the event may still come.';
+
+
+-- State of the engine, for an operator.
+
+create or replace function durable.daemon_workers()
+returns bigint
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select count(*)
+    from pg_locks as l
+    where l.locktype = 'advisory'
+        and l.database = (
+            select d.oid from pg_database as d
+            where d.datname = current_database())
+        and l.classid = 1146442305
+        and l.objid = 1
+        and l.granted;
+end;
+comment on function durable.daemon_workers() is
+    'Returns the number of the daemon''s workers that are connected: each '
+    'holds a shared advisory lock as long as its session lasts. Called by '
+    'durable.daemon_alive and durable.metrics.';
+
+create or replace function durable.daemon_alive()
+returns boolean
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+return durable.daemon_workers() > 0;
+comment on function durable.daemon_alive() is
+    'Returns whether a worker of the daemon is connected. Called by the web '
+    'for /readyz.';
+
+create or replace function durable.metrics()
+returns table (name text, value double precision)
+language plpgsql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select 'daemon_workers', durable.daemon_workers()::double precision;
+    return query
+    with recursive types as (
+        select min(w.type) as type
+        from durable.waits as w
+        union all
+        select (
+            select min(w.type)
+            from durable.waits as w
+            where w.type > t.type)
+        from types as t
+        where t.type is not null
+    )
+    select 'due_lag_seconds', greatest(0, durable.now_ms() - min(least((
+        select w.wake_at
+        from durable.waits as w
+        where w.type = t.type
+        order by w.wake_at
+        limit 1), (
+        select a.wake_at
+        from durable.timer_groups as a
+        where a.type = t.type
+        order by a.wake_at
+        limit 1)))) / 1000::double precision
+    from types as t;
+    return query
+    select 'waiting_workflows', greatest(c.reltuples, 0)::double precision
+    from pg_class as c
+    where c.oid = 'durable.waits'::regclass;
+    return query
+    select 'enqueued_workflows', count(*)::double precision
+    from (
+        select from dbos.workflow_status as s
+        where s.status = 'ENQUEUED'
+        limit 10000) as enqueued;
+end
+$$;
+comment on function durable.metrics() is
+    'Returns the gauges of the web''s /metrics: connected workers; for how '
+    'long the oldest due wait has been due, in seconds, or 0; waiting '
+    'workflows, by the planner''s estimate; enqueued workflows, counted to '
+    '10000.';
+
+
+-- Grants.
+
+grant execute on function
+    durable.client_submit(text[], text[], text[], text[], text, text[],
+        text[], text[], text[], text[]),
+    durable.client_events(text[], text[]),
+    durable.daemon_alive(),
+    durable.metrics()
+to widget_store_web;

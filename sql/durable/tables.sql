@@ -1,0 +1,206 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The tables that the engine adds to the DBOS system database.  The functions
+-- of the engine are in the other files of this folder, in the order of
+-- widget-store-install.
+--
+-- Run by psql as widget_store_owner inside a transaction; running it again
+-- replaces the functions and leaves the tables alone.  Tables change only by a
+-- numbered script in upgrades/.
+--
+-- Lock order: durable.timer_groups, dbos.workflow_status and durable.waits of
+-- the turn's workflows (with skip locked, so that no turn waits for another);
+-- durable.suspects; what the steps lock (store.products, store.orders); the
+-- status rows that a new message's foreign key locks; the waits of the
+-- workflows that the turn wakes.  Those waits are not due, and so belong to no
+-- turn, unless another turn took them a moment ago and keeps them locked.  Two
+-- turns may wait for each other at the last two, so a turn waits there for 200
+-- ms at most and is then repeated.
+--
+-- I5, no wake-up is lost.  A turn holds its workflows' status rows FOR UPDATE
+-- from before it looks for messages until it has committed their waits.  The
+-- foreign key of a new message locks the same row FOR KEY SHARE before the
+-- message's trigger looks for a wait.  So either the message committed first
+-- and the turn sees it, or the turn did and the trigger sees the wait.  A turn
+-- whose workflow begins to wait for an event or a result takes the target's
+-- status row FOR UPDATE, which conflicts with the foreign key of a new event,
+-- and looks once more.  A turn also looks once more for messages that one of
+-- its own steps sent to a workflow that begins to wait in the same turn.
+
+-- The end of each file grants its functions to the roles that call them.
+alter default privileges revoke execute on functions from public;
+
+create schema if not exists durable;
+comment on schema durable is
+    'What the durable-execution engine adds to schema dbos.';
+
+create table if not exists durable.version (
+    version int not null constraint version_positive check (version > 0)
+);
+comment on table durable.version is
+    'One row: the version of the schemas durable and store.';
+comment on column durable.version.version is
+    'Number of the last upgrade script that ran; the first install is 1.';
+
+insert into durable.version (version)
+select 1
+where not exists (select from durable.version);
+
+create table if not exists durable.waits (
+    workflow_uuid text not null constraint waits_pkey primary key,
+    wake_at bigint,
+    type text not null,
+    kind text not null constraint waits_kind check
+        (kind in ('start', 'message', 'event', 'result', 'timer', 'held')),
+    target text,
+    key text,
+    cache_tag bigint,
+    timer_group bigint constraint waits_timer_group check
+        (num_nonnulls(timer_group, wake_at) = 1),
+    held_since bigint
+) with (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.05
+);
+comment on table durable.waits is
+    'One row per suspended workflow of this engine: what the workflow waits '
+    'for, and until when. A workflow is due when wake_at has come.';
+comment on column durable.waits.workflow_uuid is
+    'The suspended workflow; its status is PENDING.';
+comment on column durable.waits.wake_at is
+    'When the workflow is due, in milliseconds since the epoch; a message, an '
+    'event or a result moves it to now. Null: the timer group has the time.';
+comment on column durable.waits.type is
+    'Which code can run the workflow: name@version.';
+comment on column durable.waits.kind is
+    'What the workflow waits for: its first run (start), a message, an event, '
+    'a result, only the time (timer), or to try a step again that met a '
+    'circumstance (held).';
+comment on column durable.waits.target is
+    'The workflow whose event or result is awaited; null for other kinds.';
+comment on column durable.waits.key is
+    'Topic of the message or key of the event; null for other kinds.';
+comment on column durable.waits.cache_tag is
+    'Under which cache tag the worker that ran the workflow last keeps the '
+    'journal. Null: the worker keeps none, or the timer group has the tag.';
+comment on column durable.waits.timer_group is
+    'The timer group that wakes the workflow; null: wake_at does.';
+comment on column durable.waits.held_since is
+    'When the step first met the circumstance, in milliseconds since the '
+    'epoch; null: the workflow is not held.';
+
+create index if not exists waits_due on durable.waits (type, wake_at);
+create index if not exists waits_target on durable.waits (target)
+where target is not null;
+create index if not exists waits_of_timer_group on durable.waits (timer_group)
+where timer_group is not null;
+
+create table if not exists durable.timer_groups (
+    timer_group bigint not null generated always as identity
+        constraint timer_groups_pkey primary key,
+    wake_at bigint not null,
+    type text not null,
+    size int not null,
+    cache_tag bigint
+);
+comment on table durable.timer_groups is
+    'One row per timer group: workflows of a type that went to sleep in one '
+    'turn until the same time and wait for nothing else. When all of them '
+    'sleep again until one time, the turn moves the group and leaves their '
+    'waits as they are. No workflow joins a group later.';
+comment on column durable.timer_groups.timer_group is
+    'Number of the group, to which the waits of its workflows refer.';
+comment on column durable.timer_groups.wake_at is
+    'When its workflows are due, in milliseconds since the epoch.';
+comment on column durable.timer_groups.type is
+    'Which code can run its workflows: name@version.';
+comment on column durable.timer_groups.size is
+    'How many workflows it wakes at most.';
+comment on column durable.timer_groups.cache_tag is
+    'Under which cache tag the worker that ran its workflows last keeps their '
+    'journals; null: the worker keeps none.';
+
+create index if not exists timer_groups_due on durable.timer_groups (type,
+    wake_at);
+
+create or replace view durable.waiting as
+select w.workflow_uuid, coalesce(w.wake_at, a.wake_at) as wake_at, w.type,
+    w.kind, w.target, w.key, coalesce(w.cache_tag, a.cache_tag) as cache_tag
+from durable.waits as w
+left join durable.timer_groups as a on a.timer_group = w.timer_group;
+comment on view durable.waiting is
+    'The waits, each with the time and the cache tag of its timer group where '
+    'it has one.';
+comment on column durable.waiting.workflow_uuid is 'As in durable.waits.';
+comment on column durable.waiting.wake_at is
+    'When the workflow is due, in milliseconds since the epoch.';
+comment on column durable.waiting.type is 'As in durable.waits.';
+comment on column durable.waiting.kind is 'As in durable.waits.';
+comment on column durable.waiting.target is 'As in durable.waits.';
+comment on column durable.waiting.key is 'As in durable.waits.';
+comment on column durable.waiting.cache_tag is
+    'Under which cache tag the worker that ran the workflow last keeps the '
+    'journal; null: the worker keeps none.';
+
+create table if not exists durable.suspects (
+    workflow_uuid text not null constraint suspects_pkey primary key,
+    attempts int not null constraint suspects_attempts check (attempts > 0)
+);
+comment on table durable.suspects is
+    'Workflows that may have killed their process. A worker that follows a '
+    'crash notes them before it runs them; the commit of that turn deletes '
+    'them. What is left runs alone.';
+comment on column durable.suspects.workflow_uuid is
+    'The workflow, which was due when it was noted.';
+comment on column durable.suspects.attempts is
+    'Runs begun since the last run that committed.';
+
+create table if not exists durable.arrivals (
+    workflow_uuid text not null
+);
+comment on table durable.arrivals is
+    'Workflows that got a message, set an event or ended in a transaction '
+    'whose snapshot may miss the waits for that. durable.sweep empties it.';
+comment on column durable.arrivals.workflow_uuid is
+    'The workflow; the sweep wakes it and the workflows that wait for it.';
+
+create table if not exists durable.clock (
+    latest_ms bigint not null
+);
+comment on table durable.clock is
+    'One row, by which the sweep finds that the clock was put back.';
+comment on column durable.clock.latest_ms is
+    'The time of the database, at most a minute ago, in milliseconds since the '
+    'epoch.';
+
+create or replace function durable.now_ms()
+returns bigint
+language sql
+volatile
+parallel safe
+return (extract(epoch from clock_timestamp()) * 1000)::bigint;
+comment on function durable.now_ms() is
+    'Returns the time of the database, in milliseconds since the epoch. Goes '
+    'on within a transaction. Called by the functions of these schemas.';
+
+insert into durable.clock (latest_ms)
+select durable.now_ms()
+where not exists (select from durable.clock);
+
+create or replace function durable.version()
+returns int
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select v.version from durable.version as v;
+end;
+comment on function durable.version() is
+    'Returns the installed version. Daemon and web call it when they have '
+    'connected, and refuse to start on another version than their own.';
+
+grant usage on schema durable to widget_store_web, widget_store_daemon;
+grant execute on function durable.version()
+to widget_store_web, widget_store_daemon;

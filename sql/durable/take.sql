@@ -1,0 +1,288 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What a worker calls to find its work.
+--
+-- In a turn a worker calls, in one transaction: turn_begin and turn_take
+-- (here); turn_load and turn_inbox (load.sql) for the workflows that its journal
+-- cache does not have; the statements of the steps; the writers (write.sql);
+-- and next_due (here) when it may sleep after the turn.
+
+create or replace function durable.can_run(
+    name text,
+    version text,
+    owner text,
+    runnable text[],
+    application text
+)
+returns boolean
+language sql
+immutable
+parallel safe
+return name || '@' || coalesce(version, '') = any (runnable)
+    and (owner = application or owner is null);
+comment on function durable.can_run(text, text, text, text[], text) is
+    'Whether a worker may run a workflow of this name, version and owner.  '
+    'runnable: name@version of each of its types, and name@ for a workflow of no '
+    'version.';
+
+create or replace function durable.is_due(
+    id text,
+    status text,
+    present_ms bigint
+)
+returns boolean
+language sql
+stable
+return status = 'ENQUEUED' or status = 'PENDING' and exists (
+    select from durable.waiting as w
+    where w.workflow_uuid = id
+        and w.wake_at <= present_ms);
+comment on function durable.is_due(text, text, bigint) is
+    'Whether a workflow can go on at this time.';
+
+create or replace function durable.turn_begin()
+returns table (present_ms bigint, has_suspects boolean)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    select durable.now_ms(), exists (select from durable.suspects);
+end
+$$;
+comment on function durable.turn_begin() is
+    'The time at which a turn begins, in milliseconds since the epoch, and '
+    'whether there are suspects.  Called by a worker, first in its turn.';
+
+create or replace function durable.take_only(
+    only_ids text[],
+    runnable text[],
+    application text
+)
+returns setof text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    taken text[];
+begin
+    select coalesce(array_agg(t.workflow_uuid), '{}')
+    into taken
+    from (
+        select s.workflow_uuid
+        from dbos.workflow_status as s
+        where s.workflow_uuid = any (only_ids)
+            and durable.can_run(s.name, s.application_version,
+                s.application_name, runnable, application)
+            and durable.is_due(s.workflow_uuid, s.status, present_ms)
+        for update of s skip locked) as t;
+    delete from durable.suspects as x
+    where x.workflow_uuid = any (taken);
+    return query
+    select unnest(taken);
+end
+$$;
+comment on function durable.take_only(text[], text[], text) is
+    'Locks the workflows of only_ids that can go on, and returns their ids.  They '
+    'are no suspects any more when the transaction commits.';
+
+create or replace function durable.turn_take(
+    types text[],
+    queues text[],
+    runnable text[],
+    application text,
+    max_workflows int,
+    only_ids text[]
+)
+returns table (
+    workflow_uuid text,
+    source text,
+    wait_place tid,
+    cache_tag bigint,
+    timer_group bigint,
+    timer_group_size int,
+    held_since bigint
+)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    present_ms bigint := durable.now_ms();
+    suspected text[];
+begin
+    if only_ids is not null then
+        return query
+        select o.id, '', null::tid, null::bigint, null::bigint, null::int,
+            w.held_since
+        from durable.take_only(only_ids, runnable, application) as o (id)
+        left join durable.waits as w on w.workflow_uuid = o.id;
+        return;
+    end if;
+    select array(select x.workflow_uuid from durable.suspects as x)
+    into suspected;
+    return query
+    -- The lock on the wait matters, too: another worker may have run the
+    -- workflow since this statement began, and then it is not due any more.
+    with waiting as materialized (
+        select w.workflow_uuid, w.type, w.place, w.cache_tag, w.held_since
+        from unnest(types) as t (type)
+        cross join lateral (
+            select w.workflow_uuid, w.type, w.ctid as place, w.cache_tag,
+                w.held_since, s.status
+            from durable.waits as w
+            join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
+            where w.type = t.type
+                and w.wake_at <= present_ms
+                and w.workflow_uuid <> all (suspected)
+                and (s.application_name = application
+                    or s.application_name is null)
+            order by w.wake_at
+            limit max_workflows
+            for update of s, w skip locked) as w
+        -- Outside, because inside it the planner may read the status index.
+        where w.status = 'PENDING'
+    ), sleeping as materialized (
+        select w.workflow_uuid, w.type, w.place, w.cache_tag, w.timer_group,
+            w.size
+        from unnest(types) as t (type)
+        cross join lateral (
+            select w.workflow_uuid, w.ctid as place, g.cache_tag, g.type,
+                g.timer_group, g.size, s.status
+            from durable.timer_groups as g
+            join durable.waits as w on w.timer_group = g.timer_group
+            join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
+            where g.type = t.type
+                and g.wake_at <= present_ms
+                and w.workflow_uuid <> all (suspected)
+                and (s.application_name = application
+                    or s.application_name is null)
+            order by g.wake_at
+            limit max_workflows
+            -- The group first: a turn that cannot lock it locks nothing of it.
+            for update of g, s, w skip locked) as w
+        where w.status = 'PENDING'
+    ), enqueued as materialized (
+        select s.workflow_uuid, q.queue
+        from unnest(queues) as q (queue)
+        cross join lateral (
+            select s.workflow_uuid
+            from dbos.workflow_status as s
+            where s.queue_name = q.queue
+                and s.status = 'ENQUEUED'
+                and durable.can_run(s.name, s.application_version,
+                    s.application_name, runnable, application)
+                and s.workflow_uuid <> all (suspected)
+            order by s.priority, s.created_at
+            limit max_workflows
+            for update of s skip locked) as s
+    )
+    select w.workflow_uuid, w.type, w.place, w.cache_tag, null::bigint,
+        null::int, w.held_since
+    from waiting as w
+    union all
+    select w.workflow_uuid, w.type, w.place, w.cache_tag, w.timer_group, w.size,
+        null
+    from sleeping as w
+    union all
+    select s.workflow_uuid, s.queue, null, null, null, null, null
+    from enqueued as s;
+end
+$$;
+comment on function durable.turn_take(text[], text[], text[], text, int,
+    text[]) is
+    'Locks workflows that can go on until the end of the transaction: at most '
+    'max_workflows of each of the types (name@version) whose wait is over, as '
+    'many in its timer groups, and as many of each queue; or, when it is not '
+    'null, those of only_ids.  source: the type or the queue.  wait_place: where '
+    'its row of durable.waits is, null: not known.  cache_tag: as in '
+    'durable.waits, or of its timer group.  timer_group: the one that has woken '
+    'it, with timer_group_size workflows at most; those of a group stand '
+    'together.  Called by a worker in its turn.';
+
+create or replace function durable.next_due(
+    types text[],
+    queues text[],
+    runnable text[],
+    application text,
+    begun_ms bigint
+)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- What was due at the begin and is due now, another worker has locked.  It
+    -- gives its rows back without a word when it dies.
+    held_ms constant bigint := durable.now_ms() + 100;
+begin
+    return (
+        select min(d.at_ms)
+        from (
+            select least((
+                select held_ms
+                from durable.waits as w
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
+                where w.type = t.type
+                    and w.wake_at <= begun_ms
+                    and (s.application_name = application
+                        or s.application_name is null)
+                order by w.wake_at
+                limit 1), (
+                select w.wake_at
+                from durable.waits as w
+                where w.type = t.type
+                    and w.wake_at > begun_ms
+                order by w.wake_at
+                limit 1), (
+                select held_ms
+                from durable.timer_groups as g
+                join durable.waits as w on w.timer_group = g.timer_group
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
+                where g.type = t.type
+                    and g.wake_at <= begun_ms
+                    and (s.application_name = application
+                        or s.application_name is null)
+                order by g.wake_at
+                limit 1), (
+                select g.wake_at
+                from durable.timer_groups as g
+                where g.type = t.type
+                    and g.wake_at > begun_ms
+                order by g.wake_at
+                limit 1)) as at_ms
+            from unnest(types) as t (type)
+            union all
+            select held_ms
+            from unnest(queues) as q (queue)
+            cross join lateral (
+                select
+                from dbos.workflow_status as s
+                where s.queue_name = q.queue
+                    and s.status = 'ENQUEUED'
+                    and durable.can_run(s.name, s.application_version,
+                        s.application_name, runnable, application)
+                limit 1) as s) as d);
+end
+$$;
+comment on function durable.next_due(text[], text[], text[], text, bigint) is
+    'When a worker has to look again at the latest, in milliseconds since the '
+    'epoch, as far as the tables say; null: when it is notified.  begun_ms: what '
+    'turn_begin returned.  Called by a worker behind the writers of its turn, '
+    'before the commit.';
+
+
+grant execute on function
+    durable.now_ms(),
+    durable.turn_begin(),
+    durable.turn_take(text[], text[], text[], text, int, text[]),
+    durable.next_due(text[], text[], text[], text, bigint)
+to widget_store_daemon;

@@ -1,0 +1,506 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What a worker writes in its turn: a function for each kind of row, called once
+-- for all workflows of the turn, in the order of this file.  The waits come
+-- before what the turn itself sends, sets or ends, so that this wakes them.
+
+create or replace function durable.turn_start(
+    ids text[],
+    names text[],
+    versions text[],
+    inputs text[],
+    parents text[],
+    deadlines bigint[],
+    application text,
+    executor text
+)
+returns setof text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    created text[];
+begin
+    with inserted as (
+        insert into dbos.workflow_status (workflow_uuid, status, name,
+            serialization, executor_id, application_version, application_id,
+            application_name, recovery_attempts, workflow_deadline_epoch_ms,
+            parent_workflow_id, owner_xid, creator_xid, authenticated_user,
+            assumed_role, started_at_epoch_ms)
+        select distinct on (n.id) n.id, 'PENDING', n.name, 'portable_json',
+            executor, n.version, '', application, 1, n.deadline, n.parent,
+            n.token, n.token, '', '', present_ms
+        from (
+            select c.id, c.name, c.version, c.parent, c.deadline, c.place,
+                gen_random_uuid()::text as token
+            from unnest(ids, names, versions, parents, deadlines)
+                with ordinality
+                as c (id, name, version, parent, deadline, place)) as n
+        order by n.id, n.place
+        on conflict (workflow_uuid) do nothing
+        returning workflow_uuid
+    ), given as (
+        insert into dbos.workflow_input (workflow_uuid, inputs)
+        select distinct on (n.id) n.id, n.input
+        from unnest(ids, inputs) with ordinality as n (id, input, place)
+        where n.id in (select i.workflow_uuid from inserted as i)
+        order by n.id, n.place
+        on conflict (workflow_uuid) do update
+        set inputs = excluded.inputs
+    )
+    select coalesce(array_agg(i.workflow_uuid), '{}')
+    into created
+    from inserted as i;
+    return query
+    select case when n.place = array_position(ids, n.id)
+            and n.id = any (created) then 'created'
+        when n.name = s.name then 'exists'
+        else 'conflict' end
+    from unnest(ids, names) with ordinality as n (id, name, place)
+    left join dbos.workflow_status as s on s.workflow_uuid = n.id
+    order by n.place;
+end
+$$;
+comment on function durable.turn_start(text[], text[], text[], text[], text[],
+    bigint[], text, text) is
+    'Inserts children that the calling turn runs or lets wait.  Of each: '
+    'created, exists (with this name) or conflict (with another).';
+
+create or replace function durable.turn_end_waits(ids text[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from durable.waits as w
+    where w.workflow_uuid = any (ids);
+end
+$$;
+comment on function durable.turn_end_waits(text[]) is
+    'Deletes the waits of the workflows of a turn that have ended.';
+
+create or replace function durable.turn_consumed(ids text[], numbers int[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update dbos.notifications as n
+    set consumed = true,
+        consumed_by_function_id = c.number
+    from unnest(ids, numbers) as c (id, number)
+    where n.message_uuid = c.id;
+end
+$$;
+comment on function durable.turn_consumed(text[], int[]) is
+    'Marks the messages that a turn received, and by which step.';
+
+create or replace function durable.make_timer_groups(
+    due_at bigint[],
+    types text[],
+    kinds text[],
+    cache_tags bigint[]
+)
+returns bigint[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    timer_groups bigint[];
+begin
+    if cardinality(kinds) = 1 or 'timer' <> all (kinds) then
+        return null;
+    end if;
+    with made as (
+        insert into durable.timer_groups as g (type, wake_at, size,
+            cache_tag)
+        select n.type, n.at, count(*), min(n.cache_tag)
+        from unnest(due_at, types, kinds, cache_tags)
+            as n (at, type, kind, cache_tag)
+        where n.kind = 'timer'
+        group by n.type, n.at
+        having count(*) > 1
+        returning g.timer_group, g.type, g.wake_at
+    )
+    select array_agg(g.timer_group order by n.place)
+    from unnest(due_at, types, kinds) with ordinality
+        as n (at, type, kind, place)
+    left join made as g
+        on g.type = n.type
+        and g.wake_at = n.at
+        and n.kind = 'timer'
+    into timer_groups;
+    return timer_groups;
+end
+$$;
+comment on function durable.make_timer_groups(bigint[], text[], text[],
+    bigint[]) is
+    'Makes a timer group of each type for the waits that only the same time '
+    'ends.  Returns the group of each wait, null: it has none.';
+
+create or replace function durable.look_again(
+    ids text[],
+    kinds text[],
+    targets text[],
+    keys text[]
+)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    watched record;
+    look_in_ms bigint;
+begin
+    for watched in
+        select n.id, n.kind, n.target, n.key
+        from unnest(ids, kinds, targets, keys) as n (id, kind, target, key)
+        where n.target is not null
+        order by n.target
+    loop
+        perform
+        from dbos.workflow_status as s
+        where s.workflow_uuid = watched.target
+        for update skip locked;
+        if not found then
+            look_in_ms := case when exists (
+                select from dbos.workflow_status as s
+                where s.workflow_uuid = watched.target)
+            then 10 else 1000 end;
+        elsif watched.kind = 'event' and exists (
+                select from dbos.workflow_events as e
+                where e.workflow_uuid = watched.target
+                    and e.key = watched.key)
+            or watched.kind = 'result' and exists (
+                select from dbos.workflow_status as s
+                where s.workflow_uuid = watched.target
+                    and s.status not in ('PENDING', 'ENQUEUED', 'DELAYED'))
+        then
+            look_in_ms := 0;
+        else
+            continue;
+        end if;
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms() + look_in_ms)
+        where w.workflow_uuid = watched.id;
+        perform pg_notify('durable_due', '');
+    end loop;
+end
+$$;
+comment on function durable.look_again(text[], text[], text[], text[]) is
+    'The second look of I5, for workflows that begin to wait for an event or a '
+    'result of a target: makes due those whose target has set it or has ended, '
+    'with the target locked against its writers.  One whose target another '
+    'session has locked, or does not exist yet, looks again soon.  Workers are '
+    'notified, because none of them may know of these times.';
+
+create or replace function durable.turn_waits(
+    ids text[],
+    due_at bigint[],
+    types text[],
+    kinds text[],
+    targets text[],
+    keys text[],
+    cache_tags bigint[] default null,
+    wait_places tid[] default null,
+    held bigint[] default null
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    timer_groups constant bigint[] :=
+        durable.make_timer_groups(due_at, types, kinds, cache_tags);
+begin
+    -- Most workflows have a wait already, and turn_take said where.  It stays
+    -- there until the commit, because its row is locked and due, and what is due
+    -- is not woken.
+    if num_nonnulls(variadic wait_places) > 0 then
+        update durable.waits as w
+        set wake_at = case when n.timer_group is null then n.at end,
+            type = n.type,
+            kind = n.kind,
+            target = n.target,
+            key = n.key,
+            cache_tag = case when n.timer_group is null then n.cache_tag end,
+            timer_group = n.timer_group,
+            held_since = n.held
+        from unnest(ids, due_at, types, kinds, targets, keys, cache_tags,
+            wait_places, timer_groups, held) as n (id, at, type, kind, target,
+            key, cache_tag, place, timer_group, held)
+        where w.ctid = n.place
+            and w.workflow_uuid = n.id;
+    end if;
+    if coalesce(num_nonnulls(variadic wait_places), 0) < cardinality(ids) then
+        insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
+            target, key, cache_tag, timer_group, held_since)
+        select n.id, case when n.timer_group is null then n.at end, n.type,
+            n.kind, n.target, n.key,
+            case when n.timer_group is null then n.cache_tag end,
+            n.timer_group, n.held
+        from unnest(ids, due_at, types, kinds, targets, keys, cache_tags,
+            wait_places, timer_groups, held) as n (id, at, type, kind, target,
+            key, cache_tag, place, timer_group, held)
+        where n.place is null
+        on conflict on constraint waits_pkey do update
+        set wake_at = excluded.wake_at,
+            type = excluded.type,
+            kind = excluded.kind,
+            target = excluded.target,
+            key = excluded.key,
+            cache_tag = excluded.cache_tag,
+            timer_group = excluded.timer_group,
+            held_since = excluded.held_since;
+    end if;
+    -- A message that a step of this turn has sent, or that the turn has not
+    -- looked for, came before the wait.
+    if 'message' = any (kinds) then
+        update durable.waits as w
+        set wake_at = durable.now_ms()
+        where w.workflow_uuid = any (ids)
+            and w.kind = 'message'
+            and w.wake_at > durable.now_ms()
+            and exists (
+                select from dbos.notifications as m
+                where m.destination_uuid = w.workflow_uuid
+                    and m.topic = w.key
+                    and not m.consumed);
+        if found then
+            perform pg_notify('durable_due', '');
+        end if;
+    end if;
+    if num_nonnulls(variadic targets) > 0 then
+        perform durable.look_again(ids, kinds, targets, keys);
+    end if;
+end
+$$;
+comment on function durable.turn_waits(text[], bigint[], text[], text[],
+    text[], text[], bigint[], tid[], bigint[]) is
+    'Writes what the workflows of a turn wait for; the columns of durable.waits, '
+    'an element a workflow.  wait_places: as turn_take returned it.';
+
+create or replace function durable.turn_timer_groups(
+    timer_groups bigint[],
+    due_at bigint[],
+    sizes int[],
+    cache_tags bigint[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update durable.timer_groups as a
+    set wake_at = n.at,
+        size = n.size,
+        cache_tag = n.cache_tag
+    from unnest(timer_groups, due_at, sizes, cache_tags)
+        as n (timer_group, at, size, cache_tag)
+    where a.timer_group = n.timer_group
+        and n.at is not null;
+    delete from durable.timer_groups as a
+    using unnest(timer_groups, due_at) as n (timer_group, at)
+    where a.timer_group = n.timer_group
+        and n.at is null
+        -- It stays while a wait refers to it: the turn skips locked workflows.
+        and not exists (
+            select from durable.waits as w where w.timer_group = a.timer_group);
+end
+$$;
+comment on function durable.turn_timer_groups(bigint[], bigint[], int[],
+    bigint[]) is
+    'Moves the timer groups of a turn whose workflows all sleep again; where '
+    'due_at is null, deletes the group unless a wait refers to it.';
+
+create or replace function durable.turn_journal(
+    ids text[],
+    numbers int[],
+    names text[],
+    outputs text[],
+    errors text[],
+    children text[],
+    serializations text[],
+    started_ms bigint[],
+    completed_ms bigint[],
+    application text
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- The column's default, computed once instead of once a row.
+    present_ms bigint := extract(epoch from now()) * 1000.0;
+begin
+    insert into dbos.operation_outputs (workflow_uuid, function_id,
+        function_name, output, error, child_workflow_id, serialization,
+        started_at_epoch_ms, completed_at_epoch_ms, application_name,
+        retention_timestamp)
+    select n.id, n.number, n.name, n.output, n.error, n.child,
+        n.serialization, n.started, n.completed, application, present_ms
+    from unnest(ids, numbers, names, outputs, errors, children,
+        serializations, started_ms, completed_ms)
+        as n (id, number, name, output, error, child, serialization, started,
+        completed);
+end
+$$;
+comment on function durable.turn_journal(text[], int[], text[], text[],
+    text[], text[], text[], bigint[], bigint[], text) is
+    'Writes the steps of a turn.';
+
+create or replace function durable.message_id(at_us bigint)
+returns text
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+return overlay(overlay(gen_random_uuid()::text
+    placing substr(lpad(to_hex(at_us / 1000), 12, '0'), 1, 8) || '-'
+        || substr(lpad(to_hex(at_us / 1000), 12, '0'), 9, 4) from 1)
+    placing '7' || lpad(to_hex(at_us % 1000 * 4), 3, '0') from 15);
+comment on function durable.message_id(bigint) is
+    'A UUID of version 7 (RFC 9562): ids sort as the times they are made of, '
+    'so that messages of one millisecond keep their order.';
+
+create or replace function durable.turn_messages(
+    destinations text[],
+    topics text[],
+    messages text[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- Two turns that send to each other's workflows would wait without end; the one
+-- that gives up first is repeated.
+set lock_timeout = '200ms'
+as $$
+declare
+    present_us bigint := extract(epoch from clock_timestamp()) * 1000000;
+begin
+    insert into dbos.notifications (message_uuid, destination_uuid, topic,
+        message, serialization, created_at_epoch_ms)
+    select durable.message_id(present_us + n.place), n.destination, n.topic,
+        n.message, 'portable_json', (present_us + n.place) / 1000
+    from unnest(destinations, topics, messages)
+        with ordinality as n (destination, topic, message, place)
+    order by n.destination, n.place;
+end
+$$;
+comment on function durable.turn_messages(text[], text[], text[]) is
+    'Inserts the messages that a turn sent.';
+
+create or replace function durable.turn_events(
+    ids text[],
+    numbers int[],
+    keys text[],
+    payloads text[],
+    serializations text[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- Whom it wakes another turn may have locked (tables.sql, lock order).
+set lock_timeout = '200ms'
+as $$
+begin
+    insert into dbos.workflow_events_history (workflow_uuid, function_id, key,
+        value, serialization)
+    select n.id, n.number, n.key, n.value, n.serialization
+    from unnest(ids, numbers, keys, payloads, serializations)
+        as n (id, number, key, value, serialization);
+    -- The later value of an event that a turn sets twice stands.
+    insert into dbos.workflow_events (workflow_uuid, key, value, serialization)
+    select distinct on (n.id, n.key) n.id, n.key, n.value, n.serialization
+    from unnest(ids, numbers, keys, payloads, serializations)
+        as n (id, number, key, value, serialization)
+    order by n.id, n.key, n.number desc
+    on conflict (workflow_uuid, key) do update
+    set value = excluded.value,
+        serialization = excluded.serialization;
+end
+$$;
+comment on function durable.turn_events(text[], int[], text[], text[],
+    text[]) is
+    'Sets the events of a turn, and writes their history.';
+
+create or replace function durable.turn_statuses(
+    ids text[],
+    statuses text[],
+    begun int[],
+    versions text[],
+    deadlines bigint[],
+    outputs text[],
+    errors text[],
+    application text,
+    executor text
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- As turn_events.
+set lock_timeout = '200ms'
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    -- When the turn began, before its steps.
+    begun_ms bigint := extract(epoch from now()) * 1000;
+begin
+    update dbos.workflow_status as s
+    set status = n.status,
+        updated_at = present_ms,
+        completed_at = case when n.status <> 'PENDING' then present_ms end,
+        owner_xid = case when n.status = 'PENDING'
+            then gen_random_uuid()::text end,
+        deduplication_id = case when n.status = 'PENDING'
+            then s.deduplication_id end,
+        queue_name = case when n.status <> 'CANCELLED' then s.queue_name end,
+        executor_id = executor,
+        application_version = n.version,
+        application_name = coalesce(s.application_name, application),
+        recovery_attempts = coalesce(s.recovery_attempts, 0) + n.begun,
+        started_at_epoch_ms = case when n.begun = 1 then begun_ms
+            else s.started_at_epoch_ms end,
+        workflow_deadline_epoch_ms = n.deadline
+    from unnest(ids, statuses, begun, versions, deadlines)
+        as n (id, status, begun, version, deadline)
+    where s.workflow_uuid = n.id;
+    insert into dbos.workflow_output (workflow_uuid, output, error)
+    select n.id, n.output, n.error
+    from unnest(ids, statuses, outputs, errors)
+        as n (id, status, output, error)
+    where n.status in ('SUCCESS', 'ERROR')
+    on conflict (workflow_uuid) do update
+    set output = excluded.output,
+        error = excluded.error;
+end
+$$;
+comment on function durable.turn_statuses(text[], text[], int[], text[],
+    bigint[], text[], text[], text, text) is
+    'Moves workflows on: begun from a queue (PENDING), or ended.';
+
+
+grant execute on function
+    durable.turn_start(text[], text[], text[], text[], text[], bigint[],
+        text, text),
+    durable.turn_end_waits(text[]),
+    durable.turn_consumed(text[], int[]),
+    durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
+        bigint[], tid[], bigint[]),
+    durable.turn_timer_groups(bigint[], bigint[], int[], bigint[]),
+    durable.turn_journal(text[], int[], text[], text[], text[], text[],
+        text[], bigint[], bigint[], text),
+    durable.turn_messages(text[], text[], text[]),
+    durable.turn_events(text[], int[], text[], text[], text[]),
+    durable.turn_statuses(text[], text[], int[], text[], bigint[], text[],
+        text[], text, text)
+to widget_store_daemon;

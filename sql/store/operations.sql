@@ -1,0 +1,181 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The store's operations.  A workflow's step is a function of the step's name.
+
+-- Steps of the workflows.  One call serves all workflows that come to the step
+-- in a turn: arrays have an element for each, and values may repeat.
+
+create or replace function store.create_order(statuses int[])
+returns setof bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return query
+    insert into store.orders as o (order_status)
+    select n.status
+    from unnest(statuses) as n (status)
+    returning o.order_id;
+end
+$$;
+comment on function store.create_order(int[]) is
+    'Step of a checkout, called by the daemon: creates an order of each status '
+    '(see store.orders) and returns a new id for each.';
+
+create or replace function store.reserve_inventory(products int[])
+returns setof boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Lock first, so that what is counted below stays in stock.
+    perform
+    from store.products as p
+    where p.product_id = any (products)
+    order by p.product_id
+    for update;
+    return query
+    select coalesce(n.nth <= p.inventory, false)
+    from (
+        select u.id, u.place,
+            row_number() over (partition by u.id order by u.place) as nth
+        from unnest(products) with ordinality as u (id, place)) as n
+    left join store.products as p on p.product_id = n.id
+    order by n.place;
+    update store.products as p
+    set inventory = p.inventory - least(p.inventory, n.widgets)
+    from (
+        select u.id, count(*) as widgets
+        from unnest(products) as u (id)
+        group by u.id) as n
+    where p.product_id = n.id
+        and p.inventory > 0;
+end
+$$;
+comment on function store.reserve_inventory(int[]) is
+    'Step of a checkout, called by the daemon: takes one of each product from '
+    'the stock. Returns a row per element, in their order: false where the '
+    'product is sold out or unknown.';
+
+create or replace function store.undo_reserve_inventory(products int[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update store.products as p
+    set inventory = p.inventory + n.widgets
+    from (
+        select u.id, count(*) as widgets
+        from unnest(products) as u (id)
+        group by u.id) as n
+    where p.product_id = n.id;
+end
+$$;
+comment on function store.undo_reserve_inventory(int[]) is
+    'Step of a checkout that is not paid, called by the daemon: puts one of '
+    'each product back into the stock.';
+
+create or replace function store.update_order_status(
+    ids bigint[],
+    statuses int[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update store.orders as o
+    set order_status = n.status,
+        last_update_time = clock_timestamp()
+    from (
+        select distinct on (u.id) u.id, u.status
+        from unnest(ids, statuses) with ordinality as u (id, status, place)
+        order by u.id, u.place desc) as n
+    where o.order_id = n.id;
+end
+$$;
+comment on function store.update_order_status(bigint[], int[]) is
+    'Step of a checkout, called by the daemon: sets the status of each order '
+    '(see store.orders). For an order that occurs twice the later element '
+    'counts.';
+
+create or replace function store.update_order_progress(ids bigint[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update store.orders as o
+    set progress_remaining = o.progress_remaining - n.steps,
+        order_status = case when o.progress_remaining = n.steps then 1
+            else o.order_status end,
+        last_update_time = clock_timestamp()
+    from (
+        select u.id, count(*) as steps
+        from unnest(ids) as u (id)
+        group by u.id) as n
+    where o.order_id = n.id;
+end
+$$;
+comment on function store.update_order_progress(bigint[]) is
+    'Step of a dispatch, called by the daemon: takes each order one step '
+    'nearer to its dispatch; the last step sets its status to 1.';
+
+create or replace function store.restock()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    product record;
+begin
+    for product in
+        select p.product_id, p.inventory
+        from store.products as p
+        where p.inventory <> 100
+        order by p.product_id
+        for update
+    loop
+        update store.products as p
+        set inventory = 100
+        where p.product_id = product.product_id;
+        insert into store.restocks (product_id, added)
+        values (product.product_id, 100 - product.inventory);
+    end loop;
+end
+$$;
+comment on function store.restock() is
+    'Sets the stock of every product to 100, and notes the difference. Called '
+    'by the web for /restock.';
+
+create or replace function store.crash_executor()
+returns void
+language sql
+volatile
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    select pg_notify('widget_store_crash', '');
+end;
+comment on function store.crash_executor() is
+    'Asks the daemon''s workers to die; those that run with --allow-crash do. '
+    'Called by the web for /crash_application.';
+
+grant execute on function
+    store.restock(),
+    store.crash_executor()
+to widget_store_web;
+grant execute on function
+    store.create_order(int[]),
+    store.reserve_inventory(int[]),
+    store.undo_reserve_inventory(int[]),
+    store.update_order_status(bigint[], int[]),
+    store.update_order_progress(bigint[])
+to widget_store_daemon;

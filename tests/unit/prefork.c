@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The master and its workers: only a request to stop ends them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/prefork.h"
+#include "tests/unit/tap.h"
+
+#define WAIT_MS 10000
+
+/* What a worker tells the test, through a pipe. */
+struct report {
+	pid_t pid;
+	int slot;
+	bool first;
+	bool leaving;
+	int deaths;
+	pid_t dead_pid, master_pid;
+	char crash_note; /* each worker leaves its slot's number */
+};
+
+static int reports[2];
+
+static void
+tell(const struct prefork_worker *self, bool leaving)
+{
+	const struct report report = { .pid = getpid(),
+		.slot = self->slot,
+		.first = self->first,
+		.leaving = leaving,
+		.deaths = self->deaths,
+		.dead_pid = self->dead_pid,
+		.master_pid = self->master_pid,
+		.crash_note = self->crash_note[PREFORK_CRASH_NOTE_SIZE - 1] };
+
+	self->crash_note[PREFORK_CRASH_NOTE_SIZE - 1] = (char)('0' +
+	    self->slot);
+
+	if (write(reports[1], &report, sizeof(report)) != sizeof(report))
+		abort();
+}
+
+/* Waits for the next report; false when there is none in time. */
+static bool
+hear(struct report *report)
+{
+	struct pollfd fd = { .fd = reports[0], .events = POLLIN };
+
+	*report = (struct report){ .slot = -1 };
+	return poll(&fd, 1, WAIT_MS) == 1 &&
+	    read(reports[0], report, sizeof(*report)) == sizeof(*report);
+}
+
+/* Hears the first report of both workers, in the order of slots. */
+static bool
+hear_both(struct report both[2])
+{
+	struct report report;
+	int i;
+
+	both[0] = both[1] = (struct report){ .slot = -1 };
+	for (i = 0; i < 2; i++) {
+		if (!hear(&report) || report.slot < 0 || report.slot > 1)
+			return false;
+		both[report.slot] = report;
+	}
+	return both[0].slot == 0 && both[1].slot == 1;
+}
+
+static int
+wait_for_stop(struct prefork_worker *self, void *arg)
+{
+	(void)arg;
+	tell(self, false);
+	while (!prefork_stopping())
+		if (ppoll(NULL, 0, NULL, &self->wait_mask) < 0 &&
+		    errno != EINTR)
+			abort();
+	tell(self, true);
+	return 0;
+}
+
+/* A worker that always has work. */
+static int
+never_wait(struct prefork_worker *self, void *arg)
+{
+	(void)arg;
+	tell(self, false);
+	while (!prefork_stopping())
+		continue;
+	tell(self, true);
+	return 0;
+}
+
+/* The worker of slot 1 gives up. */
+static int
+give_up(struct prefork_worker *self, void *arg)
+{
+	if (self->slot == 1) {
+		tell(self, false);
+		return PREFORK_EXIT_GIVE_UP;
+	}
+	return wait_for_stop(self, arg);
+}
+
+static int
+die_young(struct prefork_worker *self, void *arg)
+{
+	(void)arg;
+	tell(self, false);
+	_exit(1);
+}
+
+static int
+leave(struct prefork_worker *self, void *arg)
+{
+	(void)arg;
+	tell(self, false);
+	return 0;
+}
+
+static pid_t
+start_master(int count, int (*worker)(struct prefork_worker *, void *))
+{
+	pid_t pid;
+
+	if (pipe2(reports, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		abort();
+	if (pid == 0)
+		_exit(prefork_run(count, worker, NULL));
+	return pid;
+}
+
+/* Returns the master's exit status, -1 when a signal ended it. */
+static int
+end_master(pid_t master, int signal_number)
+{
+	int status;
+
+	if (signal_number != 0)
+		kill(master, signal_number);
+	waitpid(master, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+close_reports(void)
+{
+	close(reports[0]);
+	close(reports[1]);
+}
+
+static void
+test_restart(void)
+{
+	pid_t master = start_master(2, wait_for_stop);
+	struct report both[2], next;
+
+	ok(hear_both(both), "each slot has a worker");
+	ok(both[0].first && both[1].first,
+	    "a first worker knows that it has no predecessor");
+	kill(both[1].pid, SIGKILL);
+	ok(hear(&next) && next.slot == 1 && next.pid != both[1].pid,
+	    "a killed worker is replaced");
+	ok(!next.first && next.deaths == 1 && next.dead_pid == both[1].pid &&
+		next.master_pid == master,
+	    "a successor knows the dead worker's pid and its master");
+	ok(both[0].crash_note == '\0' && both[1].crash_note == '\0' &&
+		next.crash_note == '1',
+	    "a successor finds the dead worker's crash note");
+	kill(both[0].pid, SIGTERM);
+	ok(hear(&next) && next.leaving, "a worker stops on SIGTERM");
+	ok(hear(&next) && next.slot == 0 && !next.first && next.deaths == 0,
+	    "the successor of a stopped worker counts no death");
+	kill(next.pid, SIGINT);
+	is_int(end_master(master, SIGTERM), 0, "SIGTERM stops the master");
+	ok(hear_both(both) && both[0].leaving && both[1].leaving,
+	    "a master that stops asks its workers to stop");
+	close_reports();
+}
+
+static void
+test_stop(void)
+{
+	pid_t master = start_master(2, never_wait);
+	struct report both[2];
+
+	hear_both(both);
+	is_int(end_master(master, SIGINT), 0, "SIGINT stops the master");
+	ok(hear_both(both) && both[0].leaving && both[1].leaving,
+	    "workers that never wait stop with their master");
+	close_reports();
+}
+
+static void
+test_give_up(void)
+{
+	pid_t master = start_master(2, give_up);
+
+	is_int(end_master(master, 0), PREFORK_EXIT_GIVE_UP,
+	    "a worker can make its master give up");
+	close_reports();
+}
+
+static void
+test_orphans(void)
+{
+	pid_t master = start_master(2, wait_for_stop);
+	struct report both[2];
+
+	hear_both(both);
+	is_int(end_master(master, SIGKILL), -1, "SIGKILL ends the master");
+	ok(hear_both(both) && both[0].leaving && both[1].leaving,
+	    "workers do not outlive a killed master");
+	close_reports();
+}
+
+static int64_t
+clock_monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void
+test_pause(void)
+{
+	int64_t begin_ms = clock_monotonic_ms();
+	pid_t master = start_master(1, die_young);
+	struct report report;
+	int i;
+
+	for (i = 0; i < 6; i++)
+		hear(&report);
+	ok(clock_monotonic_ms() - begin_ms >= 10 + 20 + 40 + 80,
+	    "a worker that keeps dying young waits longer every time");
+	ok(report.slot == 0 && report.deaths == 5,
+	    "a worker that keeps dying young is forked again");
+	is_int(end_master(master, SIGTERM), 0, "a pause does not delay a stop");
+	close_reports();
+
+	master = start_master(1, leave);
+	hear(&report);
+	ok(hear(&report) && report.deaths == 0,
+	    "a worker that returns is forked again and counts no death");
+	end_master(master, SIGTERM);
+	close_reports();
+}
+
+int
+main(void)
+{
+	test_restart();
+	test_stop();
+	test_give_up();
+	test_orphans();
+	test_pause();
+	return done_testing();
+}
