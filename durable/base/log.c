@@ -11,7 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_LEN 2048
+#include "base/clock.h"
+
+#define LINE_LEN  2048
+#define REPEAT_MS 10000
 
 static const char *program = "durable";
 
@@ -115,4 +118,15 @@ log_info(const char *format, ...)
 	va_start(args, format);
 	log_formatted(LOG_LEVEL_INFO, format, args);
 	va_end(args);
+}
+
+bool
+log_is_due(int64_t *last_ms)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (*last_ms != 0 && now_ms - *last_ms < REPEAT_MS)
+		return false;
+	*last_ms = now_ms;
+	return true;
 }

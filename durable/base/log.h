@@ -10,6 +10,9 @@
 #ifndef DURABLE_LOG_H
 #define DURABLE_LOG_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /* Syslog's numbers, RFC 5424 section 6.2.1. */
 enum log_level {
 	LOG_LEVEL_ERROR = 3,
@@ -24,5 +27,11 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(enum log_level level, const char *text);
+
+/*
+ * For a line that would be repeated: whether it is ten seconds since *last_ms,
+ * which begins as 0 and is set to now then.
+ */
+bool log_is_due(int64_t *last_ms);
 
 #endif

@@ -22,20 +22,17 @@
  * commit and the hint behind it.  So who waits looks for itself, soon after
  * somebody has begun to wait, and then less and less often.
  */
-#define SAFETY_MIN_MS  100
-#define SAFETY_MAX_MS  1000
+#define SAFETY_MIN_MS 100
+#define SAFETY_MAX_MS 1000
 
 /*
  * A server that is frozen, or whose host has vanished, is noticed by who asks
  * it something: who has not had to for so long asks whether it is there.
  */
-#define PING_MS        2000
+#define PING_MS       2000
 
-/* How often it is said at most that the schema lacks something. */
-#define UNREADY_LOG_MS 10000
-
-#define REST_MIN_MS    5
-#define REST_MAX_MS    500
+#define REST_MIN_MS   5
+#define REST_MAX_MS   500
 
 /* The time-outs keep a blocked statement from blocking all callers. */
 static const char setup[] = "set lock_timeout = '1s';"
@@ -231,14 +228,11 @@ courier_log_unready(struct courier *courier)
 {
 	const struct db_error *error = db_last_error(courier->db);
 
-	if (courier->unready_ms == 0 ||
-	    clock_monotonic_ms() - courier->unready_ms >= UNREADY_LOG_MS) {
-		courier->unready_ms = clock_monotonic_ms();
+	if (log_is_due(&courier->unready_ms))
 		log_error("requests are answered with 503, because the schema "
 			  "lacks something: %s (SQLSTATE %s); run "
 			  "widget-store-install",
 		    error->message, error->sqlstate);
-	}
 }
 
 /* No connection came about: callers are told, and it is tried again later. */
