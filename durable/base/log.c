@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log; log.h says what a line looks like.
+ * The log; log.h describes its lines.
  */
 #include "base/log.h"
 
@@ -38,7 +38,7 @@ level_name(enum log_level level)
 	return "";
 }
 
-/* Writes what stands before the message; returns its length. */
+/* Writes the part of a line before the message; returns its length. */
 static size_t
 put_prefix(char *line, size_t len, enum log_level level)
 {

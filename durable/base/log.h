@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: one line an event, to standard error.
+ * The log: one line per event, on standard error.
  *
  * Under journald ($JOURNAL_STREAM is set) a line begins with its priority
  * as <N>, see sd-daemon(3); elsewhere with the time, the program and its
