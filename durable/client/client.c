@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callers' side of a client: a call is written down, queued for the
- * courier, and waited for.
+ * The callers' side of a client: makes a call, queues it for the courier and
+ * waits for its answer.
  */
 #include <durable/client.h>
 
@@ -16,7 +16,7 @@
 #include "base/arena.h"
 #include "client/courier.h"
 
-/* For calls that name no time of their own. */
+/* How long a query may take, because its caller gives no time-out. */
 #define QUERY_TIMEOUT_MS 5000
 
 static struct call *
@@ -103,8 +103,8 @@ deadline(int timeout_ms)
 }
 
 /*
- * Hands the call to the courier, which is woken by the first one for all that
- * it finds then.  Returns false when there is no database.
+ * Queues the call, and wakes the courier if the queue was empty: the courier
+ * takes all queued calls at once.  Returns false without a database.
  */
 static bool
 enqueue(struct client *client, struct call *call)
@@ -124,7 +124,7 @@ enqueue(struct client *client, struct call *call)
 	return !away;
 }
 
-/* Waits for the answer until its time is over. */
+/* Waits for the answer, for at most timeout_ms. */
 static struct client_answer
 wait_for_answer(struct call *call, int timeout_ms)
 {
@@ -142,7 +142,7 @@ wait_for_answer(struct call *call, int timeout_ms)
 	};
 }
 
-/* Makes the call, and forgets it. */
+/* Makes the call, waits for its answer and leaves it. */
 static struct client_answer
 make(struct client *client, struct call *call, int timeout_ms)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a turn is going to write.
+ * Gathers the rows that a turn writes and queues one statement per kind.
  */
 #include "engine/write_set.h"
 
@@ -86,7 +86,7 @@ write_set_reset(struct write_set *write_set)
 	}
 }
 
-/* Of a column without any value nothing is written: it is NULL as a whole. */
+/* A column stays empty, and is NULL as a whole, until it gets a value. */
 static void
 add_value(struct strbuf *column, size_t rows, const char *value)
 {
