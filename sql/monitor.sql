@@ -253,7 +253,7 @@ declare
     lost record;
     life_ms bigint := (select s.began_ms from durable.server_life as s);
 begin
-    -- Workers of other masters whose session ended although they have not left.
+    -- Workers of other masters that have lost their session without leaving.
     -- A crash of the server ends all sessions: workers get ten seconds to come
     -- back.
     for lost in

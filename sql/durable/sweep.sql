@@ -25,8 +25,8 @@ begin
     if found and present_ms < former_ms then
         -- Up to the former time, plus the minute by which latest_ms may be old
         -- and the 16 s for which a step may be postponed.  Twice, because a
-        -- turn may replace a timer group, whose lock the first pass waits for,
-        -- by waits and groups that this pass does not see.
+        -- turn may replace a timer group, while the first pass waits for its
+        -- lock, by waits and groups that this pass does not see.
         for look in 1..2 loop
             update durable.timer_groups as a
             set wake_at = present_ms

@@ -21,8 +21,8 @@
 -- from before it looks for messages until it has committed their waits.  The
 -- foreign key of a new message locks the same row FOR KEY SHARE before the
 -- message's trigger looks for a wait.  So either the message committed first
--- and the turn sees it, or the turn did and the trigger sees the wait.  A turn
--- whose workflow begins to wait for an event or a result takes the target's
+-- and the turn sees it, or the turn did and the trigger sees the wait.  When a
+-- workflow begins to wait for an event or a result, its turn takes the target's
 -- status row FOR UPDATE, which conflicts with the foreign key of a new event,
 -- and looks once more.  A turn also looks once more for messages that one of
 -- its own steps sent to a workflow that begins to wait in the same turn.
@@ -78,7 +78,7 @@ comment on column durable.waits.kind is
     'a result, only the time (timer), or to try a step again that met a '
     'circumstance (held).';
 comment on column durable.waits.target is
-    'The workflow whose event or result is awaited; null for other kinds.';
+    'The workflow that sets the awaited event or result; else null.';
 comment on column durable.waits.key is
     'Topic of the message or key of the event; null for other kinds.';
 comment on column durable.waits.cache_tag is
@@ -160,8 +160,8 @@ create table if not exists durable.arrivals (
     workflow_uuid text not null
 );
 comment on table durable.arrivals is
-    'Workflows that got a message, set an event or ended in a transaction '
-    'whose snapshot may miss the waits for that. durable.sweep empties it.';
+    'Workflows that got a message, set an event or ended in a transaction with '
+    'a snapshot that may miss the waits for that. durable.sweep empties it.';
 comment on column durable.arrivals.workflow_uuid is
     'The workflow; the sweep wakes it and the workflows that wait for it.';
 

@@ -193,7 +193,7 @@ $$;
 comment on function durable.turn_take(text[], text[], text[], text, int,
     text[]) is
     'Locks workflows that can go on until the end of the transaction: at most '
-    'max_workflows of each of the types (name@version) whose wait is over, as '
+    'max_workflows of each type (name@version) that are due, as '
     'many in its timer groups, and as many of each queue; or, when it is not '
     'null, those of only_ids.  source: the type or the queue.  cache_tag: as in '
     'durable.waits, or of its timer group.  timer_group: the one that has woken '

@@ -193,10 +193,10 @@ end
 $$;
 comment on function durable.look_again(text[], text[], text[], text[]) is
     'The second look of I5, for workflows that begin to wait for an event or a '
-    'result of a target: makes due those whose target has set it or has ended, '
-    'with the target locked against its writers.  One whose target another '
-    'session has locked, or does not exist yet, looks again soon.  Workers are '
-    'notified, because none of them may know of these times.';
+    'result of a target: makes a wait due when its target has set the event or '
+    'has ended, with the target locked against its writers.  When another '
+    'session has locked the target, or it does not exist yet, the workflow '
+    'looks again soon.  Notifies the workers, because none may know that time.';
 
 create or replace function durable.turn_waits(
     ids text[],
@@ -292,7 +292,7 @@ end
 $$;
 comment on function durable.turn_timer_groups(bigint[], bigint[], int[],
     bigint[]) is
-    'Moves the timer groups of a turn whose workflows all sleep again; where '
+    'Moves the timer groups of a turn that sleep again as a whole; where '
     'due_at is null, deletes the group unless a wait refers to it.';
 
 create or replace function durable.turn_journal(
@@ -384,7 +384,7 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
--- Whom it wakes another turn may have locked (tables.sql, lock order).
+-- Another turn may have locked a workflow that an event wakes (tables.sql).
 set lock_timeout = '200ms'
 as $$
 begin

@@ -196,7 +196,7 @@ begin
 end
 $$;
 comment on function store.losses(text[]) is
-    'Returns a row for each of the workflows whose order is lost, and why: the '
+    'Returns each of the workflows with a lost order, and why: the '
     'journal contradicts the order, or no workflow goes on with it. Forks, and '
     'what an operator cancelled, are left out. Called by store.audit.';
 
