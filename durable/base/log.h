@@ -29,8 +29,8 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(enum log_level level, const char *text);
 
 /*
- * For a line that would be repeated: whether it is ten seconds since *last_ms,
- * which begins as 0 and is set to now then.
+ * Whether a line that repeats is to be logged again: *last_ms, at first 0, is
+ * ten seconds ago or more (clock_monotonic_ms).  If so, sets it to now.
  */
 bool log_is_due(int64_t *last_ms);
 
