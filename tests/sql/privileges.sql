@@ -67,7 +67,7 @@ from unnest(array[
     'select * from dbos.workflow_status', 'select * from durable.waits',
     'select * from durable.version', 'select store.create_order(''{0}'')',
     'select store.undo_reserve_inventory(''{1}'')', 'select durable.now_ms()',
-    'select durable.turn_over(array[''x''])',
+    'select durable.turn_end_waits(array[''x''])',
     'select nextval(''store.orders_order_id_seq'')',
     'create table store.mine ()', 'create table durable.mine ()'])
     as statement;
@@ -82,9 +82,10 @@ select is(test.executable('widget_store_daemon'), array_agg(full_name
 from unnest(array['durable.now_ms', 'durable.register', 'durable.monitor_enter',
     'durable.monitor_leave', 'durable.sweep',
     'durable.turn_timer_groups', 'durable.turn_attempt', 'durable.turn_attempted',
-    'durable.turn_begin', 'durable.turn_consumed',
-    'durable.turn_events', 'durable.turn_journal', 'durable.turn_messages',
-    'durable.turn_over', 'durable.monitor_note_runs',
+    'durable.turn_begin', 'durable.turn_consumed', 'durable.turn_end_waits',
+    'durable.turn_events', 'durable.turn_inbox', 'durable.turn_journal',
+    'durable.turn_load', 'durable.turn_messages', 'durable.turn_take',
+    'durable.next_due', 'durable.monitor_note_runs',
     'durable.turn_start', 'durable.turn_statuses',
     'durable.turn_suspect', 'durable.turn_waits',
     'durable.version', 'durable.workflow_event', 'durable.workflow_result',

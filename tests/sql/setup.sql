@@ -27,21 +27,58 @@ $$;
 create function test.taken(
     max_workflows int default 64,
     only_ids text[] default null,
-    types text[] default '{job@1,job@}',
-    queues text[] default '{main,second}'
+    types text[] default '{job@1}',
+    queues text[] default '{main,second}',
+    runnable text[] default '{job@1,job@}'
 )
 returns text
 language sql
 volatile
 return (
     select coalesce(string_agg(t.workflow_uuid, ',' order by t.place), '')
-    from durable.turn_begin(types, queues, 'app', max_workflows, only_ids)
-        with ordinality as t (kind, workflow_uuid, number, name, value,
-        serialization, other, at_ms, until_ms, tid, timer_group,
-            timer_group_size,
-        step_numbers, step_names, step_outputs, step_errors,
-        step_serializations, step_children, step_started_ms, place)
-    where t.kind = 'workflow');
+    from durable.turn_take(types, queues, runnable, 'app', max_workflows,
+        only_ids) with ordinality as t (workflow_uuid, source, wait_place,
+        cache_tag, timer_group, timer_group_size, held_since, place));
+
+-- In how many milliseconds a turn that ends all that it takes looks again;
+-- null: when it is notified.  What the turn has done is undone.
+create function test.next_due_in(
+    types text[] default '{job@1}',
+    queues text[] default '{main}',
+    max_workflows int default 64
+)
+returns bigint
+language plpgsql
+as $$
+declare
+    begun_ms bigint;
+    taken text[];
+    due_in_ms bigint;
+begin
+    select t.present_ms
+    into begun_ms
+    from durable.turn_begin() as t;
+    taken := string_to_array(test.taken(max_workflows, null, types, queues),
+        ',');
+    delete from durable.waits where workflow_uuid = any (taken);
+    update dbos.workflow_status
+    set status = 'SUCCESS'
+    where workflow_uuid = any (taken);
+    due_in_ms := durable.next_due(types, queues, '{job@1,job@}', 'app',
+        begun_ms) - durable.now_ms();
+    raise exception using errcode = 'TURN0';
+exception
+    when sqlstate 'TURN0' then
+        return due_in_ms;
+end
+$$;
+
+-- Whether such a turn looks again for what another session has locked.
+create function test.comes_back_soon(queues text[] default '{main}')
+returns boolean
+language sql
+volatile
+return coalesce(test.next_due_in(queues => queues) between 1 and 100, false);
 
 -- Sorts taken ids, for tests that promise no order.
 create function test.sorted(ids text)
@@ -99,6 +136,68 @@ return exists (
     select from durable.waiting as w
     where w.workflow_uuid = id
         and w.wake_at <= durable.now_ms());
+
+-- Writes waits of workflows that sleep until one time.
+create function test.sleeping(
+    ids text[],
+    at bigint,
+    cache_tag bigint default 7,
+    wait_places tid[] default null
+)
+returns void
+language sql
+volatile
+return durable.turn_waits(ids, array_fill(at, array[cardinality(ids)]),
+    array_fill('job@1'::text, array[cardinality(ids)]),
+    array_fill('timer'::text, array[cardinality(ids)]),
+    array_fill(null::text, array[cardinality(ids)]),
+    array_fill(null::text, array[cardinality(ids)]),
+    array_fill(cache_tag, array[cardinality(ids)]), wait_places);
+
+-- Makes thousands of workflows that wait for long, with or without a group.
+create function test.many_waits(in_group boolean default false)
+returns void
+language plpgsql
+as $$
+begin
+    perform test.workflow('long ' || n, 'PENDING')
+    from generate_series(1, 3000) as n;
+    insert into durable.timer_groups (wake_at, type, size)
+    select 9000000000000, 'job@1', 3000
+    where in_group;
+    insert into durable.waits (workflow_uuid, wake_at, type, kind, timer_group)
+    select s.workflow_uuid, case when not in_group then 9000000000000 end,
+        'job@1', 'timer', (select g.timer_group from durable.timer_groups as g)
+    from dbos.workflow_status as s;
+    analyze;
+end
+$$;
+
+-- The rows that this transaction has read of our tables.
+create function test.rows_read()
+returns bigint
+language sql
+return (
+    select sum(pg_stat_get_xact_tuples_returned(c.oid))
+    from pg_class as c
+    where c.relnamespace in ('dbos'::regnamespace, 'durable'::regnamespace));
+
+-- Whether a statement reads few rows, with the plan that a session keeps.
+create function test.reads_little(statement text)
+returns boolean
+language plpgsql
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    before bigint;
+begin
+    -- Once before, because planning reads the ends of indexes.
+    execute statement;
+    before := test.rows_read();
+    execute statement;
+    return test.rows_read() - before < 30;
+end
+$$;
 
 -- Empties the tables between two tests.
 create function test.clear()

@@ -3,7 +3,7 @@
 -- The sweep, which cancels and enqueues beside the turns, and the registration
 -- at a daemon's start.
 
-select plan(8);
+select plan(13);
 
 -- The sweep, which runs once a second.
 
@@ -51,6 +51,47 @@ select is(string_agg(s.workflow_uuid || ' ' || s.status || ' '
     'theirs DELAYED theirs',
     'the sweep enqueues our delayed workflows when they are due')
 from dbos.workflow_status as s;
+select test.clear();
+
+-- Waits and timer groups that are of no use any more.
+
+select test.waiting('ended', -1010), test.waiting('gone', -1010),
+    test.waiting('alive', -5000);
+alter table dbos.workflow_status disable trigger user;
+update dbos.workflow_status set status = 'SUCCESS'
+where workflow_uuid = 'ended';
+delete from dbos.workflow_status where workflow_uuid = 'gone';
+alter table dbos.workflow_status enable trigger user;
+select durable.sweep('{job@1}', 'app');
+select is(string_agg(workflow_uuid, ','), 'alive',
+    'the sweep deletes waits without a workflow that can run')
+from durable.waits;
+select test.clear();
+select test.workflow(id, 'PENDING', null, version => '1')
+from unnest('{b,c}'::text[]) as id;
+select test.sleeping('{b,c}', 5);
+alter table dbos.workflow_status disable trigger user;
+update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'b';
+alter table dbos.workflow_status enable trigger user;
+select durable.sweep('{job@1}', 'app');
+select is(string_agg(workflow_uuid, ','), 'c',
+    'the sweep takes an ended workflow out of its timer group')
+from durable.waits;
+delete from durable.waits;
+select durable.sweep('{job@1}', 'app');
+select is(count(*), 0::bigint, 'the sweep deletes a timer group without waits')
+from durable.timer_groups;
+select test.clear();
+
+-- With thousands of workflows that wait for long.
+
+select test.many_waits();
+select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
+    'a sweep reads few of thousands of waits');
+select test.clear();
+select test.many_waits(in_group => true);
+select ok(test.reads_little($$select durable.sweep('{job@1}', 'app')$$),
+    'a sweep reads few waits of a large timer group');
 select test.clear();
 
 -- At a daemon's start.

@@ -17,7 +17,6 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/prefork.h"
 #include "db/db.h"
 #include "tests/unit/tap.h"
 
@@ -535,14 +534,13 @@ static const struct workflow_type all_types[] = { TYPE(values), TYPE(refused),
 	{ "versioned", "2", second_version } };
 
 static pid_t
-start_daemon(const struct engine *engine, int workers)
+start_daemon(struct engine *engine, int workers)
 {
 	pid_t pid = fork();
 
 	if (pid == 0) {
 		log_open("engine");
-		_exit(prefork_run(workers, engine_work,
-		    (void *)(uintptr_t)engine));
+		_exit(engine_run(engine, workers));
 	}
 	return pid;
 }

@@ -16,7 +16,6 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/prefork.h"
 #include "db/db.h"
 #include "tests/unit/tap.h"
 
@@ -288,7 +287,7 @@ main(void)
 	db = db_new("", "test");
 	if ((daemon = fork()) == 0) {
 		log_open("poison");
-		_exit(prefork_run(WORKERS, engine_work, &engine));
+		_exit(engine_run(&engine, WORKERS));
 	}
 	if (!db_connect(db, NULL))
 		return !ok(false, db_last_error(db)->message);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a daemon serves, as its SQL functions take it.
+ */
+#include <stdlib.h>
+
+#include <durable/engine.h>
+#include "engine/served.h"
+#include "tests/unit/tap.h"
+
+static const struct workflow_type old_order = { .name = "order",
+	.version = "1" },
+				  new_order = { .name = "order",
+					  .version = "2" },
+				  odd = { .name = "an \"odd\" one",
+					  .version = "1" };
+static const struct workflow_type *const types[] = { &old_order, &new_order,
+	&odd, NULL };
+static const char *const queues[] = { "main", "second, third", NULL };
+static const struct workflow_type *const no_types[] = { NULL };
+static const char *const no_queues[] = { NULL };
+
+int
+main(void)
+{
+	const struct engine engine = { .types = types, .queues = queues },
+			    idle = { .types = no_types, .queues = no_queues };
+	struct standby_partition part = { .part = 0, .parts = 2 };
+	struct served *served = served_new(&engine), *nothing;
+
+	is_str(served_runnable(served),
+	    "{\"order@1\",\"order@\",\"order@2\",\"order@\","
+	    "\"an \\\"odd\\\" one@1\",\"an \\\"odd\\\" one@\"}",
+	    "a worker may run each type, also for a workflow of no version");
+	is_str(served_types(served, NULL),
+	    "{\"order@1\",\"order@2\",\"an \\\"odd\\\" one@1\"}",
+	    "without a partition all types are served");
+	is_str(served_queues(served, NULL), "{\"main\",\"second, third\"}",
+	    "without a partition all queues are served");
+
+	is_str(served_types(served, &part),
+	    "{\"order@1\",\"an \\\"odd\\\" one@1\"}",
+	    "the first of two partitions has every second type");
+	is_str(served_queues(served, &part), "{\"main\"}",
+	    "the first of two partitions has every second queue");
+	part.part = 1;
+	is_str(served_types(served, &part), "{\"order@2\"}",
+	    "the other partition has the other types");
+	is_str(served_queues(served, &part), "{\"second, third\"}",
+	    "the other partition has the other queue");
+	part.parts = 0;
+	is_str(served_types(served, &part),
+	    "{\"order@1\",\"order@2\",\"an \\\"odd\\\" one@1\"}",
+	    "a partition of no parts has all types");
+
+	nothing = served_new(&idle);
+	is_str(served_runnable(nothing), "{}",
+	    "a worker without types may run nothing");
+	is_str(served_types(nothing, NULL), "{}",
+	    "a worker without types serves none");
+	is_str(served_queues(nothing, NULL), "{}",
+	    "a worker without queues serves none");
+
+	ok(engine_type(&engine, "order", "1") == &old_order,
+	    "a workflow runs as the type of its version");
+	ok(engine_type(&engine, "order", NULL) == &new_order,
+	    "a workflow of no version runs as the last type of its name");
+	ok(engine_type(&engine, "order", "3") == NULL &&
+		engine_type(&engine, "other", NULL) == NULL,
+	    "a workflow of an unknown type has none");
+	served_free(nothing);
+	served_free(served);
+	return done_testing();
+}

@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The turn, with a database that answers what the test says: which workflows
+ * it loads, what it writes and when it looks again.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include <durable/engine.h>
+#include "base/arena.h"
+#include "db/db.h"
+#include "engine/served.h"
+#include "engine/turn.h"
+#include "tests/unit/tap.h"
+
+#define COLUMNS_MAX    15
+#define ROWS_MAX       4
+#define STATEMENTS_MAX 32
+#define NOW_MS         INT64_C(1700000000000)
+
+struct db_rows {
+	size_t count;
+	const char *values[ROWS_MAX][COLUMNS_MAX];
+};
+
+/* What the database says to a statement that contains a text. */
+struct reply {
+	const char *to;
+	struct db_rows rows;
+};
+
+struct statement {
+	const char *sql;
+	const char *params[COLUMNS_MAX];
+};
+
+static struct arena *arena; /* of one turn */
+static struct reply replies[8];
+static struct statement statements[STATEMENTS_MAX];
+static size_t replies_count, statements_count, round_trips;
+static const char *broken_sql; /* the statement that fails */
+static struct db_error failure, last_error;
+
+/* The database. */
+
+void
+db_queue_rows(struct db *db, struct arena *owner, const char *sql,
+    size_t nparams, const char *const params[], const struct db_rows **rows)
+{
+	static const struct db_rows none;
+	struct statement *statement = &statements[statements_count++];
+	size_t i;
+
+	(void)db, (void)owner;
+	*statement = (struct statement){ .sql = sql };
+	for (i = 0; i < nparams; i++)
+		statement->params[i] = arena_strdup(arena, params[i]);
+	if (broken_sql != NULL && strstr(sql, broken_sql) != NULL) {
+		last_error = failure;
+		last_error.sql = sql;
+	}
+	for (i = 0; i < replies_count; i++)
+		if (strstr(sql, replies[i].to) != NULL)
+			break;
+	if (rows != NULL)
+		*rows = i < replies_count ? &replies[i].rows : &none;
+}
+
+void
+db_queue(struct db *db, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	db_queue_rows(db, NULL, sql, nparams, params, NULL);
+}
+
+const struct db_rows *
+db_query(struct db *db, struct arena *owner, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	const struct db_rows *rows;
+
+	db_queue_rows(db, owner, sql, nparams, params, &rows);
+	round_trips++;
+	return rows;
+}
+
+enum db_outcome
+db_finish(struct db *db)
+{
+	(void)db;
+	round_trips++;
+	return last_error.outcome;
+}
+
+const struct db_error *
+db_last_error(const struct db *db)
+{
+	(void)db;
+	return &last_error;
+}
+
+void
+db_sync(struct db *db)
+{
+	(void)db;
+}
+
+int
+db_fd(const struct db *db)
+{
+	(void)db;
+	return -1;
+}
+
+void
+db_disconnect(struct db *db)
+{
+	(void)db;
+}
+
+size_t
+db_row_count(const struct db_rows *rows)
+{
+	return rows->count;
+}
+
+const char *
+db_value(const struct db_rows *rows, size_t row, int column)
+{
+	return rows->values[row][column];
+}
+
+enum db_type
+db_column_type(const struct db_rows *rows, int column)
+{
+	(void)rows, (void)column;
+	return DB_TYPE_NUMBER;
+}
+
+/* Rows as text: a line a row, a field a column; an empty field is null. */
+static void
+reply(const char *to, const char *lines)
+{
+	struct reply *added = &replies[replies_count++];
+	char *rest = arena_strdup(arena, lines), *line, *field;
+	int column;
+
+	*added = (struct reply){ .to = to };
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		for (column = 0; (field = strsep(&line, "|")) != NULL; column++)
+			added->rows.values[added->rows.count][column] =
+			    *field == '\0' ? NULL : field;
+		added->rows.count++;
+	}
+}
+
+/* A parameter, from 1, of the turn's last statement that contains a text. */
+static const char *
+sent(const char *to, int param)
+{
+	size_t i = statements_count;
+
+	while (i-- > 0)
+		if (strstr(statements[i].sql, to) != NULL)
+			return statements[i].params[param - 1];
+	return "no statement";
+}
+
+static bool
+is_sent(const char *to)
+{
+	const char *param = sent(to, 1);
+
+	return param == NULL || strcmp(param, "no statement") != 0;
+}
+
+/* Workflows. */
+
+static json_object *
+sleeper(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sleep(wf, 200);
+	wf_sleep(wf, 200);
+	wf_sleep(wf, 200);
+	return NULL;
+}
+
+static json_object *
+listener(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sleep(wf, 200);
+	wf_recv(wf, "t", 0);
+	return NULL;
+}
+
+static json_object *
+stepper(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sql(wf, "step", "select test.step()", 0, NULL);
+	wf_sleep(wf, 200);
+	return NULL;
+}
+
+static const struct workflow_type sleeper_type = { .name = "sleeper",
+	.version = "1",
+	.function = sleeper },
+				  listener_type = { .name = "listener",
+					  .version = "1",
+					  .function = listener },
+				  stepper_type = { .name = "stepper",
+					  .version = "1",
+					  .function = stepper };
+static const struct workflow_type *const types[] = { &sleeper_type,
+	&listener_type, &stepper_type, NULL };
+static const char *const queues[] = { "main", NULL };
+static const struct engine engine = { .application = "app",
+	.executor = "host",
+	.types = types,
+	.queues = queues,
+	.turn_size = 2,
+	.turn_limit_s = 30,
+	.schema_patience_s = 300 };
+
+static struct served *served;
+static struct turn *turn;
+
+/* Makes a worker, with an empty cache and no step that is held. */
+static void
+new_worker(void)
+{
+	static char crash_note[PREFORK_CRASH_NOTE_SIZE];
+
+	turn_free(turn);
+	turn = turn_new(&engine, served, NULL, crash_note);
+}
+
+/* A turn begins so many ms after NOW_MS, with nothing due. */
+static void
+begin_turn(int at_ms)
+{
+	arena_reset(arena);
+	replies_count = 0;
+	reply("durable.turn_begin",
+	    arena_printf(arena, "%" PRId64 "|f", NOW_MS + at_ms));
+	reply("durable.next_due", "");
+}
+
+static enum turn_outcome
+run(const struct turn_plan *plan)
+{
+	enum turn_outcome outcome;
+
+	statements_count = round_trips = 0;
+	last_error = (struct db_error){ .outcome = DB_DONE };
+	outcome = turn_run(turn, plan);
+	broken_sql = NULL;
+	return outcome;
+}
+
+static const struct turn_plan ordinary = { .only = NULL };
+
+/* The row of turn_load of a workflow without a journal. */
+static const char *
+fresh(const char *id, const char *type)
+{
+	return arena_printf(arena, "%s|f|%s|1||portable_json|||||||||", id,
+	    type);
+}
+
+/* The cache tag of the first wait that the turn wrote. */
+static const char *
+tag_of_wait(void)
+{
+	static char tag[32];
+	const char *tags = sent("durable.turn_waits", 7);
+
+	snprintf(tag, sizeof(tag), "%s", tags == NULL ? "" : tags + 2);
+	tag[strcspn(tag, "\"")] = '\0';
+	return tag;
+}
+
+/* Runs a workflow's first turn; returns the cache tag of its wait. */
+static const char *
+sleep_first(const char *id, const char *type)
+{
+	begin_turn(0);
+	reply("durable.turn_take",
+	    arena_printf(arena, "%s|%s@1|(0,1)||||", id, type));
+	reply("durable.turn_load", fresh(id, type));
+	run(&ordinary);
+	return tag_of_wait();
+}
+
+static void
+test_load(void)
+{
+	const char *tag = sleep_first("w", "sleeper");
+
+	is_str(sent("durable.turn_load", 1), "{\"w\"}",
+	    "a workflow without a cache tag is loaded");
+	is_str(sent("durable.turn_inbox", 1), "{\"w\"}",
+	    "the messages of a loaded workflow are loaded");
+	is_str(sent("durable.turn_journal", 2), "{\"0\"}",
+	    "a turn writes the steps that its runs have made");
+	is_str(sent("durable.turn_waits", 8), "{\"(0,1)\"}",
+	    "a wait is written where it was");
+	ok(*tag != '\0', "a wait that ends soon has a cache tag");
+	is_int(round_trips, 3, "a turn that loads makes three round trips");
+
+	begin_turn(300);
+	reply("durable.turn_take",
+	    arena_printf(arena, "w|sleeper@1|(0,2)|%s|||", tag));
+	run(&ordinary);
+	ok(!is_sent("durable.turn_load"), "a cached workflow is not loaded");
+	is_str(sent("durable.turn_inbox", 1), "{\"w\"}",
+	    "the messages of a cached workflow are loaded");
+	is_str(sent("durable.turn_journal", 2), "{\"1\"}",
+	    "a cached workflow repeats no step");
+	turn_forget(turn);
+}
+
+static void
+test_miss(void)
+{
+	const char *tag = sleep_first("w", "sleeper");
+
+	begin_turn(300);
+	reply("durable.turn_take", "w|sleeper@1|(0,1)|77|||");
+	reply("durable.turn_load",
+	    arena_printf(arena,
+		"w|f|sleeper|1||portable_json|||{0}|{DBOS.sleep}|{%" PRId64
+		"}|{NULL}|{portable_json}|{NULL}|{1}",
+		NOW_MS + 200));
+	run(&ordinary);
+	is_str(sent("durable.turn_load", 1), "{\"w\"}",
+	    "a workflow with another worker's cache tag is loaded");
+	is_str(sent("durable.turn_journal", 2), "{\"1\"}",
+	    "a workflow that was loaded repeats no step");
+	ok(sent("durable.turn_waits", 7) != NULL,
+	    "a workflow that was loaded has a cache tag again");
+	is_int(round_trips, 3, "a miss in the cache repeats no turn");
+
+	tag = sleep_first("w", "sleeper");
+	turn_forget(turn);
+	begin_turn(300);
+	reply("durable.turn_take",
+	    arena_printf(arena, "w|sleeper@1|(0,1)|%s|||", tag));
+	reply("durable.turn_load", fresh("w", "sleeper"));
+	run(&ordinary);
+	is_str(sent("durable.turn_load", 1), "{\"w\"}",
+	    "a workflow is loaded when the cache was emptied");
+	turn_forget(turn);
+}
+
+static void
+test_some_cached(void)
+{
+	const char *tag = sleep_first("w", "sleeper");
+
+	begin_turn(300);
+	reply("durable.turn_take",
+	    arena_printf(arena,
+		"w|sleeper@1|(0,1)|%s|||\nx|sleeper@1|(0,2)|%s|||", tag, tag));
+	reply("durable.turn_load", fresh("x", "sleeper"));
+	run(&ordinary);
+	is_str(sent("durable.turn_load", 1), "{\"x\"}",
+	    "only workflows that the cache does not have are loaded");
+	is_str(sent("durable.turn_inbox", 1), "{\"w\",\"x\"}",
+	    "the messages of cached and of loaded workflows are loaded");
+	turn_forget(turn);
+
+	begin_turn(0);
+	reply("durable.turn_take", "w||||||");
+	reply("durable.turn_load", fresh("w", "sleeper"));
+	run(&(struct turn_plan){ .only = "{w}" });
+	is_str(sent("durable.turn_take", 6), "{w}",
+	    "a turn of named workflows takes these");
+	is_str(sent("durable.turn_load", 1), "{\"w\"}",
+	    "a workflow taken by id is loaded");
+	ok(!is_sent("durable.next_due"),
+	    "a turn of named workflows does not ask when to look again");
+	turn_forget(turn);
+}
+
+/* A turn takes two sleepers of one timer group of so many. */
+static void
+take_group(const char *tag, int size)
+{
+	begin_turn(300);
+	reply("durable.turn_take",
+	    arena_printf(arena,
+		"w|sleeper@1|(0,1)|%s|7|%d|\nx|sleeper@1|(0,2)|%s|7|%d|", tag,
+		size, tag, size));
+	reply("durable.turn_load",
+	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
+		fresh("x", "sleeper")));
+	run(&ordinary);
+}
+
+/* Puts both into the cache; returns their tag. */
+static const char *
+cache_group(void)
+{
+	begin_turn(0);
+	reply("durable.turn_take", "w|main|||||\nx|main|||||");
+	reply("durable.turn_load",
+	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
+		fresh("x", "sleeper")));
+	run(&ordinary);
+	return tag_of_wait();
+}
+
+static void
+test_timer_group(void)
+{
+	const char *tag = cache_group();
+
+	ok(*tag != '\0', "workflows that sleep alike have one cache tag");
+	take_group(tag, 2);
+	ok(!is_sent("durable.turn_load"), "a cached timer group is not loaded");
+	ok(!is_sent("durable.turn_inbox"),
+	    "the messages of a cached timer group are not loaded");
+	is_int(round_trips, 2,
+	    "a turn of a cached timer group makes two round trips");
+	is_str(sent("durable.turn_timer_groups", 1), "{\"7\"}",
+	    "a timer group whose workflows sleep again is moved");
+	is_str(sent("durable.turn_timer_groups", 3), "{\"2\"}",
+	    "a timer group that is moved has its size");
+	ok(sent("durable.turn_timer_groups", 2) != NULL &&
+		sent("durable.turn_timer_groups", 4) != NULL,
+	    "a timer group that is moved has its time and cache tag");
+	ok(!is_sent("durable.turn_waits"),
+	    "the waits of a timer group that is moved are not written");
+	turn_forget(turn);
+
+	take_group("77", 2);
+	is_str(sent("durable.turn_load", 1), "{\"w\",\"x\"}",
+	    "an uncached timer group is loaded");
+	is_str(sent("durable.turn_inbox", 1), "{\"w\",\"x\"}",
+	    "the messages of an uncached timer group are loaded");
+	turn_forget(turn);
+
+	take_group(cache_group(), 3);
+	is_str(sent("durable.turn_timer_groups", 2), NULL,
+	    "a turn that has a part of a timer group leaves it");
+	is_str(sent("durable.turn_waits", 1), "{\"w\",\"x\"}",
+	    "workflows that leave their timer group have waits of their own");
+	turn_forget(turn);
+}
+
+static void
+test_unloaded_messages(void)
+{
+	const char *tag = sleep_first("w", "listener");
+
+	begin_turn(300);
+	reply("durable.turn_take",
+	    arena_printf(arena, "w|listener@1|(0,1)|%s|7|1|", tag));
+	run(&ordinary);
+	is_str(sent("durable.turn_waits", 4), "{\"message\"}",
+	    "a receiver whose messages were not loaded waits for them");
+	turn_forget(turn);
+
+	tag = sleep_first("w", "listener");
+	begin_turn(300);
+	reply("durable.turn_take",
+	    arena_printf(arena, "w|listener@1|(0,1)|%s|||", tag));
+	run(&ordinary);
+	is_str(sent("durable.turn_statuses", 2), "{\"SUCCESS\"}",
+	    "a receiver whose messages were loaded has its time-out");
+	turn_forget(turn);
+}
+
+/* Whether a turn is full with two workflows; their columns from source on. */
+static bool
+is_full(const char *first, const char *second)
+{
+	begin_turn(0);
+	reply("durable.turn_take",
+	    arena_printf(arena, "w|%s\nx|%s", first, second));
+	reply("durable.turn_load",
+	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
+		fresh("x", "sleeper")));
+	run(&ordinary);
+	turn_forget(turn);
+	return turn_was_full(turn);
+}
+
+static void
+test_full(void)
+{
+	ok(is_full("sleeper@1|||||", "sleeper@1|||||"),
+	    "a turn that left due waits is full");
+	is_int(turn_due_in_ms(turn, 5000), 0, "a full turn repeats at once");
+	ok(!is_sent("durable.next_due"),
+	    "a full turn does not ask when to look again");
+	ok(is_full("main|||||", "main|||||"),
+	    "a turn that left enqueued workflows is full");
+	ok(is_full("sleeper@1|(0,1)||7|3|", "sleeper@1|(0,2)||7|3|"),
+	    "a turn that left part of a timer group is full");
+	ok(is_full("sleeper@1|(0,1)||7|1|", "sleeper@1|(0,2)||8|1|"),
+	    "a turn that left timer groups is full");
+	ok(!is_full("sleeper@1|||||", "main|||||"),
+	    "a turn that took one of each source is not full");
+	ok(is_sent("durable.next_due"),
+	    "a turn that is not full asks when to look again");
+	ok(!is_full("sleeper@1|||||", "sleeper@1|(0,2)||7|1|"),
+	    "waits of a type and its timer groups are two sources");
+}
+
+static void
+test_next_due(void)
+{
+	begin_turn(0);
+	run(&ordinary);
+	is_int(turn_due_in_ms(turn, 5000), 5000,
+	    "a turn that knows of nothing due sleeps for the limit");
+	ok(!turn_took_any(turn), "a turn that took nothing says so");
+	is_int(round_trips, 2,
+	    "a turn that took nothing makes two round trips");
+	is_str(sent("durable.next_due", 1),
+	    "{\"sleeper@1\",\"listener@1\",\"stepper@1\"}",
+	    "next_due is asked for the types of the turn");
+	is_str(sent("durable.next_due", 2), "{\"main\"}",
+	    "next_due is asked for the queues of the turn");
+	is_str(sent("durable.next_due", 5),
+	    arena_printf(arena, "%" PRId64, NOW_MS),
+	    "next_due is asked with the begin of the turn");
+
+	begin_turn(0);
+	replies_count--;
+	reply("durable.next_due",
+	    arena_printf(arena, "%" PRId64, NOW_MS + 900));
+	run(&ordinary);
+	ok(turn_due_in_ms(turn, 5000) > 800 &&
+		turn_due_in_ms(turn, 5000) <= 900,
+	    "a worker sleeps until the time that next_due says");
+	is_int(turn_due_in_ms(turn, 100), 100,
+	    "a worker sleeps no longer than the limit");
+
+	sleep_first("w", "sleeper");
+	ok(turn_due_in_ms(turn, 5000) > 100 &&
+		turn_due_in_ms(turn, 5000) <= 208,
+	    "a worker sleeps until the waits of its own turn are over");
+	turn_forget(turn);
+
+	begin_turn(0);
+	reply("durable.turn_take", "w|sleeper@1|(0,1)||||");
+	reply("durable.turn_load", fresh("w", "sleeper"));
+	run(&(struct turn_plan){ .polls_again = true });
+	ok(!is_sent("durable.next_due"),
+	    "a busy worker does not ask when to look again");
+	turn_forget(turn);
+	begin_turn(0);
+	run(&(struct turn_plan){ .polls_again = true });
+	ok(is_sent("durable.next_due"),
+	    "a busy worker that took nothing asks when to look again");
+
+	begin_turn(0);
+	*replies[0].rows.values[0] = arena_printf(arena, "%" PRId64, NOW_MS);
+	replies[0].rows.values[0][1] = "t";
+	run(&ordinary);
+	ok(turn_saw_suspects(turn), "a turn says that there are suspects");
+}
+
+/* A turn takes a stepper that is held since this time; "": it is not. */
+static enum turn_outcome
+take_held(const char *held_since)
+{
+	begin_turn(0);
+	reply("durable.turn_take",
+	    arena_printf(arena, "w|stepper@1|(0,1)||||%s", held_since));
+	reply("durable.turn_load", fresh("w", "stepper"));
+	reply("test.step", "1");
+	return run(&ordinary);
+}
+
+static const char *
+ago(int64_t ms)
+{
+	return arena_printf(arena, "%" PRId64, NOW_MS - ms);
+}
+
+static void
+test_held(void)
+{
+	broken_sql = "test.step";
+	failure = (struct db_error){ .outcome = DB_RETRY,
+		.own = DB_RETRY,
+		.sqlstate = "55P03",
+		.message = "locked" };
+	is_int(take_held(""), TURN_RETRY,
+	    "a step that meets a circumstance repeats its turn");
+
+	is_int(take_held(""), TURN_COMMITTED,
+	    "a turn without the step that is held commits");
+	is_str(sent("durable.turn_waits", 4), "{\"held\"}",
+	    "a workflow waits before a step that is held");
+	ok(strtoll(sent("durable.turn_waits", 9) + 2, NULL, 10) - NOW_MS < 100,
+	    "the wait of a held step says since when");
+	is_str(sent("durable.turn_waits", 7), NULL,
+	    "the wait of a held step has no cache tag");
+
+	take_held(ago(9000));
+	is_str(sent("durable.turn_waits", 9),
+	    arena_printf(arena, "{\"%s\"}", ago(9000)),
+	    "a step that is held again keeps the time");
+
+	new_worker();
+	take_held(ago(9000));
+	is_str(sent("durable.turn_waits", 4), "{\"timer\"}",
+	    "another worker tries a step that is held");
+	is_str(sent("durable.turn_waits", 9), NULL,
+	    "a workflow whose step went well is held no more");
+
+	broken_sql = "test.step";
+	failure.outcome = DB_SCHEMA;
+	take_held("");
+	take_held(ago(299000));
+	is_str(sent("durable.turn_waits", 4), "{\"held\"}",
+	    "a step waits for the schema as long as the engine is patient");
+	take_held(ago(300000));
+	is_str(sent("durable.turn_statuses", 2), "{\"ERROR\"}",
+	    "a step that has waited for the schema for longer fails");
+}
+
+int
+main(void)
+{
+	served = served_new(&engine);
+	arena = arena_new();
+	new_worker();
+	test_load();
+	test_miss();
+	test_some_cached();
+	test_timer_group();
+	test_unloaded_messages();
+	test_full();
+	test_next_due();
+	test_held();
+	turn_free(turn);
+	served_free(served);
+	arena_free(arena);
+	return done_testing();
+}
