@@ -287,7 +287,7 @@ main(void)
 	db = db_new("", "test");
 	if ((daemon = fork()) == 0) {
 		log_open("poison");
-		_exit(engine_run(&engine, WORKERS));
+		_exit(durable_run(&engine, WORKERS));
 	}
 	if (!db_connect(db, NULL))
 		return !ok(false, db_last_error(db)->message);

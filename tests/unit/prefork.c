@@ -127,7 +127,7 @@ leave(struct prefork_worker *self, const void *arg)
 }
 
 static pid_t
-start_master(int count, int (*worker)(struct prefork_worker *, void *))
+start_master(int count, int (*worker)(struct prefork_worker *, const void *))
 {
 	pid_t pid;
 
