@@ -118,7 +118,7 @@ void run_fail(struct workflow *wf, const char *name, const char *message);
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);
 
-/* Returns a journal entry, or NULL; for a call's second id.  As run_call. */
+/* The same for the second id of a call, without a check of the deadline. */
 const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name);
 

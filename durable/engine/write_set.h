@@ -32,7 +32,7 @@ enum write_set_kind {
 	WRITE_KINDS
 };
 
-/* The texts are the last parameters of some kinds and outlive the write set. */
+/* The texts, the last parameters of some kinds, must outlive the write set. */
 struct write_set *write_set_new(const char *application, const char *executor);
 void write_set_free(struct write_set *write_set);
 
