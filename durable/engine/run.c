@@ -10,7 +10,7 @@
 #include "db/value.h"
 #include "engine/turn_api.h"
 
-/* A limit, because a turn loads a journal as a whole if it is not cached. */
+/* A limit, because a turn loads a journal as a whole. */
 #define STEPS_MAX (1 << 20)
 
 void
