@@ -204,17 +204,23 @@ stepper(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-static const struct workflow_type sleeper_type = { .name = "sleeper",
-	.version = "1",
-	.function = sleeper },
-				  listener_type = { .name = "listener",
-					  .version = "1",
-					  .function = listener },
-				  stepper_type = { .name = "stepper",
-					  .version = "1",
-					  .function = stepper };
-static const struct workflow_type *const types[] = { &sleeper_type,
-	&listener_type, &stepper_type, NULL };
+static json_object *
+two_steps(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_sql(wf, "first", "select test.first()", 0, NULL);
+	wf_sql(wf, "step", "select test.step()", 0, NULL);
+	return NULL;
+}
+
+static const struct workflow_type all_types[] = {
+	{ "sleeper", "1", sleeper },
+	{ "listener", "1", listener },
+	{ "stepper", "1", stepper },
+	{ "two_steps", "1", two_steps },
+};
+static const struct workflow_type *const types[] = { &all_types[0],
+	&all_types[1], &all_types[2], &all_types[3], NULL };
 static const char *const queues[] = { "main", NULL };
 static const struct engine engine = { .application = "app",
 	.executor = "host",
@@ -503,6 +509,14 @@ test_full(void)
 	    "a turn that left part of a timer group is full");
 	ok(is_full("sleeper@1|(0,1)||7|1|", "sleeper@1|(0,2)||8|1|"),
 	    "a turn that left timer groups is full");
+	begin_turn(0);
+	reply("durable.turn_take", "w||||||\nx||||||");
+	reply("durable.turn_load",
+	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
+		fresh("x", "sleeper")));
+	run(&(struct turn_plan){ .only = "{w,x}" });
+	ok(!turn_was_full(turn), "a turn of named workflows is not full");
+	turn_forget(turn);
 	ok(!is_full("sleeper@1|||||", "main|||||"),
 	    "a turn that took one of each source is not full");
 	ok(is_sent("durable.next_due"),
@@ -522,7 +536,7 @@ test_next_due(void)
 	is_int(round_trips, 2,
 	    "a turn that took nothing makes two round trips");
 	is_str(sent("durable.next_due", 1),
-	    "{\"sleeper@1\",\"listener@1\",\"stepper@1\"}",
+	    "{\"sleeper@1\",\"listener@1\",\"stepper@1\",\"two_steps@1\"}",
 	    "next_due is asked for the types of the turn");
 	is_str(sent("durable.next_due", 2), "{\"main\"}",
 	    "next_due is asked for the queues of the turn");
@@ -616,6 +630,21 @@ test_held(void)
 	is_str(sent("durable.turn_waits", 9), NULL,
 	    "a workflow whose step went well is held no more");
 
+	broken_sql = "test.step";
+	take_held("");
+	take_held(ago(301000));
+	is_str(sent("durable.turn_waits", 4), "{\"held\"}",
+	    "a step that meets a lock is held without limit");
+	begin_turn(0);
+	reply("durable.turn_take",
+	    arena_printf(arena, "w|two_steps@1|(0,1)||||%s", ago(9000)));
+	reply("durable.turn_load", fresh("w", "two_steps"));
+	reply("test.first", "1");
+	run(&ordinary);
+	ok(strtoll(sent("durable.turn_waits", 9) + 2, NULL, 10) >= NOW_MS,
+	    "a second step that is held has a time of its own");
+
+	new_worker();
 	broken_sql = "test.step";
 	failure.outcome = DB_SCHEMA;
 	take_held("");
