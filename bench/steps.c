@@ -55,7 +55,7 @@ static const struct workflow_type blind_type = { .name = "steps_blind",
 static const struct workflow_type *const types[] = { &read_type, &blind_type,
 	NULL };
 
-static const char *const queues[] = { "steps", ENGINE_INTERNAL_QUEUE, NULL };
+static const char *const queues[] = { "steps", DURABLE_INTERNAL_QUEUE, NULL };
 
 int
 main(int argc, char *argv[])
@@ -79,5 +79,5 @@ main(int argc, char *argv[])
 
 	log_open("steps");
 	options_read(argc, argv, "bench", defs);
-	return engine_run(&engine, workers);
+	return durable_run(&engine, workers);
 }

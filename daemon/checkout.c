@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "daemon/dispatch.h"
 #include "daemon/orders.h"
 
@@ -46,8 +45,7 @@ checkout(struct workflow *wf, json_object *input)
 		update_order_status(wf, order_id, ORDER_PAID);
 		/* Unique: a key has no colon, and order ids do not repeat. */
 		wf_start(wf, &dispatch_type,
-		    arena_printf(wf_arena(wf), "%s:%" PRId64, wf_id(wf),
-			order_id),
+		    wf_printf(wf, "%s:%" PRId64, wf_id(wf), order_id),
 		    json_object_new_int64(order_id));
 	} else {
 		wf_log(wf, "order %" PRId64 " is cancelled: not paid",

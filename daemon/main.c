@@ -19,7 +19,8 @@
 static const struct workflow_type *const types[] = { &checkout_type,
 	&dispatch_type, NULL };
 
-static const char *const queues[] = { "checkout", ENGINE_INTERNAL_QUEUE, NULL };
+static const char *const queues[] = { "checkout", DURABLE_INTERNAL_QUEUE,
+	NULL };
 
 int
 main(int argc, char *argv[])
@@ -46,8 +47,8 @@ main(int argc, char *argv[])
 		    "workflows of a type, or of a queue, in a turn" },
 		{ "turn-limit-s", OPTION_NUMBER, &engine.turn_limit_s, 1, 3600,
 		    "seconds; a longer turn kills its worker" },
-		{ "schema-patience-s", OPTION_NUMBER,
-		    &engine.schema_patience_s, 0, 86400,
+		{ "schema-patience-s", OPTION_NUMBER, &engine.schema_patience_s,
+		    0, 86400,
 		    "how long a step waits for a missing table, function or "
 		    "privilege before it fails" },
 		{ "memory-limit-mb", OPTION_NUMBER, &engine.memory_limit_mb, 0,
@@ -70,5 +71,5 @@ main(int argc, char *argv[])
 	options_read(argc, argv, VERSION, defs);
 	if (allow_crash)
 		engine.crash_channel = "widget_store_crash";
-	return engine_run(&engine, workers);
+	return durable_run(&engine, workers);
 }

@@ -4,12 +4,43 @@
  */
 #include "fcgi/answer.h"
 
-#include <stddef.h>
+#include <stdlib.h>
 
 #include <durable/client.h>
+
+#include "base/arena.h"
 #include "db/value.h"
 #include "fcgi/http.h"
 #include "fcgi/site.h"
+
+static struct client_answer
+own(struct http_request *request, struct client_answer answer)
+{
+	if (answer.value != NULL)
+		arena_defer(request->arena, free, answer.value);
+	return answer;
+}
+
+struct client_answer
+answer_start(struct http_request *request, const struct site *site,
+    const struct client_start *start)
+{
+	return own(request, client_start(site->client, start));
+}
+
+struct client_answer
+answer_send(struct http_request *request, const struct site *site,
+    const struct client_send *send)
+{
+	return own(request, client_send(site->client, send));
+}
+
+struct client_answer
+answer_query(struct http_request *request, const struct site *site,
+    const char *sql, const char *param1, const char *param2)
+{
+	return own(request, client_query(site->client, sql, param1, param2));
+}
 
 bool
 answer_has_value(struct http_request *request,

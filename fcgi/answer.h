@@ -8,6 +8,8 @@
 #include <stdbool.h>
 
 struct client_answer;
+struct client_send;
+struct client_start;
 struct http_request;
 struct site;
 
@@ -53,5 +55,17 @@ void answer_with_json(struct http_request *request,
  */
 void answer_when_done(struct http_request *request,
     const struct client_answer *answer);
+
+/*
+ * client_start, client_send and client_query on behalf of a request, which owns
+ * the answer's value.
+ */
+struct client_answer answer_start(struct http_request *request,
+    const struct site *site, const struct client_start *start);
+struct client_answer answer_send(struct http_request *request,
+    const struct site *site, const struct client_send *send);
+struct client_answer
+answer_query(struct http_request *request, const struct site *site,
+    const char *sql, const char *param1, const char *param2);
 
 #endif

@@ -29,6 +29,6 @@ checkout_post(struct http_request *request, const struct site *site,
 
 	if (answer_if_full(request, site))
 		return;
-	answer = client_start(site->client, request->arena, &start);
+	answer = answer_start(request, site, &start);
 	answer_with_event(request, &answer, &texts);
 }

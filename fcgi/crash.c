@@ -47,7 +47,7 @@ crash_all(struct http_request *request, const struct site *site,
 	(void)segments;
 	if (!is_allowed(request, site))
 		return;
-	client_query(site->client, request->arena, ask_executor, NULL, NULL);
+	answer_query(request, site, ask_executor, NULL, NULL);
 	die();
 }
 
@@ -60,8 +60,7 @@ crash_executor(struct http_request *request, const struct site *site,
 	(void)segments;
 	if (!is_allowed(request, site))
 		return;
-	answer = client_query(site->client, request->arena, ask_executor, NULL,
-	    NULL);
+	answer = answer_query(request, site, ask_executor, NULL, NULL);
 	answer_when_done(request, &answer);
 }
 
@@ -115,7 +114,7 @@ crash_everything(struct http_request *request, const struct site *site,
 	(void)segments;
 	if (!is_allowed(request, site))
 		return;
-	client_query(site->client, request->arena, ask_executor, NULL, NULL);
+	answer_query(request, site, ask_executor, NULL, NULL);
 	crash_server(site);
 	die();
 }

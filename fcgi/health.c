@@ -7,6 +7,7 @@
 
 #include <durable/client.h>
 #include "base/arena.h"
+#include "fcgi/answer.h"
 #include "fcgi/routes.h"
 #include "fcgi/site.h"
 
@@ -23,7 +24,7 @@ void
 health_get_ready(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	struct client_answer answer = client_query(site->client, request->arena,
+	struct client_answer answer = answer_query(request, site,
 	    "select durable.daemon_alive()", NULL, NULL);
 	bool database = answer.outcome == CLIENT_ANSWERED;
 	bool daemon = database && *answer.value == 't';

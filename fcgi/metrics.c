@@ -16,6 +16,7 @@
 #include <durable/client.h>
 #include "base/arena.h"
 #include "base/strbuf.h"
+#include "fcgi/answer.h"
 #include "fcgi/routes.h"
 #include "fcgi/site.h"
 
@@ -294,7 +295,7 @@ void
 metrics_get(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	struct client_answer gauges = client_query(site->client, request->arena,
+	struct client_answer gauges = answer_query(request, site,
 	    "select string_agg(format("
 	    "E'# TYPE durable_%s gauge\\ndurable_%s %s\\n', "
 	    "name, name, value), '') from durable.metrics()",

@@ -23,7 +23,7 @@ answer_monitor(struct http_request *request, const struct site *site,
 		http_error(request, 404, "Not found");
 		return;
 	}
-	answer = client_query(site->client, request->arena, sql, param, NULL);
+	answer = answer_query(request, site, sql, param, NULL);
 	answer_with_json(request, &answer, &texts);
 }
 

@@ -31,8 +31,8 @@ orders_get(struct http_request *request, const struct site *site,
 		http_error(request, 400, "before is the id of an order");
 		return;
 	}
-	answer = client_query(site->client, request->arena,
-	    "select store.orders_json($1, $2)", limit, before);
+	answer = answer_query(request, site, "select store.orders_json($1, $2)",
+	    limit, before);
 	answer_with_json(request, &answer, &texts);
 }
 
@@ -47,7 +47,7 @@ orders_get_one(struct http_request *request, const struct site *site,
 		http_error(request, 400, "The id of an order is a number");
 		return;
 	}
-	answer = client_query(site->client, request->arena,
+	answer = answer_query(request, site,
 	    site->machine_room ? "select store.watched_order_json($1)"
 			       : "select store.order_json($1)",
 	    segments[0], NULL);

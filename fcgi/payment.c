@@ -33,7 +33,7 @@ payment_post(struct http_request *request, const struct site *site,
 
 	if (answer_if_full(request, site))
 		return;
-	answer = client_send(site->client, request->arena, &send);
+	answer = answer_send(request, site, &send);
 	answer_with_event(request, &answer, &texts);
 }
 
@@ -46,7 +46,7 @@ payment_get(struct http_request *request, const struct site *site,
 	};
 	struct client_answer answer;
 
-	answer = client_query(site->client, request->arena,
-	    "select store.payment_json($1)", segments[0], NULL);
+	answer = answer_query(request, site, "select store.payment_json($1)",
+	    segments[0], NULL);
 	answer_with_json(request, &answer, &texts);
 }

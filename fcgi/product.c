@@ -16,7 +16,7 @@ product_get(struct http_request *request, const struct site *site,
 	static const struct answer_texts texts = {
 		.nothing = "There is no product"
 	};
-	struct client_answer answer = client_query(site->client, request->arena,
+	struct client_answer answer = answer_query(request, site,
 	    "select store.product_json()", NULL, NULL);
 
 	(void)segments;
@@ -27,7 +27,7 @@ void
 product_restock(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	struct client_answer answer = client_query(site->client, request->arena,
+	struct client_answer answer = answer_query(request, site,
 	    "select store.restock()", NULL, NULL);
 
 	(void)segments;

@@ -362,7 +362,7 @@ wait_for_stop(const struct worker *worker, const struct prefork_worker *self)
 }
 
 int
-serve_work(struct prefork_worker *self, void *arg)
+serve_work(struct prefork_worker *self, const void *arg)
 {
 	const struct serve *serve = arg;
 	struct worker worker = {

@@ -28,6 +28,6 @@ struct serve {
  * start no thread, or PREFORK_EXIT_GIVE_UP when the database has another
  * version of the schemas.
  */
-int serve_work(struct prefork_worker *self, void *arg);
+int serve_work(struct prefork_worker *self, const void *arg);
 
 #endif

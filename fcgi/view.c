@@ -27,7 +27,7 @@ answer_view(struct http_request *request, const struct site *site,
 		http_error(request, 400, "before is the id of an order");
 		return;
 	}
-	answer = client_query(site->client, request->arena,
+	answer = answer_query(request, site,
 	    room ? "select store.view_json($1, $2, true)"
 		 : "select store.view_json($1, $2, false)",
 	    before, subject);

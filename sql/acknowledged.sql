@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- What customers were told, against the database: one row for each answer
--- that is not true any more, with the columns of audit.sql.  Part of
--- widget-store-audit, which puts the log of answers into the table
+-- Compares the answers that customers got with the database: one row for each
+-- answer that is not true any more, with the columns of audit.sql.  Part of
+-- widget-store-audit, which loads the log of answers into the table
 -- acknowledged: what (checkout or payment), id (the key, or the payment),
 -- outcome (of a payment: paid, failed, ...) and answer.
 
@@ -29,8 +29,8 @@ where a.what = 'payment'
     and (o.order_id is null
         or e.value is distinct from to_json(a.answer)::text)
 union all
--- Of contrary answers to one payment the first counts, and which one that was
--- is not in the log.
+-- Of contradictory answers to one payment the first counts, and the log does
+-- not say which one that was.
 select 'acknowledged payment has another outcome', a.id,
     'was told ' || a.outcome || ', order ' || a.answer || ' has status '
     || o.order_status

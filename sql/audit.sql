@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
 --
--- The books of the store: one row for each thing that cannot be true.  What
--- the orders say, what the stock says and what the journals of the workflows
--- say must be the same, at any moment, however often whatever has died.
+-- The audit of the store: one row for each contradiction between the orders,
+-- the stock and the journals of the workflows.  They must agree at any moment,
+-- whichever processes have died.
 --
 --	psql -XAt -v stock=100 -v settled=1 -f audit.sql
 --
--- stock, when given, is what there was before the first checkout and the first
--- restocking.  settled, when given, means that nothing is supposed to be under
--- way any more.  It reads schemas dbos, durable and store, and writes nothing;
--- widget-store-audit runs it in one snapshot.  Columns: what is wrong, of which
--- order or workflow, and details.
+-- stock, when given, is the inventory before the first checkout and restock.
+-- settled, when given, means that every workflow must have ended.  The audit
+-- reads schemas dbos, durable and store, and writes nothing; widget-store-audit
+-- runs it in one snapshot.  Columns: the finding, the id of the order or
+-- workflow, and details.
 
 \if :{?stock}
 \else
@@ -23,7 +23,7 @@
 \endif
 
 with scripts (script, name, branch, steps) as (
-    -- The steps that each workflow takes, by how it goes.
+    -- The steps of each workflow, for each way through it.
     values
         (1, 'checkout_workflow', 'sold out', array['create_order',
             'reserve_inventory', 'update_order_status', 'DBOS.setEvent']),
@@ -45,8 +45,8 @@ with scripts (script, name, branch, steps) as (
             'DBOS.sleep', 'update_order_progress']))
 ),
 places as (
-    -- Which of the scripts, as bits, have a step of that name there.  One
-    -- value, as a join would cost the steps the order of their index.
+    -- Which scripts, as bits, have a step with this number and name.  One JSON
+    -- value, because a join would read the steps out of their index order.
     select jsonb_object_agg(p.step, p.scripts) as scripts
     from (
         select s.number || ' ' || s.name as step, bit_or(s.script) as scripts
@@ -68,7 +68,7 @@ workflows as (
     where s.name in ('checkout_workflow', 'dispatch_order_workflow')
 ),
 steps as (
-    -- A fork begins with copies of its origin's steps, which did nothing.
+    -- A fork begins with copies of its origin's steps: they have no effect.
     select o.workflow_uuid as id, o.function_id as number,
         o.function_name as name, o.output, o.serialization,
         o.child_workflow_id as child, o.completed_at_epoch_ms as at_ms,
@@ -87,8 +87,8 @@ steps as (
         where w.forked_from is not null) as f on f.id = o.workflow_uuid
 ),
 sums as (
-    -- What the steps of each workflow, whose ever, come to.  There are thirty
-    -- for an order: they are read once, and not kept.
+    -- The steps of each workflow in one row.  An order has thirty steps, so
+    -- read them once and do not materialize them.
     select s.id, count(*) as length, max(s.number) as last,
         sum(s.number) as numbers, bit_and(s.scripts) as scripts,
         max(s.number) filter (where s.name = 'DBOS.sleep') as last_sleep,
@@ -148,7 +148,7 @@ journals as (
     left join tallies as t on t.id = w.id
 ),
 claims as (
-    -- Who has the last word on the status of an order.
+    -- For each order the checkout that updated its status last.
     select distinct on (c.order_id) c.order_id, c.reserved, c.paid
     from checkouts as c
     where c.updated_ms is not null
@@ -191,8 +191,8 @@ broken as (
             select from workflows as f where f.forked_from = w.id)
 ),
 unfinished as (
-    -- Of whatever name: who should run it?  Those of another application that
-    -- is known here are its own matter.
+    -- Workflows of any name, except those of another registered application,
+    -- which that application's daemons run.
     select s.workflow_uuid as id, s.name, s.status, s.delay_until_epoch_ms,
         greatest(s.created_at, s.updated_at) as changed_ms,
         coalesce(' of version ' || nullif(s.application_version, ''), '')
@@ -205,7 +205,7 @@ unfinished as (
                 and v.application_name <> 'widget-store')
 ),
 arrived as (
-    -- What can be waited for, and is there.
+    -- The messages, events and results that have come.
     select 'message' as kind, n.destination_uuid as target, n.topic as key
     from dbos.notifications as n
     where not n.consumed
@@ -248,8 +248,8 @@ select 'wrong progress', e.order_id::text,
 from expected as e
 where e.progress_remaining <> e.progress
 
--- Workflows that ended with an error, were cancelled or given up.  One that an
--- operator has forked is its fork's matter.
+-- Workflows that failed, were cancelled or given up, and have no fork: a fork
+-- goes on with the order.
 union all
 select 'ended and its order is open', b.id,
     b.status || ', order ' || o.order_id || ' has status ' || o.order_status
@@ -296,7 +296,7 @@ where not exists (
         and d.parent = s.id
         and d.order_id = s.order_id)
 union all
-select 'dispatch that nobody ordered', d.id, 'of checkout ' || d.parent
+select 'dispatch without a checkout', d.id, 'of checkout ' || d.parent
 from workflows as d
 where d.name = 'dispatch_order_workflow'
     and d.parent is not null
@@ -312,8 +312,8 @@ where d.name = 'dispatch_order_workflow'
 group by d.order_id
 having count(*) > 1
 
--- Journals.  Of a workflow that waits for a message the step that receives
--- it is still missing, and its time-out has been recorded.
+-- Journals.  A workflow that waits for a message has recorded the time-out, but
+-- not yet the step before it, which receives the message.
 union all
 select 'journal with a gap', j.id, j.length || ' steps, the last is ' || j.last
 from journals as j
@@ -392,8 +392,8 @@ where x.kind in ('event', 'result')
     and not exists (
         select from dbos.workflow_status as s where s.workflow_uuid = x.target)
 union all
--- Who sent it could not see who waits for it if it left a note, and what
--- waits for less than a minute more looks by itself.
+-- Except waits that the sweep still wakes, because durable.arrivals has a note
+-- of their target, and waits that end within a minute anyway.
 select 'what it waits for has come', x.workflow_uuid,
     x.kind || coalesce(' of ' || x.target, '')
 from durable.waits as x

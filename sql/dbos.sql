@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: MIT
 --
--- The schema dbos: the system database that we share with the DBOS family of
--- libraries and tools, as their schema version 123 has it.  This is that
--- version's final state in one piece, with the very names, column orders and
--- definitions (tests/sql/catalog.tap compares them), so that an official client
--- cannot tell the difference and an official upgrade finds what it expects.
--- For this reason nothing of ours stands here, and no comment on any object:
--- what our engine adds is in durable/.
+-- The schema dbos: the system database that the engine shares with the DBOS
+-- family of libraries and tools, in their schema version 123.  This is the
+-- final state of that version in one piece, with the same names, column orders
+-- and definitions (tests/sql/catalog.tap compares them), so that an official
+-- client cannot tell the difference and an official upgrade finds what it
+-- expects.  For this reason nothing is added here, not even a comment on an
+-- object; what the engine adds is in schema durable.
 --
--- Run by psql as widget_store_owner inside a transaction.  Where the schema
--- exists, at this version or a later one, nothing happens.
+-- Run by psql as widget_store_owner inside a transaction.  Does nothing where
+-- the schema exists, at this version or a later one.
 --
--- Times are milliseconds since the epoch, payloads are text whose format
--- the serialization column of the same row names.
+-- Times are milliseconds since the epoch.  Payloads are texts in the format
+-- that column serialization of the same row names.
 
 do $$
 declare
@@ -47,9 +47,9 @@ create schema dbos;
 
 -- Workflows.
 
--- One row per workflow: what it is, who runs it, how it stands.  The
--- columns inputs, output and error are from before the payload tables;
--- readers look there when those have nothing.
+-- One row per workflow: what it is, which process runs it, its status.  The
+-- columns inputs, output and error are older than the payload tables; readers
+-- use them when those have nothing.
 create table dbos.workflow_status (
     workflow_uuid text not null,
     status text,
@@ -67,7 +67,7 @@ create table dbos.workflow_status (
         default (extract(epoch from now()) * 1000.0)::bigint,
     application_version text,
     application_id text,
-    -- The catalog keeps these two defaults, unlike those of type text.
+    -- The catalog keeps a default null of these two, unlike one of type text.
     class_name varchar(255) default null,
     config_name varchar(255) default null,
     recovery_attempts bigint default 0,
@@ -101,7 +101,7 @@ create unique index uq_workflow_status_dedup_id
 on dbos.workflow_status (queue_name, deduplication_id)
 where deduplication_id is not null;
 
--- For the workers: what is enqueued, delayed or running.
+-- For workers: what is enqueued, delayed or running.
 create index idx_workflow_status_in_flight_v2
 on dbos.workflow_status (queue_name, status, priority, created_at)
 include (application_name)
@@ -131,7 +131,7 @@ create index idx_workflow_status_pending
 on dbos.workflow_status (created_at)
 where status = 'PENDING';
 
--- For those who look: lists by time, ending, origin and attribute.
+-- For tools: lists by time, ending, origin and attribute.
 create index workflow_status_created_at_index
 on dbos.workflow_status (created_at);
 
@@ -163,9 +163,9 @@ create index idx_workflow_status_attributes
 on dbos.workflow_status using gin (attributes)
 where attributes is not null;
 
--- The arguments that a workflow was started with.  No foreign key here, in
--- workflow_output and in operation_outputs: who deletes a workflow deletes
--- these rows as well.
+-- The arguments of a workflow.  This table, workflow_output and
+-- operation_outputs have no foreign key: a client that deletes a workflow
+-- deletes their rows, too.
 create table dbos.workflow_input (
     workflow_uuid text not null,
     inputs text,
@@ -218,7 +218,7 @@ on dbos.operation_outputs (retention_timestamp);
 
 -- Messages, events and streams.
 
--- Messages to a workflow, until and after it has received them.
+-- Messages to a workflow, before and after it has received them.
 create table dbos.notifications (
     message_uuid text not null default gen_random_uuid(),
     destination_uuid text not null,
@@ -290,7 +290,7 @@ create table dbos.streams (
 
 -- What applications register.
 
--- The versions of each application; the latest takes what names none.
+-- The versions of each application; the latest runs workflows that name none.
 create table dbos.application_versions (
     version_id text not null,
     version_name text not null,
@@ -353,7 +353,7 @@ create table dbos.workflow_schedules (
     constraint workflow_schedules_schedule_name_key unique (schedule_name)
 );
 
--- How far receivers of outside events have come.
+-- How far each receiver of outside events has come.
 create table dbos.event_dispatch_kv (
     service_name text not null,
     workflow_fn_name text not null,
@@ -366,8 +366,7 @@ create table dbos.event_dispatch_kv (
 );
 
 
--- Functions.  Their signatures, and the words and codes of their errors,
--- belong to the interface.
+-- Functions.  Their signatures, error texts and codes belong to the interface.
 
 create function dbos.notifications_function()
 returns trigger
@@ -381,14 +380,14 @@ begin
 end
 $$;
 
--- Says on a channel for whom a message has come, once it is committed.
+-- Notifies a channel of a new message's destination and topic, at its commit.
 create trigger dbos_notifications_trigger
 after insert on dbos.notifications
 for each row
 execute function dbos.notifications_function();
 
--- Enqueues a workflow and returns its id.  An id that is there already is
--- returned as it is, whatever the other arguments say.
+-- Enqueues a workflow and returns its id.  Where the id exists, returns it and
+-- ignores the other arguments.
 create function dbos.enqueue_workflow(
     workflow_name text,
     queue_name text,
@@ -461,7 +460,7 @@ exception
 end
 $$;
 
--- Sends a message to a workflow; one message id is one message.
+-- Sends a message to a workflow; the same message id sends it only once.
 create function dbos.send_message(
     destination_id text,
     message json,
@@ -488,7 +487,7 @@ end
 $$;
 
 
--- The version of all this, as the family's upgrades count.
+-- The version of this schema, as the family's upgrades count.
 create table dbos.dbos_migrations (
     version bigint not null,
     constraint dbos_migrations_pkey primary key (version)

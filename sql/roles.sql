@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- The three roles.  The owner owns every object and cannot log in; the web
--- may execute a handful of functions and read no table; so may the daemon,
--- another handful.  Run by a role that may create roles; what exists stays.
+-- The three roles.  The owner owns every object and cannot log in.  Web and
+-- daemon may each execute a few functions and read no table.  Run by a role
+-- that may create roles; existing roles stay as they are.
 
 select not exists (select from pg_roles where rolname = 'widget_store_owner')
     as missing \gset
@@ -22,8 +22,8 @@ select not exists (select from pg_roles where rolname = 'widget_store_daemon')
 create role widget_store_daemon login;
 \endif
 
--- The installer creates everything as the owner.  Since PostgreSQL 16 who has
--- created a role is a member that may not set it.
+-- The installer creates everything as the owner.  Since PostgreSQL 16 the
+-- creator of a role is a member that may not set it.
 select not pg_has_role(current_user, 'widget_store_owner',
     case when current_setting('server_version_num')::int < 160000
         then 'member' else 'set' end) as missing \gset

@@ -38,15 +38,15 @@ let route;
 
 /** @param {() => void} changed  called when another page is to be shown */
 export function listen(changed) {
-  const go = (/** @type {boolean} */ whose,
+  const go = (/** @type {boolean} */ ownOnly,
     /** @type {(number | undefined)[]} */ to) => {
-    own = whose;
+    own = ownOnly;
     pages = to;
     empty.textContent = "Looking up the orders…";
     // Turning a page needs its orders, which have not come yet.
     turnOff(newer, true);
     turnOff(older, true);
-    showWhose();
+    showPressed();
     if (own)
       showOwn();
     changed();
@@ -157,10 +157,10 @@ function show(orders, none) {
   set(page, `Page ${pages.length}`);
   turnOff(newer, pages.length === 1);
   turnOff(older, orders.length <= PAGE);
-  showWhose();
+  showPressed();
 }
 
-function showWhose() {
+function showPressed() {
   set(mine, String(own), "aria-pressed");
   set(all, String(!own), "aria-pressed");
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arenas: blocks of memory in a list, and a list of clean-ups.
+ * Arenas: a list of memory blocks, and a list of clean-ups for the end.
  */
 #include "base/arena.h"
 
@@ -25,7 +25,7 @@ struct deferred {
 	void *resource;
 };
 
-/* The first block is never freed before the arena; big ones come after it. */
+/* The newest block comes first; the last one lives as long as the arena. */
 struct arena {
 	struct block *blocks;
 	struct deferred *deferred;
@@ -59,7 +59,7 @@ arena_new(void)
 void
 arena_reset(struct arena *arena)
 {
-	/* A clean-up may itself defer or allocate; the list ends all the same. */
+	/* A clean-up may defer another or allocate, so read the list afresh. */
 	while (arena->deferred != NULL) {
 		struct deferred *last = arena->deferred;
 
@@ -115,7 +115,7 @@ arena_strdup(struct arena *arena, const char *text)
 	return memcpy(arena_alloc(arena, len), text, len);
 }
 
-/* A turn writes some for each step: without printf. */
+/* Without printf, because a turn formats several numbers for each step. */
 char *
 arena_number(struct arena *arena, int64_t number)
 {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory that lives as long as a request or a run, and is freed in one go.
- *
- * Allocation never fails: it ends the process, which is restarted and loses
- * nothing.  Foreign resources (a PGresult, a json_object) are tied to an
- * arena with arena_defer and released with it, latest first.
+ * Allocation never fails: without memory the process aborts, its master starts
+ * another, and no committed work is lost.  arena_defer ties a foreign resource
+ * (a PGresult, a json_object) to an arena, which releases it, latest first.
  */
 #ifndef DURABLE_ARENA_H
 #define DURABLE_ARENA_H
@@ -18,12 +17,12 @@ struct arena;
 /* Makes an empty arena.  The caller frees it with arena_free. */
 struct arena *arena_new(void);
 
-/* Releases what was deferred, latest first, and all memory.  NULL is fine. */
+/* Calls the deferred clean-ups, latest first, and frees all.  NULL is fine. */
 void arena_free(struct arena *arena);
 
 /*
- * Like arena_free, but keeps the arena and its first block for the next use:
- * what a worker calls between two runs.
+ * Like arena_free, but keeps the arena and its first block, so that a worker
+ * uses one arena for all its runs.
  */
 void arena_reset(struct arena *arena);
 
@@ -33,10 +32,10 @@ void *arena_alloc(struct arena *arena, size_t len);
 /* Copies text into the arena.  NULL in, NULL out. */
 char *arena_strdup(struct arena *arena, const char *text);
 
-/* The number in decimal. */
+/* Returns the number in decimal, in the arena. */
 char *arena_number(struct arena *arena, int64_t number);
 
-/* Formats as printf(3) into the arena. */
+/* Formats as printf(3); the text is in the arena. */
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 char *arena_vprintf(struct arena *arena, const char *format, va_list args)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The elements of an array, read in place: none is longer than it is written.
+ * Reads the elements of an array literal in a copy of it, in place: an element
+ * is never longer than its text in the literal.
  */
 #include "base/array_literal.h"
 
@@ -19,7 +20,7 @@ array_literal_read(struct arena *arena, const char *literal)
 	return elements;
 }
 
-/* Whether an element that began so ends here. */
+/* Whether at ends an element, which began with a quote if quoted. */
 static bool
 is_end(char at, bool quoted)
 {

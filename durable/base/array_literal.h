@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads the elements of a PostgreSQL array, as the server writes one of one
- * dimension (8.15.6): strbuf.h has what writes them.  Private to the engine.
+ * Reads the elements of a one-dimensional array, as PostgreSQL writes it
+ * (manual, 8.15.6); strbuf.h writes such arrays.  Private to the engine.
  */
 #ifndef DURABLE_ARRAY_LITERAL_H
 #define DURABLE_ARRAY_LITERAL_H
@@ -10,18 +10,18 @@
 
 struct arena;
 
-/* What is left to read; zeroed: nothing. */
+/* The elements that are left to read; zeroed: none. */
 struct array_elements {
 	char *next; /* in a copy of the literal, or NULL */
 };
 
-/* The elements of a literal; of NULL, SQL's null, there are none. */
+/* Copies the literal into the arena.  NULL, SQL's null, has no elements. */
 struct array_elements
 array_literal_read(struct arena *arena, const char *literal);
 
 /*
- * Takes the next element: NULL for SQL's null, else a text in the arena that
- * array_literal_read was given.  Returns false, and NULL, when there is none.
+ * Sets *element to the next element, in the arena of array_literal_read; NULL
+ * for SQL's null.  Returns false, and sets it to NULL, when none is left.
  */
 bool array_literal_next(struct array_elements *elements, const char **element);
 

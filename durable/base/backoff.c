@@ -18,7 +18,7 @@ backoff_next_ms(struct backoff *backoff)
 	if (backoff->pause_ms > backoff->max_ms)
 		backoff->pause_ms = backoff->max_ms;
 	half = backoff->pause_ms / 2;
-	/* Chance enough, and safe in threads. */
+	/* The clock is random enough here, and unlike rand(3) thread-safe. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return half + (int)(now.tv_nsec % (half + 1));
 }

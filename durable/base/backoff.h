@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pauses between attempts that fail: each twice as long as the last one, up to
- * a limit, and one half of it left to chance, so that processes that failed
- * together do not try again together.
+ * Pauses between attempts that fail.  Each is twice as long as the last one, up
+ * to a limit; half of it is random, so that processes that failed together do
+ * not try again together.
  */
 #ifndef DURABLE_BACKOFF_H
 #define DURABLE_BACKOFF_H
@@ -12,10 +12,10 @@ struct backoff {
 	int min_ms, max_ms, pause_ms;
 };
 
-/* An attempt has failed: the pause before the next one, in milliseconds. */
+/* Call after a failure: returns the milliseconds to wait before a new try. */
 int backoff_next_ms(struct backoff *backoff);
 
-/* An attempt has succeeded: the next failure is followed by min_ms. */
+/* Call after a success: the pauses begin again at min_ms. */
 void backoff_reset(struct backoff *backoff);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clock for durations.
+ * The monotonic clock, in milliseconds and microseconds.
  */
 #include "base/clock.h"
 

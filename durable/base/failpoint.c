@@ -15,7 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether it is this point's turn, by what a variable says. */
+/*
+ * Whether the environment variable (POINT:N) names this point and *passed,
+ * which counts the calls for it, has reached N.
+ */
 static bool
 is_now(const char *variable, const char *point, long *passed)
 {
@@ -28,20 +31,20 @@ is_now(const char *variable, const char *point, long *passed)
 }
 
 /*
- * Says no more, and hears nothing of what the server says until it, too, has
- * gone: by then it has done all that it had been told, and ended the session.
+ * Closes the sending half and discards the server's answers until it closes
+ * its half: by then it has executed all that was sent, and ended the session.
  */
 static void
 lose(int fd)
 {
 	struct pollfd input = { .fd = fd, .events = POLLIN };
-	char unheard[4096];
+	char discarded[4096];
 	ssize_t len;
 
 	shutdown(fd, SHUT_WR);
 	do {
 		poll(&input, 1, -1);
-		len = recv(fd, unheard, sizeof(unheard), 0);
+		len = recv(fd, discarded, sizeof(discarded), 0);
 	} while (len > 0 || (len < 0 && errno == EAGAIN));
 }
 

@@ -4,17 +4,16 @@
  *
  * In a build with DURABLE_FAILPOINTS the environment variable
  * DURABLE_DIE=POINT:N makes a process kill itself with SIGKILL the N-th time it
- * comes to the point, and DURABLE_LOSE=POINT:N makes it lose the connection
- * there.  Else nothing is compiled in.  Points: before-, during- and
- * after-trip, of a round trip, and before-, during- and after-commit, of a turn
- * that ran something.  During means that all has been sent and no answer has
- * been read.
+ * reaches the point, and DURABLE_LOSE=POINT:N makes it lose the connection
+ * there.  Other builds have no failpoints.  Points: before-, during- and
+ * after-trip of a round trip; before-, during- and after-commit of a turn that
+ * ran a workflow.  During: all has been sent and no answer has been read.
  */
 #ifndef DURABLE_FAILPOINT_H
 #define DURABLE_FAILPOINT_H
 
 #ifdef DURABLE_FAILPOINTS
-/* fd: the socket of the connection to the database, -1: there is none. */
+/* fd is the socket of the connection to the database, -1 without one. */
 void failpoint(const char *point, int fd);
 #else
 static inline void

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log; log.h says what a line looks like.
+ * The log; log.h describes its lines.
  */
 #include "base/log.h"
 
@@ -11,7 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_LEN 2048
+#include "base/clock.h"
+
+#define LINE_LEN  2048
+#define REPEAT_MS 10000
 
 static const char *program = "durable";
 
@@ -35,7 +38,7 @@ level_name(enum log_level level)
 	return "";
 }
 
-/* Writes what stands before the message; returns its length. */
+/* Writes the part of a line before the message; returns its length. */
 static size_t
 put_prefix(char *line, size_t len, enum log_level level)
 {
@@ -115,4 +118,15 @@ log_info(const char *format, ...)
 	va_start(args, format);
 	log_formatted(LOG_LEVEL_INFO, format, args);
 	va_end(args);
+}
+
+bool
+log_is_due(int64_t *last_ms)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (*last_ms != 0 && now_ms - *last_ms < REPEAT_MS)
+		return false;
+	*last_ms = now_ms;
+	return true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log: one line an event, to standard error.
+ * The log: one line per event, on standard error.
  *
  * Under journald ($JOURNAL_STREAM is set) a line begins with its priority
  * as <N>, see sd-daemon(3); elsewhere with the time, the program and its
@@ -9,6 +9,9 @@
  */
 #ifndef DURABLE_LOG_H
 #define DURABLE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Syslog's numbers, RFC 5424 section 6.2.1. */
 enum log_level {
@@ -24,5 +27,11 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(enum log_level level, const char *text);
+
+/*
+ * Whether a line that repeats is to be logged again: *last_ms, at first 0, is
+ * ten seconds ago or more (clock_monotonic_ms).  If so, sets it to now.
+ */
+bool log_is_due(int64_t *last_ms);
 
 #endif

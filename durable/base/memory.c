@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Allocation never fails: it ends the process, whose work is resumed.  Not only
- * ours but that of every library.  json-c 0.16 takes a text or an object that
- * it had no memory for as null, leaves members out and cuts texts off, and says
- * that all went well; it would be written to a journal, and stay.
+ * Replaces malloc, calloc and realloc of the whole process by functions that
+ * abort instead of returning NULL, because json-c 0.16 reports success and
+ * writes null or cut-off text when it gets no memory, and a journal would keep
+ * that.  Another process resumes the workflows.
  *
  * A program's own malloc comes before any library's (glibc's manual, Replacing
- * malloc), and this one asks the next: the C library's, or another allocator
- * that is preloaded, or linked after libdurable.  Looking for that allocates
- * nothing (glibc from 2.34, musl).  The address sanitizer ends the process by
- * itself.
+ * malloc).  It calls the next one: the C library's, or an allocator that is
+ * preloaded or linked after libdurable.  dlsym finds it without allocating
+ * (glibc from 2.34, musl).  The address sanitizer aborts by itself.
  */
 #include "base/memory.h"
 
@@ -28,10 +27,11 @@
 #endif
 #if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
 
-/* The log wants memory itself, for the time of day. */
+/* Writes without log_error, which allocates memory for the time of day. */
 static void __attribute__((noreturn)) die(void)
 {
-	static const char why[] = "error: no memory, the process ends\n";
+	static const char why[] = "error: no memory, the process ends: the "
+				  "memory limit or the host allows no more\n";
 
 	if (write(STDERR_FILENO, why, sizeof(why) - 1) < 0)
 		abort();
@@ -66,7 +66,7 @@ calloc(size_t count, size_t size)
 	return memory;
 }
 
-/* Of size 0 it frees, and there is nothing to return. */
+/* With size 0 realloc frees the memory, and NULL is no failure. */
 void *
 realloc(void *old, size_t size)
 {
@@ -96,6 +96,7 @@ memory_limit(int limit_mb)
 		return;
 	limit.rlim_cur = limit.rlim_max = (rlim_t)limit_mb << 20;
 	if (setrlimit(RLIMIT_DATA, &limit) != 0)
-		log_warning("cannot limit the memory to %d MiB: %s", limit_mb,
-		    strerror(errno));
+		log_warning("cannot limit the memory to %d MiB: %s; the "
+			    "process runs without a limit",
+		    limit_mb, strerror(errno));
 }

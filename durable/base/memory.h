@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory of a process.
+ * Limits how much memory a process may allocate.
  */
 #ifndef DURABLE_MEMORY_H
 #define DURABLE_MEMORY_H
 
 /*
- * Limits the data of this process to so many MiB, so that one that allocates
- * without end dies long before the host has none left for the others; 0 for
- * no limit.  Logs a warning when the system refuses.
+ * Limits the data of this process to limit_mb MiB, so that a process that
+ * allocates without end dies before the host runs out of memory; 0 means no
+ * limit.  Logs a warning when the system refuses.
  */
 void memory_limit(int limit_mb);
 

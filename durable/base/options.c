@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options from the command line and from a file.
+ * Reads options from the command line and from a file.
  */
 #include "base/options.h"
 
@@ -13,7 +13,7 @@
 #define EXIT_USAGE 2
 #define FILE_LEN   65536
 
-/* Where an assignment stands, for the message about it. */
+/* Where an option was given, for error messages. */
 struct place {
 	const char *file; /* NULL: the command line */
 	int line;
@@ -21,7 +21,7 @@ struct place {
 
 static const char *program;
 
-/* Values of the file point in here, as they live as long as the process. */
+/* Static, because text options of the file point into it. */
 static char file_text[FILE_LEN];
 
 static void __attribute__((noreturn, format(printf, 2, 3)))
@@ -101,7 +101,7 @@ trim(char *text)
 	return text;
 }
 
-/* A comment begins a line or follows a blank: a password may have a #. */
+/* A # inside a word begins no comment, because a password may have one. */
 static void
 cut_comment(char *line)
 {
@@ -149,9 +149,10 @@ load_file(const char *path)
 	if (ferror(file))
 		refuse(&nowhere, "cannot read '%s': %s", path, strerror(errno));
 	if (len == sizeof(file_text))
-		refuse(&nowhere, "cannot read '%s': it is too long", path);
+		refuse(&nowhere, "cannot read '%s': it has %d bytes or more",
+		    path, FILE_LEN);
 	if (memchr(file_text, '\0', len) != NULL)
-		refuse(&nowhere, "cannot read '%s': it is no text", path);
+		refuse(&nowhere, "cannot read '%s': it has a NUL byte", path);
 	file_text[len] = '\0';
 	fclose(file);
 }
@@ -201,8 +202,8 @@ print_help(const struct option_def *defs)
 }
 
 /*
- * The value of the option at argv[*at], which may be the next argument; *at
- * moves to the last one that was used.
+ * The value of the option at argv[*at].  When the value is the next argument,
+ * moves *at to it.
  */
 static const char *
 take_value(const struct option_def *def, char *argv[], int *at)
@@ -270,7 +271,7 @@ options_read(int argc, char *argv[], const char *version,
 		program = slash + 1;
 	if (argc == 0)
 		return;
-	/* Twice: first to find the file, then to win over what it says. */
+	/* Twice: first to find --config, then to override the file. */
 	read_arguments(argv, defs, config, version);
 	if (path == NULL)
 		return;

@@ -19,16 +19,16 @@ enum option_type {
 struct option_def {
 	const char *name;
 	enum option_type type;
-	void *value;      /* where it goes; holds the default */
-	int min, max;     /* of a number */
+	void *value;      /* the variable it sets; holds the default */
+	int min, max;     /* range of a number */
 	const char *help; /* one line for --help */
 };
 
 /*
- * Reads the command line, and the file that --config names, into what defs
- * (ended by a NULL name) point to.  --help and --version print and exit 0; a
- * mistake is one sentence on standard error and exit 2.  Texts live as long
- * as the process.
+ * Sets the variables of defs (ended by a NULL name) from the command line and
+ * the file that --config names.  Does not return after --help and --version,
+ * which print and exit 0, or after a mistake, which prints one sentence to
+ * standard error and exits 2.  Texts live as long as the process.
  */
 void options_read(int argc, char *argv[], const char *version,
     const struct option_def *defs);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The master process and its workers.
+ * The master process: forks workers, reaps them and starts their successors.
  */
 #include "base/prefork.h"
 
@@ -20,28 +20,28 @@
 #include "base/log.h"
 #include "base/standby.h"
 
-#define YOUNG_MS     1000 /* who dies before this age has died young */
+#define YOUNG_MS     1000 /* a worker that dies earlier is restarted later */
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 1000
 
 struct slot {
-	pid_t pid;            /* 0: nobody */
+	pid_t pid;            /* of the worker that runs; 0: there is none */
 	char *crash_note;     /* see struct prefork_worker */
 	int pause_ms;         /* before the next fork */
-	int64_t born_ms;      /* of the last one; 0: there was none */
-	int64_t due_ms;       /* when to fork, if there is nobody */
+	int64_t born_ms;      /* when the last worker was forked; 0: never */
+	int64_t due_ms;       /* when to fork, while pid is 0 */
 	int deaths, dead_pid; /* see struct prefork_worker */
 	int64_t died_ms;
 };
 
 struct master {
 	int count;
-	int (*worker)(struct prefork_worker *self, void *arg);
-	void *arg;
+	int (*worker)(struct prefork_worker *self, const void *arg);
+	const void *arg;
 	struct slot *slots;
 	struct standby *standby;
-	sigset_t signals;   /* what the master waits for */
-	sigset_t inherited; /* the mask of the process that called */
+	sigset_t signals;   /* that the master waits for */
+	sigset_t inherited; /* the mask of the caller of prefork_run */
 	bool stopping;
 	int status;
 	int64_t started_ms; /* since the epoch */
@@ -63,7 +63,7 @@ prefork_stopping(void)
 {
 	sigset_t pending;
 
-	/* One who never waits has never let the handler run. */
+	/* SIGTERM is blocked, so it is pending until the worker waits. */
 	return asked_to_stop ||
 	    (sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1);
 }
@@ -76,8 +76,8 @@ note_stop(int signal_number)
 }
 
 /*
- * In the new process.  All signals that the master waits for are blocked
- * since before the fork, so that none is lost meanwhile.
+ * Runs in the new process.  The signals that the master waits for are blocked
+ * since before the fork, so that none is lost before the handlers are set.
  */
 static void
 become_worker(const struct master *master, struct prefork_worker *self,
@@ -87,14 +87,14 @@ become_worker(const struct master *master, struct prefork_worker *self,
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t mask = master->inherited;
 
-	/* SIGINT comes from a terminal to all; the master passes it on. */
+	/* A terminal sends SIGINT to all; the master answers with SIGTERM. */
 	sigemptyset(&stop.sa_mask);
 	sigemptyset(&ignore.sa_mask);
 	if (sigaction(SIGTERM, &stop, NULL) != 0 ||
 	    sigaction(SIGINT, &ignore, NULL) != 0 ||
 	    prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
 		abort();
-	/* The master may have died before it could be bound to its death. */
+	/* The master may have died before prctl asked for its death signal. */
 	if (getppid() != master_pid)
 		asked_to_stop = 1;
 	sigdelset(&mask, SIGTERM);
@@ -125,7 +125,8 @@ start_worker(struct master *master, int number, int64_t now_ms)
 		exit(master->worker(&self, master->arg));
 	}
 	if (pid < 0) {
-		log_error("cannot fork a worker: %s", strerror(errno));
+		log_error("cannot fork a worker: %s; trying again in %d ms",
+		    strerror(errno), PAUSE_MAX_MS);
 		slot->due_ms = now_ms + PAUSE_MAX_MS;
 		return;
 	}
@@ -133,7 +134,7 @@ start_worker(struct master *master, int number, int64_t now_ms)
 	slot->born_ms = now_ms;
 }
 
-/* Decides when the next worker of a slot whose worker has ended comes. */
+/* Decides when the next worker of a slot is forked, after one has ended. */
 static void
 plan_successor(struct slot *slot, int64_t now_ms)
 {
@@ -227,7 +228,7 @@ alone(const struct master *master)
 	return true;
 }
 
-/* Waits for a signal, for at most the time (-1: for ever). */
+/* Waits for a signal for at most timeout_ms (-1: for ever) and handles it. */
 static void
 take_signal(struct master *master, int64_t timeout_ms)
 {
@@ -243,7 +244,7 @@ take_signal(struct master *master, int64_t timeout_ms)
 		stop_workers(master);
 }
 
-/* Memory that lives as long as the master, shared by it and its workers. */
+/* Makes the slots; the master and its workers share the crash notes. */
 static struct slot *
 make_slots(int count)
 {
@@ -269,8 +270,9 @@ free_slots(struct slot *slots, int count)
 }
 
 int
-prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
-    void *arg)
+prefork_run(int count,
+    int (*worker)(struct prefork_worker *self, const void *arg),
+    const void *arg)
 {
 	struct master master = { .count = count,
 		.worker = worker,
@@ -283,7 +285,7 @@ prefork_run(int count, int (*worker)(struct prefork_worker *self, void *arg),
 	sigaddset(&master.signals, SIGTERM);
 	sigaddset(&master.signals, SIGINT);
 	sigaddset(&master.signals, SIGCHLD);
-	/* An inherited SIG_IGN would make the kernel bury the dead. */
+	/* With an inherited SIG_IGN the kernel would discard exit statuses. */
 	signal(SIGCHLD, SIG_DFL);
 	sigprocmask(SIG_BLOCK, &master.signals, &master.inherited);
 	sigdelset(&master.inherited, SIGCHLD);

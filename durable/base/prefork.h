@@ -2,10 +2,10 @@
 /*
  * A master process that keeps a number of worker processes alive.
  *
- * The master does no work and holds no connection, so that nothing but a
- * signal can end it.  A worker that dies is forked again at once; one that
- * keeps dying young is forked again with a pause (10 ms, doubling to 1 s).
- * Workers die with their master.
+ * The master does no work and holds no connection, so that only a signal can
+ * end it.  It replaces a worker that dies at once, or after a pause (10 ms,
+ * doubling to 1 s) when workers of the slot keep dying within a second.
+ * Workers stop when their master dies.
  */
 #ifndef DURABLE_PREFORK_H
 #define DURABLE_PREFORK_H
@@ -23,44 +23,45 @@ struct standby;
 
 struct prefork_worker {
 	int slot; /* 0 to count - 1, stable over restarts */
-	/* The first in its slot: how those before the master ended is unknown. */
+	/* Whether it is the first worker in its slot under this master. */
 	bool first;
 	/*
-	 * What one leaves to the next in its slot, however it ends: memory of
-	 * PREFORK_CRASH_NOTE_SIZE bytes that only they share, zeros at first.
+	 * Memory of PREFORK_CRASH_NOTE_SIZE bytes, zeros at first, that
+	 * outlives the worker: its successor in the slot reads it.
 	 */
 	char *crash_note;
-	struct standby *standby; /* of all workers */
+	struct standby *standby; /* shared by all workers */
 	/*
-	 * The worker and its master: process ids, and when they were made, in
+	 * Process ids of the worker and its master, and when each started, in
 	 * milliseconds since the epoch.
 	 */
 	int pid, master_pid;
 	int64_t started_ms, master_started_ms;
 	/*
-	 * How many processes have died in this slot without having been asked
-	 * to, under this master; which was the last one, and when that was.
+	 * How many workers of this slot have died without being asked to stop,
+	 * under this master; the last one's process id and time of death.
 	 */
 	int deaths, dead_pid;
 	int64_t died_ms;
 	/*
-	 * What to wait with (ppoll, pselect): SIGTERM is blocked in a worker
-	 * but for these waits.
+	 * The mask for ppoll and pselect: a worker blocks SIGTERM except in
+	 * these calls.
 	 */
 	sigset_t wait_mask;
 };
 
 /*
- * Runs count workers, each as worker(self, arg) in a process of its own; what
- * worker returns is its exit status.  On SIGTERM or SIGINT the master asks
- * the workers to stop by SIGTERM and returns 0 when all have ended, however
- * long that takes.  When a worker exits with PREFORK_EXIT_GIVE_UP, the master
- * stops the others and returns that.
+ * Runs count workers, each as worker(self, arg) in a process of its own, and
+ * blocks until all have ended; the worker's result is its exit status.  On
+ * SIGTERM or SIGINT the master sends SIGTERM to the workers, waits without
+ * limit and returns 0.  When a worker exits with PREFORK_EXIT_GIVE_UP, the
+ * master stops the others and returns that status.
  */
 int prefork_run(int count,
-    int (*worker)(struct prefork_worker *self, void *arg), void *arg);
+    int (*worker)(struct prefork_worker *self, const void *arg),
+    const void *arg);
 
-/* In a worker: whether it was asked to stop, by SIGTERM or its master's end. */
+/* Whether this worker was asked to stop: by SIGTERM, or its master died. */
 bool prefork_stopping(void);
 
 #endif

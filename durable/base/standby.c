@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is on duty.
+ * Which worker is active.
  */
 #include "base/standby.h"
 
 #include <sys/mman.h>
 
+#include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 
@@ -16,15 +19,15 @@
 /* For how long a report that there is enough for all holds. */
 #define SATURATED_MS 1000
 
-/* Who has not asked for its share for so long has none. */
+/* A worker that has not asked for this long loses its partition. */
 #define ABSENT_MS    (5 * STANDBY_PARTITION_MS / 2)
 
 struct standby {
 	int workers;
 	atomic_int slot;
-	atomic_ulong activity; /* of life: beginnings and ends of work */
+	atomic_ulong activity; /* beginnings and ends of work */
 	_Atomic int64_t due_ms, handed_on_ms, saturated_until_ms;
-	_Atomic int64_t asked_ms[]; /* for its share, by slot */
+	_Atomic int64_t asked_ms[]; /* for its partition, by slot */
 };
 
 static size_t
@@ -143,4 +146,51 @@ standby_hand_on(struct standby *standby, int slot)
 	if (atomic_compare_exchange_strong(&standby->slot, &slot,
 		(slot + 1) % standby->workers))
 		standby->handed_on_ms = now_ms;
+}
+
+/* Waits for the length of a watch, or until a signal of the mask. */
+static void
+watch_on(const sigset_t *wait_mask)
+{
+	const struct timespec time = { .tv_nsec = STANDBY_WATCH_MS * 1000000L };
+
+	if (ppoll(NULL, 0, &time, wait_mask) < 0 && errno != EINTR)
+		abort();
+}
+
+bool
+standby_ask(struct standby_member *member)
+{
+	struct standby *standby = member->standby;
+	const struct standby_watch watch = standby_watch(standby);
+
+	if (!standby_is_mine(standby, member->slot) &&
+	    !standby_is_saturated(standby)) {
+		watch_on(member->wait_mask);
+		if (!standby_take_over(standby, &watch, member->slot))
+			return false;
+	}
+	member->partition = standby_partition(standby, member->slot);
+	member->helps = member->partition.parts > 1 &&
+	    member->idle_since_ms != 0 &&
+	    clock_monotonic_ms() - member->idle_since_ms >=
+		STANDBY_PARTITION_MS;
+	if (member->helps)
+		member->partition.parts = 1;
+	standby_begin(standby);
+	return true;
+}
+
+void
+standby_tell(struct standby_member *member, bool any, bool saturated,
+    int64_t due_ms)
+{
+	/* Help goes on for as long as one turn takes all that is due. */
+	if (member->partition.parts <= 1 || any) {
+		if (!member->helps || !saturated)
+			member->idle_since_ms = 0;
+	} else if (member->idle_since_ms == 0) {
+		member->idle_since_ms = clock_monotonic_ms();
+	}
+	standby_report(member->standby, saturated, due_ms);
 }

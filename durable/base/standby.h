@@ -2,70 +2,35 @@
 /*
  * Which of a master's workers does what any of them could do.
  *
- * Work that two of them share travels in two transactions of half the size,
- * which are in each other's way.  So one is on duty, and the others stand by.
- * Who stands by and finds that there is something to do watches for a moment
- * (STANDBY_WATCH_MS) whether anybody begins to; if nobody does, because who was
- * on duty is dead, frozen, or busy for long, it takes the duty over.
+ * Work that two workers share travels in two transactions of half the size,
+ * which are in each other's way.  So one worker is active and the others stand
+ * by.  A standby that finds work watches for STANDBY_WATCH_MS whether another
+ * worker begins or ends some; if none does, because the active one is dead,
+ * frozen or busy for long, it takes over.  When the active worker cannot do it
+ * all (saturated), all work, each in its partition of the kinds of work.
  *
- * When one cannot do it all they divide it (standby_partition), so that they do
- * not want the same rows, and what is of one kind stays with one of them.
- *
- * Nothing depends on it but speed: two may be at work at a time.  It is in
- * memory that the master shares with its workers, so there is no waiting for
- * who died.
+ * Only speed depends on this, because two workers may always work at a time.
+ * The state is in memory that the master shares with its workers, without a
+ * lock that a dead worker could keep.
  */
 #ifndef DURABLE_STANDBY_H
 #define DURABLE_STANDBY_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#define STANDBY_WATCH_MS 20
+#define STANDBY_WATCH_MS     20
+
+/* How long a worker may find nothing in its partition before it takes all. */
+#define STANDBY_PARTITION_MS 100
 
 struct standby;
 
-/* Of so many workers, that of slot 0 first. */
-struct standby *standby_new(int workers);
-
-void standby_free(struct standby *standby);
-
-bool standby_is_mine(const struct standby *standby, int slot);
-
-/* Somebody begins to work. */
-void standby_begin(struct standby *standby);
-
-/*
- * Somebody has done his work, and knows whether there is enough for all, and
- * when there will be something to do (clock_monotonic_ms).
- */
-void standby_report(struct standby *standby, bool saturated, int64_t due_ms);
-
-/* Whether that was so within the last second. */
-bool standby_is_saturated(const struct standby *standby);
-
-/* A part from 0 of so many. */
+/* Part number part of so many; parts 0 or 1: all. */
 struct standby_partition {
 	int part, parts;
 };
-
-/*
- * This worker's part of what is to be done now: all, or while it is saturated
- * one of those who ask.  Who has one looks again within STANDBY_PARTITION_MS,
- * as it does not know of the others' work, and one of them may be gone.
- */
-#define STANDBY_PARTITION_MS 100
-struct standby_partition standby_partition(struct standby *standby, int slot);
-
-/*
- * Whether a share has that one of so many kinds of work.  Each has one at
- * least: where there are more shares than kinds, some have the same.
- */
-bool standby_partition_has(const struct standby_partition *partition, int kind,
-    int kinds);
-
-/* When there will be something to do; 0, at once, while somebody works. */
-int64_t standby_due_ms(const struct standby *standby);
 
 /* What there was to see when a worker began to watch. */
 struct standby_watch {
@@ -73,18 +38,75 @@ struct standby_watch {
 	unsigned long activity;
 };
 
+/* One worker: standby, slot and wait_mask are set, the rest begins as zero. */
+struct standby_member {
+	struct standby *standby;
+	int slot;
+	const sigset_t *wait_mask;          /* of ppoll(2), while it watches */
+	struct standby_partition partition; /* that standby_ask gave */
+	bool helps;                         /* it takes all for once */
+	int64_t idle_since_ms; /* its partition has nothing; 0: it had some */
+};
+
+/* For so many workers; that of slot 0 is active first. */
+struct standby *standby_new(int workers);
+void standby_free(struct standby *standby);
+
+/*
+ * Before work: returns false when another worker has it, and this one stands
+ * by.  Otherwise member->partition is what this worker may take now.  Blocks
+ * for STANDBY_WATCH_MS at most.
+ */
+bool standby_ask(struct standby_member *member);
+
+/*
+ * After work: whether there was any, whether there was more than one worker
+ * could take, and when there will be some (clock_monotonic_ms).
+ */
+void standby_tell(struct standby_member *member, bool any, bool saturated,
+    int64_t due_ms);
+
+/*
+ * Whether a partition has this one of so many kinds of work.  Each partition
+ * has one at least: of more partitions than kinds, some are the same.
+ */
+bool standby_partition_has(const struct standby_partition *partition, int kind,
+    int kinds);
+
+/* When there will be work; 0, at once, while a worker is busy. */
+int64_t standby_due_ms(const struct standby *standby);
+
+/* What standby_ask and standby_tell are made of. */
+
+bool standby_is_mine(const struct standby *standby, int slot);
+
+/* A worker begins some work. */
+void standby_begin(struct standby *standby);
+
+/* A worker has ended some work: see standby_tell. */
+void standby_report(struct standby *standby, bool saturated, int64_t due_ms);
+
+/* Whether that was so within the last second. */
+bool standby_is_saturated(const struct standby *standby);
+
+/*
+ * A worker's partition: all, or while it is saturated one of those workers
+ * that have asked within the last quarter of a second.
+ */
+struct standby_partition standby_partition(struct standby *standby, int slot);
+
 struct standby_watch standby_watch(const struct standby *standby);
 
 /*
- * At the end of the watch: takes the duty over, unless there has been a sign
- * of life, or another worker was faster; then it returns false.
+ * At the end of the watch: becomes the active worker.  Returns false when there
+ * has been activity, or another worker was faster.
  */
 bool standby_take_over(struct standby *standby,
     const struct standby_watch *watch, int slot);
 
 /*
- * Makes it the duty of the next worker, if it is this one's; not more often
- * than once in a second, when nobody can do it.
+ * Makes the next worker the active one, if this one is; at most once in a
+ * second, for the case that no worker can do the work.
  */
 void standby_hand_on(struct standby *standby, int slot);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text that grows.
+ * Growing text, and array literals in it.
  */
 #include "base/strbuf.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The callers' side of a client: a call is written down, queued for the
- * courier, and waited for.
+ * The callers' side of a client: makes a call, queues it for the courier and
+ * waits for its answer.
  */
 #include <durable/client.h>
 
@@ -9,13 +9,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "client/courier.h"
 
-/* For calls that name no time of their own. */
+/* How long a query may take, because its caller gives no time-out. */
 #define QUERY_TIMEOUT_MS 5000
 
 static struct call *
@@ -102,8 +103,8 @@ deadline(int timeout_ms)
 }
 
 /*
- * Hands the call to the courier, which is woken by the first one for all that
- * it finds then.  Returns false when there is no database.
+ * Queues the call, and wakes the courier if the queue was empty: the courier
+ * takes all queued calls at once.  Returns false without a database.
  */
 static bool
 enqueue(struct client *client, struct call *call)
@@ -123,7 +124,7 @@ enqueue(struct client *client, struct call *call)
 	return !away;
 }
 
-/* Waits for the answer until its time is over. */
+/* Waits for the answer, for at most timeout_ms. */
 static struct client_answer
 wait_for_answer(struct call *call, int timeout_ms)
 {
@@ -141,10 +142,9 @@ wait_for_answer(struct call *call, int timeout_ms)
 	};
 }
 
-/* Makes the call, and forgets it. */
+/* Makes the call, waits for its answer and leaves it. */
 static struct client_answer
-make(struct client *client, struct arena *arena, struct call *call,
-    int timeout_ms)
+make(struct client *client, struct call *call, int timeout_ms)
 {
 	bool waits = call->kind != CALL_QUERY;
 	struct client_answer answer = { .outcome = CLIENT_UNAVAILABLE };
@@ -154,14 +154,15 @@ make(struct client *client, struct arena *arena, struct call *call,
 		answer = wait_for_answer(call, timeout_ms);
 		client->waiting -= waits;
 	}
-	answer.value = arena_strdup(arena, answer.value);
+	if (answer.value != NULL &&
+	    (answer.value = strdup(answer.value)) == NULL)
+		abort();
 	call_leave(call);
 	return answer;
 }
 
 struct client_answer
-client_start(struct client *client, struct arena *arena,
-    const struct client_start *start)
+client_start(struct client *client, const struct client_start *start)
 {
 	struct call *call = call_new(CALL_START);
 
@@ -172,12 +173,11 @@ client_start(struct client *client, struct arena *arena,
 	call->event = arena_strdup(call->arena, start->event);
 	call->hint = arena_printf(call->arena, "%s::%s", start->id,
 	    start->event);
-	return make(client, arena, call, start->timeout_ms);
+	return make(client, call, start->timeout_ms);
 }
 
 struct client_answer
-client_send(struct client *client, struct arena *arena,
-    const struct client_send *send)
+client_send(struct client *client, const struct client_send *send)
 {
 	struct call *call = call_new(CALL_SEND);
 
@@ -188,19 +188,19 @@ client_send(struct client *client, struct arena *arena,
 	call->key = arena_strdup(call->arena, send->key);
 	call->event = arena_strdup(call->arena, send->event);
 	call->hint = arena_printf(call->arena, "%s::%s", send->id, send->event);
-	return make(client, arena, call, send->timeout_ms);
+	return make(client, call, send->timeout_ms);
 }
 
 struct client_answer
-client_query(struct client *client, struct arena *arena, const char *sql,
-    const char *param1, const char *param2)
+client_query(struct client *client, const char *sql, const char *param1,
+    const char *param2)
 {
 	struct call *call = call_new(CALL_QUERY);
 
 	call->sql = sql;
 	call->params[0] = arena_strdup(call->arena, param1);
 	call->params[1] = arena_strdup(call->arena, param2);
-	return make(client, arena, call, QUERY_TIMEOUT_MS);
+	return make(client, call, QUERY_TIMEOUT_MS);
 }
 
 bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The courier: the thread that carries all calls of a client over one
- * connection, and keeps them when the connection is lost.
+ * The courier: the thread that executes all calls of a client over one
+ * connection, and repeats them after the connection was lost.
  */
 #include "client/courier.h"
 
@@ -18,26 +18,23 @@
 #include "base/log.h"
 
 /*
- * Notifications are hints, and one is lost with a worker that dies between its
- * commit and the hint behind it.  So who waits looks for itself, soon after
- * somebody has begun to wait, and then less and less often.
+ * A worker that dies between its commit and its notification loses the
+ * notification.  So the courier also fetches the events of all waiting calls,
+ * soon after a call has begun to wait, and then less and less often.
  */
-#define SAFETY_MIN_MS      100
-#define SAFETY_MAX_MS      1000
+#define SAFETY_MIN_MS 100
+#define SAFETY_MAX_MS 1000
 
 /*
- * A server that is frozen, or whose host has vanished, is noticed by who asks
- * it something: who has not had to for so long asks whether it is there.
+ * After this time without a round trip the courier makes one, because only a
+ * round trip reveals that the server is frozen or its host has vanished.
  */
-#define PING_MS            2000
+#define PING_MS       2000
 
-/* How often it is said at most that the schema lacks something. */
-#define UNREADY_LOG_MS     10000
+#define REST_MIN_MS   5
+#define REST_MAX_MS   500
 
-#define REST_MIN_MS        5
-#define REST_MAX_MS        500
-
-/* The time-outs keep a blocked statement from blocking all callers. */
+/* The time-outs keep a statement that waits for a lock from delaying others. */
 static const char setup[] = "set lock_timeout = '1s';"
 			    "set statement_timeout = '5s';";
 
@@ -65,7 +62,7 @@ make_due(struct courier *courier, struct call *call)
 	TAILQ_INSERT_TAIL(&courier->due, call, link);
 }
 
-/* Those that wait for the event that a notification is about. */
+/* Makes the calls due that wait for the event of a notification. */
 static void
 make_hinted_due(struct courier *courier, const char *hint)
 {
@@ -77,7 +74,7 @@ make_hinted_due(struct courier *courier, const char *hint)
 			make_due(courier, call);
 }
 
-/* Somebody begins to wait. */
+/* Restarts the safety intervals, because another call begins to wait. */
 static void
 hasten(struct courier *courier)
 {
@@ -143,7 +140,7 @@ courier_answer_waiting(struct courier *courier, struct call *call,
 	courier_answer(call, outcome, value);
 }
 
-/* Gives up the calls of a list that nobody waits for. */
+/* Leaves the calls of a list that their callers have abandoned. */
 static void
 drop_abandoned(struct courier *courier, struct call_list *list)
 {
@@ -161,7 +158,7 @@ drop_abandoned(struct courier *courier, struct call_list *list)
 	}
 }
 
-/* Sorts what callers have queued.  Under the lock. */
+/* Moves the queued calls to the courier's lists.  The caller has the lock. */
 static void
 sort_queue(struct courier *courier)
 {
@@ -176,7 +173,7 @@ sort_queue(struct courier *courier)
 	}
 }
 
-/* Takes what callers have queued.  Returns false when the client closes. */
+/* Takes the queued calls, drops the abandoned.  False: the client closes. */
 static bool
 collect(struct courier *courier)
 {
@@ -184,7 +181,7 @@ collect(struct courier *courier)
 	eventfd_t ignored;
 	bool closing;
 
-	/* First, so that what is queued from here on wakes it again. */
+	/* Before taking the queue, so that a later call wakes the courier. */
 	if (eventfd_read(client->wake_fd, &ignored) != 0 && errno != EAGAIN)
 		abort();
 	pthread_mutex_lock(&client->lock);
@@ -208,7 +205,7 @@ answer_list(struct call_list *list, enum client_outcome outcome)
 	}
 }
 
-/* Answers every call there is, and those to come, that there is no database. */
+/* Answers all calls, and later ones at once, that there is no database. */
 static void
 answer_all_away(struct courier *courier)
 {
@@ -231,17 +228,14 @@ courier_log_unready(struct courier *courier)
 {
 	const struct db_error *error = db_last_error(courier->db);
 
-	if (courier->unready_ms == 0 ||
-	    clock_monotonic_ms() - courier->unready_ms >= UNREADY_LOG_MS) {
-		courier->unready_ms = clock_monotonic_ms();
+	if (log_is_due(&courier->unready_ms))
 		log_error("requests are answered with 503, because the schema "
 			  "lacks something: %s (SQLSTATE %s); run "
 			  "widget-store-install",
 		    error->message, error->sqlstate);
-	}
 }
 
-/* No connection came about: callers are told, and it is tried again later. */
+/* After a failed attempt to connect: answers callers, tries again later. */
 static void
 note_away(struct courier *courier, int pause_ms)
 {
@@ -264,8 +258,8 @@ set_connected(struct courier *courier, bool connected)
 }
 
 /*
- * The connection is gone.  The next attempt may follow at once: if it succeeds,
- * no caller notices.
+ * Drops the lost connection.  After one that had lasted the next attempt
+ * follows at once, and callers are answered only if it fails.
  */
 static void
 courier_lose_session(struct courier *courier)
@@ -299,7 +293,7 @@ courier_connect(struct courier *courier)
 	make_all_due(courier);
 }
 
-/* Reads the notifications; those whose event is waited for become due. */
+/* Reads the notifications and makes the calls that wait for them due. */
 static void
 hear(struct courier *courier)
 {
@@ -321,9 +315,9 @@ has_work(const struct courier *courier)
 }
 
 /*
- * Goes to the database, if there is a reason: if only to ask whether it is
- * there.  It listens before anything is fetched, so that no event falls
- * between.
+ * Makes the round trips that are due, if any.  Listens before it fetches
+ * events, so that it misses none.  Without work for PING_MS stops listening if
+ * no call waits; that round trip, and fetching for calls, also test the server.
  */
 static enum db_outcome
 go(struct courier *courier)
@@ -343,7 +337,7 @@ go(struct courier *courier)
 	return outcome == DB_DONE ? courier_batch_make(courier) : outcome;
 }
 
-/* Does what there is to do, over a connection that there is. */
+/* Makes the due round trips over an open connection; handles failures. */
 static void
 courier_work(struct courier *courier)
 {
@@ -367,7 +361,7 @@ courier_work(struct courier *courier)
 	hear(courier);
 }
 
-/* For how long there is nothing to do by itself. */
+/* Milliseconds until the courier has to act without being woken. */
 static int64_t
 idle_ms(const struct courier *courier)
 {
@@ -385,7 +379,7 @@ idle_ms(const struct courier *courier)
 	return until_ms < 0 ? 0 : until_ms;
 }
 
-/* Waits for callers, for input on the connection, or for the time. */
+/* Waits for a queued call, input on the connection, or the next time to act. */
 static void
 wait_for_work(struct courier *courier)
 {

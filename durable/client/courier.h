@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a client's callers and its courier share.  Private to client.c,
- * courier.c and courier_batch.c.
+ * The calls that a client's callers share with its courier.  Private to
+ * client.c, courier.c and courier_batch.c.
  *
- * A call belongs to its caller and to the courier, whoever leaves last frees
- * it: a caller whose time is over leaves while the courier may be working on
- * the call.  Which came first, that or the answer, its state decides, once and
- * without a lock: a caller that is woken need not wait for the next one's
- * answer.  The courier keeps every call in one of its lists until it is
- * answered, so that a lost connection loses none.
+ * Caller and courier both hold a call, and the last holder to leave frees it,
+ * because a caller leaves at its time-out although the courier may be using the
+ * call.  The state decides which came first, time-out or answer.  It is atomic,
+ * so that callers wake without a lock.  The courier keeps each call in one of
+ * its lists until it answers it, so a lost connection loses no call.
  */
 #ifndef DURABLE_COURIER_H
 #define DURABLE_COURIER_H
@@ -35,29 +34,29 @@ enum call_kind { CALL_START, CALL_SEND, CALL_QUERY };
 enum call_state { CALL_OPEN, CALL_ANSWERED, CALL_ABANDONED };
 
 struct call {
-	/* Set before the courier knows the call, constant from then on. */
+	/* Set before the call is queued, and constant from then on. */
 	enum call_kind kind;
-	struct arena *arena; /* the call itself is in it, too */
+	struct arena *arena; /* it has the call itself, too */
 	const char *id, *name;
 	const char *place; /* a start's queue, a send's topic */
 	const char *json;  /* a start's input, a send's message */
 	const char *key;   /* of a send */
 	const char *event; /* key of the event to wait for */
-	const char *hint;  /* the notification about the event */
+	const char *hint;  /* payload of the event's notification */
 	const char *sql;   /* of a query */
 	const char *params[2];
 
 	atomic_int holders;          /* caller, courier */
 	atomic_int state;            /* enum call_state; it changes once */
-	atomic_bool recorded;        /* what was asked for is on record */
-	sem_t ready;                 /* posted when it is answered */
+	atomic_bool recorded;        /* the start or message has committed */
+	sem_t ready;                 /* posted with the answer */
 	struct client_answer answer; /* its value is in the call's arena */
 
-	/* The courier's, but for the client's queue. */
+	/* Used by the courier alone, except while the call is queued. */
 	TAILQ_ENTRY(call) link;
 	LIST_ENTRY(call) chain;
-	bool due;         /* to be fetched */
-	int64_t retry_ms; /* after a lock: when to try again; else 0 */
+	bool due;         /* its event is to be fetched */
+	int64_t retry_ms; /* after meeting a lock: when to try again; else 0 */
 };
 
 TAILQ_HEAD(call_list, call);
@@ -67,18 +66,18 @@ struct client {
 	const char *conninfo;
 	const char *application_name;
 	const char *application;
-	const struct monitor_member *member; /* NULL: nobody watches */
+	const struct monitor_member *member; /* enters the monitor, or NULL */
 	pthread_t courier;
-	int wake_fd;    /* eventfd: the courier has news */
+	int wake_fd;    /* eventfd: calls are queued, or the client closes */
 	int give_up_fd; /* eventfd: the courier has given up */
 
-	atomic_ulong waiting; /* callers, but for those of queries */
+	atomic_ulong waiting; /* callers of client_start and client_send */
 
-	pthread_mutex_t lock;   /* of all that follows */
-	struct call_list queue; /* what the courier has not seen */
+	pthread_mutex_t lock;   /* of the members below */
+	struct call_list queue; /* calls that the courier has not taken */
 	bool closing;
 	bool connected;
-	bool away; /* calls are answered at once */
+	bool away; /* no database: calls are answered at once */
 	struct client_stats stats;
 };
 
@@ -87,7 +86,7 @@ struct courier {
 	struct session_options options;
 	struct session *session;
 	struct db *db;            /* the session's */
-	struct arena *arena;      /* of one pass */
+	struct arena *arena;      /* of one pass of courier_run's loop */
 	struct call_list pending; /* starts and sends to be submitted */
 	struct call_list queries;
 	struct call_list due; /* waiting calls to be fetched */
@@ -96,49 +95,49 @@ struct courier {
 	struct strbuf columns[COURIER_COLUMNS];
 
 	bool was_connected;  /* at least once */
-	struct backoff rest; /* before something is repeated */
+	struct backoff rest; /* before calls are repeated */
 	int rest_ms;
-	int64_t unready_ms; /* when it was last logged that the schema is */
+	int64_t unready_ms; /* when an incomplete schema was last logged */
 	int64_t attempt_ms; /* when to connect */
-	int64_t ping_ms;    /* when to ask whether the server is there */
-	int64_t safety_ms;  /* when to fetch for all who wait */
+	int64_t ping_ms;    /* when to test whether the server answers */
+	int64_t safety_ms;  /* when to fetch for all waiting calls */
 	int safety_interval_ms;
 };
 
-/* A thread: the courier of a client, until it is closing. */
+/* The thread of a client's courier; returns when the client closes. */
 void *courier_run(void *client);
 
-/* Puts a call whose wish is on record among those that wait for an event. */
+/* Adds a call that has been submitted to those that wait for their event. */
 void courier_add_waiting(struct courier *courier, struct call *call, bool due);
 
 /*
- * Answers a call, which has been taken out of its list, and gives it back.
- * The value is copied.
+ * Answers a call, which the courier has removed from its list, and leaves it.
+ * Copies the value.
  */
 void courier_answer(struct call *call, enum client_outcome outcome,
     const char *value);
 
-/* Answers a waiting call, which may be due. */
+/* Removes a waiting call from the courier's lists and answers it. */
 void courier_answer_waiting(struct courier *courier, struct call *call,
     enum client_outcome outcome, const char *value);
 
 /*
- * The schema lacks something that the client's statements want: logs what, at
- * most every ten seconds.
+ * Logs what the schema lacks for the client's statements, at most every ten
+ * seconds.
  */
 void courier_log_unready(struct courier *courier);
 
 /*
- * Makes the round trips for everything that is pending, due or asked.
- * DB_RETRY: something is left and wants a rest; DB_LOST: so is the
- * connection.
+ * Makes the round trips for all pending and due calls and all queries; blocks.
+ * Returns DB_RETRY when calls are left for a later attempt, and DB_LOST when
+ * the connection is gone.
  */
 enum db_outcome courier_batch_make(struct courier *courier);
 
-/* Leaves a call; the last one frees it. */
+/* Leaves a call; the last holder frees it. */
 void call_leave(struct call *call);
 
-/* Gives an open call its end; false when it has one already. */
+/* Sets the state of an open call; false when it is not open any more. */
 bool call_end(struct call *call, enum call_state state);
 
 #endif

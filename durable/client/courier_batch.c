@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The courier's round trips: what callers want goes into the database in one
- * transaction, what they wait for comes out.
+ * The courier's round trips: one transaction submits all starts and messages
+ * and fetches the events that callers wait for.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +12,10 @@
 #include "client/courier.h"
 #include "db/value.h"
 
-/* A call that has met a lock is tried alone, after so long. */
+/* How long after meeting a lock a call is tried again, alone. */
 #define LOCKED_MS     4000
 
-/* For how long calls are carried one by one at a time. */
+/* How long calls are executed one by one before the courier does the rest. */
 #define ONE_BY_ONE_MS 3000
 
 static const char submit_sql[] =
@@ -27,8 +27,8 @@ static const char events_sql[] =
 static const char announce_sql[] = "select pg_notify('durable_due', '')";
 
 /*
- * The calls of one transaction, by position: those that start and send, and
- * those whose event is looked at: first who is due, then who sends.
+ * The calls of one transaction, by position: starts, sends, and the calls for
+ * which events are looked up (looks): first those that are due, then the sends.
  */
 struct courier_batch {
 	struct call **starts, **sends, **looks;
@@ -47,7 +47,7 @@ count_calls(const struct call_list *list)
 	return count;
 }
 
-/* An empty batch, with room for so many calls to submit and to look at. */
+/* Makes an empty batch with room for so many submitted and due calls. */
 static struct courier_batch
 new_batch(struct courier *courier, size_t submits, size_t looks)
 {
@@ -140,9 +140,9 @@ queue_submit(struct courier *courier, const struct courier_batch *batch,
 }
 
 /*
- * Behind what is submitted, in its transaction.  An event that is not there yet
- * is announced after it has been committed, and what arrives during this trip
- * is heard after it, when who sent is among those who wait.
+ * Looks up events in the transaction that submits the calls.  An event that
+ * commits later is notified after its commit, and the courier reads
+ * notifications after this round trip, when the sends are waiting calls.
  */
 static void
 queue_looks(struct courier *courier, const struct courier_batch *batch,
@@ -165,9 +165,9 @@ queue_looks(struct courier *courier, const struct courier_batch *batch,
 }
 
 /*
- * Tells the daemons of new workflows: behind the commit, because a commit that
- * notifies holds a lock of the whole cluster; but messages do that anyway, and
- * then it is one notification more or less.
+ * Notifies the daemons of new workflows, in a transaction of its own, because a
+ * commit that notifies takes a lock of the whole cluster.  A batch with
+ * messages notifies anyway, so there it is part of the transaction.
  */
 static void
 queue_announcement(struct courier *courier, const struct courier_batch *batch)
@@ -180,13 +180,13 @@ queue_announcement(struct courier *courier, const struct courier_batch *batch)
 }
 
 /*
- * What became of a call that was submitted.  Returns whether it waits for its
- * event now; else it may be gone.
+ * Handles the outcome of a submitted call.  Returns whether the call waits for
+ * its event now; if not, it may have been freed.
  */
 static bool
 settle_call(struct courier *courier, struct call *call, const char *outcome)
 {
-	/* Its workflow is in a turn: it stays pending. */
+	/* A turn has the workflow locked, so the call stays pending. */
 	if (strcmp(outcome, "busy") == 0)
 		return false;
 	TAILQ_REMOVE(&courier->pending, call, link);
@@ -199,8 +199,8 @@ settle_call(struct courier *courier, struct call *call, const char *outcome)
 		return false;
 	}
 	/*
-	 * Who sends is looked at in this trip, and what was created cannot have
-	 * run yet.
+	 * Only a start of a known workflow is due: this round trip looks up the
+	 * events of sends, and a new workflow cannot have run yet.
 	 */
 	courier_add_waiting(courier, call,
 	    call->kind == CALL_START && strcmp(outcome, "created") != 0);
@@ -218,7 +218,7 @@ count_batch(struct courier *courier, size_t operations)
 	pthread_mutex_unlock(&client->lock);
 }
 
-/* Who does not wait now is not looked at any more. */
+/* Handles all outcomes; clears the looks of sends that do not wait now. */
 static void
 settle_batch(struct courier *courier, struct courier_batch *batch,
     const struct db_rows *rows)
@@ -243,7 +243,7 @@ settle_batch(struct courier *courier, struct courier_batch *batch,
 	}
 }
 
-/* Hands out an event that was set: its JSON, or that there is nothing. */
+/* Answers a call with its event's JSON, or that the event is null. */
 static void
 answer_event(struct courier *courier, struct call *call, const char *text,
     const char *serialization)
@@ -252,8 +252,9 @@ answer_event(struct courier *courier, struct call *call, const char *text,
 	json_object *value;
 
 	if (!value_decode(courier->arena, text, serialization, &value)) {
-		log_error("wf=%s cannot read event '%s'", call->id,
-		    call->event);
+		log_error("wf=%s cannot read event '%s', so its caller is "
+			  "refused: the value is not JSON in a known format",
+		    call->id, call->event);
 		courier_answer_waiting(courier, call, CLIENT_REFUSED, NULL);
 		return;
 	}
@@ -293,7 +294,7 @@ hand_out(struct courier *courier, const struct courier_batch *batch,
 	}
 }
 
-/* Makes the trip of a batch: all of it is done, or nothing. */
+/* Makes the round trip of a batch: all its calls succeed, or none. */
 static enum db_outcome
 carry(struct courier *courier, struct courier_batch *batch)
 {
@@ -302,7 +303,7 @@ carry(struct courier *courier, struct courier_batch *batch)
 	queue_submit(courier, batch, &submitted);
 	queue_looks(courier, batch, &events);
 	queue_announcement(courier, batch);
-	/* Statements that went well are nothing without their commit. */
+	/* Ignore all results unless the commit has succeeded. */
 	if (db_finish(courier->db) != DB_DONE)
 		return db_last_error(courier->db)->own;
 	if (submitted != NULL)
@@ -312,13 +313,14 @@ carry(struct courier *courier, struct courier_batch *batch)
 	return DB_DONE;
 }
 
-/* The database does not want to say: a bug, which is logged once for all. */
+/* Refuses all due calls, after a bug in the lookup; logs it once. */
 static void
 refuse_due(struct courier *courier)
 {
 	struct call *call;
 
-	log_error("events refused by the database: %s",
+	log_error("the database refused to look up events, so all due callers "
+		  "are refused: %s",
 	    db_last_error(courier->db)->message);
 	while ((call = TAILQ_FIRST(&courier->due)) != NULL)
 		courier_answer_waiting(courier, call, CLIENT_REFUSED, NULL);
@@ -327,20 +329,22 @@ refuse_due(struct courier *courier)
 static void
 refuse_call(struct courier *courier, struct call *call)
 {
-	log_error("wf=%s refused by the database: %s", call->id,
+	log_error("wf=%s the database refused a %s, so its caller is refused: "
+		  "%s",
+	    call->id, call->kind == CALL_START ? "start" : "message",
 	    db_last_error(courier->db)->message);
 	TAILQ_REMOVE(&courier->pending, call, link);
 	courier_answer(call, CLIENT_REFUSED, NULL);
 }
 
-/* Whether the trip ended at what somebody keeps locked. */
+/* Whether the round trip failed because of another transaction's lock. */
 static bool
 met_lock(const struct courier *courier)
 {
 	return strcmp(db_last_error(courier->db)->sqlstate, "55P03") == 0;
 }
 
-/* Carries one call, which is refused then, or waits for what is locked. */
+/* Submits one call, so that a refusal or a lock concerns only this call. */
 static enum db_outcome
 carry_alone(struct courier *courier, struct call *call)
 {
@@ -362,8 +366,8 @@ carry_alone(struct courier *courier, struct call *call)
 }
 
 /*
- * Carries those that are due, and then one call at a time, so that what is
- * refused, or waits, is this call.
+ * Fetches for the due calls, then submits one call at a time, so that a call
+ * that is refused or meets a lock does not fail the others.
  */
 static enum db_outcome
 carry_one_by_one(struct courier *courier)
@@ -390,7 +394,7 @@ carry_one_by_one(struct courier *courier)
 	return outcome;
 }
 
-/* Tries again the first of those that have met a lock, if it is time. */
+/* Tries the first call again that has met a lock and is due for it. */
 static enum db_outcome
 carry_locked(struct courier *courier)
 {
@@ -404,7 +408,7 @@ carry_locked(struct courier *courier)
 	return DB_DONE;
 }
 
-/* Callers whose calls cannot be submitted without a mended schema try again. */
+/* Answers pending calls that there is no database: the schema is incomplete. */
 static void
 answer_pending_unready(struct courier *courier)
 {
@@ -417,7 +421,7 @@ answer_pending_unready(struct courier *courier)
 	}
 }
 
-/* Submits all that is pending and fetches what may be decided. */
+/* Submits all pending calls and fetches the events of the due ones. */
 static enum db_outcome
 carry_all(struct courier *courier)
 {
@@ -439,7 +443,7 @@ carry_all(struct courier *courier)
 		answer_pending_unready(courier);
 	if (outcome != DB_DONE)
 		return outcome;
-	/* Left is who is busy, or vanished under its call, for another trip. */
+	/* Calls to busy workflows are left for a later round trip. */
 	return TAILQ_EMPTY(&courier->pending) ? DB_DONE : DB_RETRY;
 }
 
@@ -458,7 +462,7 @@ same_query(const struct call *one, const struct call *other)
 	    same_text(one->params[1], other->params[1]);
 }
 
-/* Gives the answer to all who asked the same; asked itself comes last. */
+/* Answers all equal queries.  asked comes last, because it may be freed. */
 static void
 answer_equals(struct courier *courier, struct call *asked,
     enum client_outcome outcome, const char *value)
@@ -476,14 +480,14 @@ answer_equals(struct courier *courier, struct call *asked,
 	courier_answer(asked, outcome, value);
 }
 
-/* How many parameters a query has, of at most two. */
+/* Counts the parameters of a query; it has at most two. */
 static size_t
 count_parameters(const char *sql)
 {
 	return strstr(sql, "$2") != NULL ? 2 : strstr(sql, "$1") != NULL;
 }
 
-/* Runs one query.  DB_RETRY: it is left for another trip. */
+/* Runs one query.  After DB_RETRY it is left for a later round trip. */
 static enum db_outcome
 ask_query(struct courier *courier, struct call *call)
 {
@@ -512,15 +516,16 @@ ask_query(struct courier *courier, struct call *call)
 	case DB_REFUSED:
 		break;
 	}
-	log_error("a query was refused by the database: %s",
+	log_error("the database refused a query, so its callers are refused: "
+		  "%s",
 	    db_last_error(courier->db)->message);
 	answer_equals(courier, call, CLIENT_REFUSED, NULL);
 	return DB_DONE;
 }
 
 /*
- * Runs each of the queries once.  One that meets a circumstance comes last, so
- * that it does not keep the others from their answers.
+ * Runs each query once.  Moves one that fails with DB_RETRY to the end, so that
+ * it does not delay the others.
  */
 static enum db_outcome
 ask_queries(struct courier *courier)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding the server.
+ * Connects to several hosts at once and keeps the one that is the primary.
  */
 #include "db/connect.h"
 
@@ -14,11 +14,11 @@
 
 #include "base/clock.h"
 
-/* When a host that said no is asked again. */
+/* How long after its refusal a host is asked again. */
 #define AGAIN_MS 250
 
 struct host {
-	const char *name, *address, *port; /* NULL: as conninfo has it */
+	const char *name, *address, *port; /* NULL: conninfo's */
 	PGconn *conn;
 	PostgresPollingStatusType state;
 	int64_t again_ms;
@@ -32,9 +32,9 @@ struct search {
 };
 
 /*
- * Of a keyword given twice libpq keeps the later: what conninfo says (it is
- * expanded in the place of dbname) wins over what is before it, and a single
- * host over its list of hosts.
+ * Begins to connect to a host.  libpq uses the last value of a keyword.  It
+ * expands conninfo in the place of dbname, so conninfo overrides the defaults
+ * before it, and the single host after it overrides conninfo's list.
  */
 static void
 ask_host(const struct search *search, struct host *host)
@@ -56,7 +56,7 @@ ask_host(const struct search *search, struct host *host)
 	    : PGRES_POLLING_WRITING;
 }
 
-/* Goes on with a host whose socket is ready, or whose no is a while ago. */
+/* Continues with a host if its socket is ready or its refusal is old enough. */
 static void
 advance(const struct search *search, struct host *host, short ready)
 {
@@ -71,7 +71,7 @@ advance(const struct search *search, struct host *host, short ready)
 		host->again_ms = clock_monotonic_ms() + AGAIN_MS;
 }
 
-/* Waits until a host has answered or it is time to ask one again. */
+/* Waits until a socket is ready, a host is to be asked again, or time is up. */
 static void
 wait_for_hosts(const struct search *search, struct pollfd *fds)
 {
@@ -96,7 +96,7 @@ wait_for_hosts(const struct search *search, struct pollfd *fds)
 		abort();
 }
 
-/* The host that is connected, else NULL. */
+/* Returns the host that is connected, or NULL. */
 static struct host *
 connected(const struct search *search)
 {
@@ -108,7 +108,7 @@ connected(const struct search *search)
 	return NULL;
 }
 
-/* Whether there is a host that may still say yes. */
+/* Whether a host may still accept before the time is up. */
 static bool
 is_open(const struct search *search)
 {
@@ -120,7 +120,7 @@ is_open(const struct search *search)
 	return false;
 }
 
-/* Asks all hosts until one takes us, all say no, or the time is over. */
+/* Returns the first host that accepts; NULL if all refuse or time is up. */
 static struct host *
 run(const struct search *search)
 {
@@ -139,7 +139,7 @@ run(const struct search *search)
 	return found;
 }
 
-/* A parameter of a connection; NULL when it has none. */
+/* Returns the value of a connection's parameter; NULL when it is empty. */
 static char *
 parameter(const PQconninfoOption *option, const char *keyword)
 {
@@ -149,8 +149,8 @@ parameter(const PQconninfoOption *option, const char *keyword)
 }
 
 /*
- * Cuts the next element off a list.  The last one stays, for all that come,
- * as libpq has it with a single port for several hosts.
+ * Cuts the next element off a list.  The last element stays and is returned
+ * again, because libpq uses a single port for all hosts.
  */
 static const char *
 next_element(char **list)
@@ -164,7 +164,7 @@ next_element(char **list)
 	return element;
 }
 
-/* How many elements a list has; 1 when one is empty: a default of libpq's. */
+/* Counts a list's elements; 1 when one is empty, which is libpq's default. */
 static size_t
 count_elements(const char *list)
 {
@@ -181,7 +181,7 @@ count_elements(const char *list)
 	}
 }
 
-/* Has each of several hosts asked by itself. */
+/* When conninfo names several hosts, begins to connect to each of them. */
 static void
 spread(struct search *search, PQconninfoOption *options)
 {
@@ -208,7 +208,7 @@ spread(struct search *search, PQconninfoOption *options)
 	}
 }
 
-/* libpq's own limit does not apply to a connection that is polled. */
+/* connect_timeout in ms, because libpq ignores it in PQconnectPoll. */
 static int64_t
 limit_ms(const PQconninfoOption *options)
 {
@@ -219,7 +219,7 @@ limit_ms(const PQconninfoOption *options)
 							  : seconds * 1000;
 }
 
-/* Of those who did not take us: one who said why, if there is one. */
+/* Returns a host that has refused, for its message, or else the first host. */
 static struct host *
 refused(const struct search *search)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection to PostgreSQL in pipeline mode; with connect.c, which makes
- * it, the only file that knows libpq.
+ * One connection to PostgreSQL in pipeline mode.  Only this file and connect.c,
+ * which makes the connection, use libpq.
  */
 #include "db/db.h"
 
@@ -31,13 +31,12 @@ enum {
 };
 
 /*
- * Every session.  The server finds out when our host has vanished (it may be
- * in the middle of a transaction).  The planner settings keep every plan an
- * index nested loop in the index's order, whatever the statistics say at the
- * moment: what we ask is small and keyed, and a plan that was made while a
- * table was empty, and so could be read or kept whole, is a disaster when it is
- * large.  From PostgreSQL 16 on, an aggregate with an order would have its plan
- * read a whole index for that order.
+ * Run in every session.  The TCP settings let the server notice that our host
+ * has vanished, perhaps in a transaction.  The planner settings keep every plan
+ * a nested loop over an index, whatever the statistics are, because our queries
+ * are small and keyed: a sequential scan planned for an empty table would still
+ * be used when the table is large.  enable_presorted_aggregate (PostgreSQL 16)
+ * would make an ordered aggregate read a whole index.
  */
 static const char session[] =
     "set default_transaction_isolation = 'read committed';"
@@ -58,9 +57,9 @@ static const char session[] =
     "set tcp_user_timeout = 10000;";
 
 /*
- * An answer is late after this time: then the server is asked, on another
- * connection, whether it is there, again and again.  One that is there may
- * take until GIVE_UP_MS, which is longer than any statement's time-out.
+ * After each LATE_MS without an answer, another connection asks whether the
+ * server is reachable.  A reachable server may take until GIVE_UP_MS, which is
+ * longer than any statement's time-out.
  */
 #define LATE_MS        1000
 #define GIVE_UP_MS     30000
@@ -72,17 +71,17 @@ enum prepared_state { UNPREPARED, PREPARING, PREPARED };
 struct prepared {
 	const char *sql;
 	enum prepared_state state;
-	unsigned version; /* how often it was stale; a part of its name */
+	unsigned version; /* how often it was stale; part of its name */
 };
 
-/* What the server will answer next, in order. */
+/* The kinds of answers that the server sends, in the order of the requests. */
 enum expected_kind { EXPECT_PREPARE, EXPECT_RESULT, EXPECT_SYNC };
 
 struct expected {
 	enum expected_kind kind;
 	struct prepared *statement;
 	const struct db_rows **rows; /* where the result goes, or NULL */
-	struct arena *arena;         /* and who owns it */
+	struct arena *arena;         /* that owns the result */
 };
 
 struct db {
@@ -103,9 +102,9 @@ struct db_rows {
 };
 
 /*
- * Whether the server's copy of a prepared statement is of no use any more: it
- * was made before a table changed (the check has no SQLSTATE of its own, and
- * its message is translated), or the session has forgotten it.
+ * Whether a prepared statement must be prepared anew: a table has changed since
+ * (the function tells it, because this error shares its SQLSTATE and its
+ * message is translated), or the session no longer has the statement.
  */
 static bool
 is_stale(const char *sqlstate, const char *function)
@@ -121,7 +120,7 @@ clear_error(struct db *db)
 	db->error = (struct db_error){ .outcome = DB_DONE, .own = DB_DONE };
 }
 
-/* An error is kept until something is queued for the next round trip. */
+/* Clears the last round trip's error when the first statement is queued. */
 static void
 begin_trip(struct db *db)
 {
@@ -130,7 +129,7 @@ begin_trip(struct db *db)
 	db->in_trip = true;
 }
 
-/* Keeps the first error of a round trip: the later ones follow from it. */
+/* Keeps only the first error of a round trip: later ones follow from it. */
 static void
 note_error(struct db *db, const char *sqlstate, bool fatal, const char *message)
 {
@@ -230,7 +229,7 @@ db_free(struct db *db)
 	free(db);
 }
 
-/* Errors reach the caller as such; whatever else the server says is lost. */
+/* Discards notices and warnings, which libpq would print. */
 static void
 ignore_notice(void *arg, const PGresult *result)
 {
@@ -239,10 +238,10 @@ ignore_notice(void *arg, const PGresult *result)
 }
 
 /*
- * Waits for the socket, since_ms being when that began.  Returns false, the
- * connection dropped, when the server is not there any more.  A statement is
- * never cancelled: one that waits for its commit to reach the standby would be
- * shown to everybody although it can still be lost.
+ * Waits for the socket; since_ms is when the wait began.  Drops the connection
+ * and returns false when the server is gone.  Never cancels a statement: a
+ * cancelled commit that waits for its standby becomes visible at once, although
+ * a failover can still lose it.
  */
 static bool
 wait_for_server(struct db *db, short events, int64_t since_ms)
@@ -258,7 +257,7 @@ wait_for_server(struct db *db, short events, int64_t since_ms)
 	return false;
 }
 
-/* Waits until PQgetResult need not; false: the connection is gone. */
+/* Waits until PQgetResult will not block; false: the connection is gone. */
 static bool
 await_answer(struct db *db)
 {
@@ -275,7 +274,7 @@ await_answer(struct db *db)
 	return true;
 }
 
-/* Runs statements; pipeline mode comes after them. */
+/* Runs a list of statements before pipeline mode, which takes one at a time. */
 static bool
 run_setup(struct db *db, const char *setup)
 {
@@ -341,7 +340,7 @@ expect(struct db *db, enum expected_kind kind, struct prepared *statement)
 	return &db->expected[db->expected_count++];
 }
 
-/* Finds the statement's place in the table, by its address. */
+/* Finds or adds a statement in the table, by its address. */
 static struct prepared *
 find_statement(struct db *db, const char *sql)
 {
@@ -356,9 +355,8 @@ find_statement(struct db *db, const char *sql)
 		if (statement->sql == sql)
 			return statement;
 	}
-	/* A program has a fixed set of statements; this one has too many. */
-	log_error("more than %d distinct statements: an address that is no "
-		  "string constant?",
+	log_error("more than %d distinct statements, so this process aborts: "
+		  "a statement may be no string constant",
 	    STATEMENTS_MAX);
 	abort();
 }
@@ -415,8 +413,8 @@ db_sync(struct db *db)
 }
 
 /*
- * Sends all that is queued.  Reads meanwhile: a server whose answers nobody
- * reads stops reading.
+ * Sends all that is queued, and reads answers meanwhile, because a server that
+ * cannot send its answers stops reading.
  */
 static bool
 flush(struct db *db)
@@ -432,8 +430,9 @@ flush(struct db *db)
 }
 
 /*
- * Takes a sync's answer: its own, or first the error of the commit that it
- * made.  When it does not come nobody knows whose the next answer is.
+ * Takes the answer to a Sync; the error of the commit that it made may precede
+ * it.  Drops the connection without that answer, because later answers could
+ * not be matched to their statements.
  */
 static void
 take_sync(struct db *db)
@@ -457,8 +456,8 @@ take_sync(struct db *db)
 }
 
 /*
- * Takes the next expected answer off the connection.  Returns the result of a
- * statement that went well, to be cleared by the caller; else NULL.
+ * Takes the next expected answer.  Returns the result of a statement that
+ * succeeded, which the caller clears; else NULL.
  */
 static PGresult *
 take_answer(struct db *db, const struct expected *expected)
@@ -473,7 +472,7 @@ take_answer(struct db *db, const struct expected *expected)
 		note_result_error(db, result, expected->statement);
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
-	/* A result is followed by NULL. */
+	/* libpq returns NULL after each statement's result. */
 	if (result != NULL && await_answer(db))
 		PQclear(PQgetResult(db->conn));
 	if (done && expected->kind == EXPECT_RESULT)
@@ -488,7 +487,7 @@ clear_result(void *result)
 	PQclear(result);
 }
 
-/* Gives a result to the arena, and to whoever wants its rows. */
+/* Ties a result to its arena and stores its rows where they were asked for. */
 static void
 keep_rows(const struct expected *expected, PGresult *result)
 {

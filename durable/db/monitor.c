@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker's coming and going, as the machine room is told.
+ * Registers workers in the monitor's tables, and signs them off.
  */
 #include "db/monitor.h"
 
@@ -27,8 +27,8 @@ number(char text[NUMBER_LEN], int64_t value)
 }
 
 /*
- * The server's process id, 0 when it is not on this host: of a Unix socket the
- * kernel tells who listens (unix(7), SO_PEERCRED).
+ * The server's process id, or 0 when it is on another host: the kernel names
+ * the listening process of a Unix socket only (unix(7), SO_PEERCRED).
  */
 static int64_t
 server_pid(const struct db *db)

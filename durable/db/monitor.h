@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The machine room: where the processes of a store say that they live, so that
- * people can watch.  sql/monitor.sql says what becomes of it.  Nobody enters it
- * unless configured, and who does not pays nothing.
+ * Registers a program's workers in the monitor's tables (sql/monitor.sql), for
+ * people to watch.  A program that is not configured for it runs none of these
+ * statements.
  */
 #ifndef DURABLE_MONITOR_H
 #define DURABLE_MONITOR_H
@@ -13,22 +13,22 @@
 struct db;
 struct prefork_worker;
 
-/* Who enters; both must outlive the connection's owner. */
+/* A worker to register; both members must outlive the session. */
 struct monitor_member {
 	const char *program; /* "daemon" or "web" */
 	const struct prefork_worker *self;
 };
 
 /*
- * Registers this worker, and for it its master, with the session of a new
- * connection: what ends the session ends its presence.  Makes a round trip;
- * returns false, and db_last_error says why, when that failed.
+ * Registers this worker and its master under the session of a new connection;
+ * the worker is shown until the session ends.  Makes a round trip, which
+ * blocks.  Returns false when it fails; db_last_error says why.
  */
 bool monitor_enter(struct db *db, const struct monitor_member *member);
 
 /*
- * Says that this worker ends as it was asked to, or because its master has
- * died.  Does nothing without a connection.
+ * Records that this worker stops as asked, or because its master has died.
+ * Does nothing without a connection; else makes a round trip, which blocks.
  */
 void monitor_leave(struct db *db, const struct monitor_member *member);
 

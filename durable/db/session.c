@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection that is made again whenever it is lost.
+ * Opens a connection, checks the schema, and logs each loss once.
  */
 #include "db/session.h"
 
@@ -15,7 +15,7 @@
 #define PAUSE_MIN_MS       25
 #define PAUSE_MAX_MS       250
 
-/* A connection that was lost after this time was a good one. */
+/* After a connection that lasted this long, the next attempt has no pause. */
 #define GOOD_CONNECTION_MS 1000
 
 struct session {
@@ -24,7 +24,7 @@ struct session {
 	struct arena *arena; /* of one session_open */
 	struct backoff backoff;
 	bool listening;
-	bool complained; /* the failure of this series is logged */
+	bool complained; /* this series of failures has been logged */
 	int64_t opened_ms;
 };
 
@@ -76,21 +76,22 @@ check_schema(struct session *session)
 		return SESSION_AWAY;
 	version = rows == NULL ? NULL : db_value(rows, 0, 0);
 	if (version == NULL) {
-		log_error("the database is not prepared (%s): "
-			  "run widget-store-install",
+		log_error("the database has no schema for this program (%s), "
+			  "so it stops: run widget-store-install",
 		    rows == NULL ? error->message : "no version");
 		return SESSION_WRONG_SCHEMA;
 	}
 	if (strtol(version, NULL, 10) != SCHEMA_VERSION) {
 		log_error("the database has version %s and this program needs "
-			  "%d: run widget-store-install of the newer of the two",
+			  "%d, so it stops: install the newer of the two and "
+			  "run widget-store-install",
 		    version, SCHEMA_VERSION);
 		return SESSION_WRONG_SCHEMA;
 	}
 	return SESSION_READY;
 }
 
-/* Everything behind the connection itself. */
+/* Checks the schema of a new connection and enters the monitor. */
 static enum session_state
 prepare(struct session *session)
 {
@@ -114,7 +115,7 @@ session_open(struct session *session)
 	switch (state) {
 	case SESSION_READY:
 		if (session->complained)
-			log_info("the database is back");
+			log_info("the database is reachable again");
 		session->complained = false;
 		session->opened_ms = clock_monotonic_ms();
 		break;
@@ -139,7 +140,8 @@ void
 session_lose(struct session *session)
 {
 	if (!session->complained)
-		log_warning("cannot reach the database: %s",
+		log_warning("cannot reach the database: %s; trying again "
+			    "until it answers",
 		    db_last_error(session->db)->message);
 	session->complained = true;
 	db_disconnect(session->db);

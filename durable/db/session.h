@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A session: a connection that is made again whenever it is lost, and checked
- * for the version of the schema each time.  A worker and a courier have one
- * each.
+ * A session: a connection to the database that its owner, a worker or a
+ * courier, opens again after each loss.  Each opening checks the version of the
+ * schema.
  */
 #ifndef DURABLE_SESSION_H
 #define DURABLE_SESSION_H
@@ -14,14 +14,14 @@
 struct monitor_member;
 struct session;
 
-/* The version of the database that this program needs. */
+/* The version of the schema that this program needs. */
 #define SCHEMA_VERSION 1
 
 /* All of it outlives the session. */
 struct session_options {
 	const char *conninfo;         /* libpq's; "" for the environment */
 	const char *application_name; /* shown in pg_stat_activity */
-	const char *setup;            /* statements, run at each connection */
+	const char *setup;            /* statements for each new connection */
 	const char *const *listen;    /* LISTEN statements, ended by NULL */
 	const struct monitor_member *member; /* enters the monitor, or NULL */
 };
@@ -29,7 +29,7 @@ struct session_options {
 enum session_state {
 	SESSION_READY,
 	SESSION_AWAY,        /* no connection: wait for session_pause_ms */
-	SESSION_WRONG_SCHEMA /* logged; no repetition helps */
+	SESSION_WRONG_SCHEMA /* logged; trying again is useless */
 };
 
 /* Makes a session without a connection.  The caller frees it. */
@@ -42,26 +42,26 @@ void session_free(struct session *session);
 struct db *session_db(const struct session *session);
 
 /*
- * Connects, checks the schema and enters the monitor; blocks for some seconds
- * at most.  Logs the first failure of a series, and the success that ends it.
+ * Connects, checks the schema and enters the monitor, which blocks as
+ * db_connect does.  Logs the first failure of a series and the success after.
  */
 enum session_state session_open(struct session *session);
 
 bool session_is_open(const struct session *session);
 
-/* Drops a connection that is of no use, and logs why, once in a series. */
+/* Closes a broken connection and logs why, unless its series was logged. */
 void session_lose(struct session *session);
 
 /*
- * Milliseconds until session_open is to be called again, after it returned
- * SESSION_AWAY or after session_lose: 0 when the connection that was lost had
- * lasted, otherwise more each time.
+ * Returns the milliseconds to wait before the next session_open, after it
+ * returned SESSION_AWAY or after session_lose: 0 when the lost connection had
+ * lasted for a second, else longer each time.
  */
 int session_pause_ms(struct session *session);
 
 /*
- * Begins to listen for notifications, or ends that; a bare round trip when
- * nothing changes.  Returns what became of it.
+ * Begins or ends to listen for notifications; without a change it is an empty
+ * round trip.  Blocks.  Returns the outcome of the round trip.
  */
 enum db_outcome session_listen(struct session *session, bool listen);
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an error of PostgreSQL means.
+ * The table of SQLSTATEs and what an error with each of them means.
  */
 #include "db/sqlstate.h"
 
 #include <string.h>
 
 /*
- * A longer prefix stands before its class.  Retried and schema errors never
- * end a workflow when they meet the engine's own statement; a step retries
- * DB_RETRY without limit, and DB_SCHEMA for a configured time.
+ * A longer prefix comes before its class, because the first match counts.  In
+ * the engine's own statements DB_RETRY and DB_SCHEMA never end a workflow; a
+ * step retries DB_RETRY without limit, DB_SCHEMA for a configured time.
  */
 static const struct sqlstate_rule rules[] = {
 	{ "08P01", DB_REFUSED, DB_REFUSED,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an error of PostgreSQL means, decided once for every SQLSTATE
- * (PostgreSQL manual, appendix A).
+ * Decides for each SQLSTATE (PostgreSQL's manual, appendix A) whether a
+ * statement that failed is repeated, held, or fails its workflow.
  */
 #ifndef DURABLE_SQLSTATE_H
 #define DURABLE_SQLSTATE_H
 
 #include <stddef.h>
 
-/* What became of a statement. */
+/* The outcome of a statement. */
 enum db_outcome {
 	DB_DONE,
 	DB_REFUSED, /* the statement's own error: its values, or its function's */
@@ -18,23 +18,23 @@ enum db_outcome {
 };
 
 /*
- * A decision; a state follows the first rule whose prefix it has.  Whatever the
- * state, an error of severity FATAL is DB_LOST, because it ends the session.
+ * The first rule with a prefix of the SQLSTATE decides.  An error of severity
+ * FATAL is always DB_LOST, because it ends the session.
  */
 struct sqlstate_rule {
 	const char *prefix;   /* two to five characters */
-	enum db_outcome step; /* of a statement that an author wrote */
-	enum db_outcome own;  /* of one that the engine or its client wrote */
+	enum db_outcome step; /* of a workflow's step */
+	enum db_outcome own;  /* of a statement of the engine or client */
 	const char *reason;
 };
 
 /*
- * The rule for a state of five characters.  NULL and "" are libpq's own
- * errors: the connection is gone.  The result is constant.
+ * Returns the rule for a SQLSTATE of five characters.  NULL and "" stand for
+ * libpq's own errors: the connection is gone.  The result is static.
  */
 const struct sqlstate_rule *sqlstate_rule(const char *sqlstate);
 
-/* All rules in their order, *count of them; the last has the prefix "". */
+/* Returns all rules, *count of them, in order; the last has the prefix "". */
 const struct sqlstate_rule *sqlstate_rules(size_t *count);
 
 #endif

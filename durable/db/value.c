@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values as the system database stores them.
+ * Reads and writes values as the system database stores them.
  */
 #include "db/value.h"
 
@@ -50,7 +50,7 @@ value_known(const char *serialization)
 		strcmp(serialization, VALUE_PORTABLE) == 0);
 }
 
-/* Goes past a string; false when it has a control character. */
+/* Moves *at behind a string; false when it has a control character. */
 static bool
 skip_string(const char **at)
 {
@@ -76,7 +76,7 @@ is_held(const char *number)
 	return errno == 0;
 }
 
-/* Goes past a number; false when it is none, or does not fit. */
+/* Moves *at behind a number; false when it is invalid or does not fit. */
 static bool
 skip_number(const char **at)
 {
@@ -97,10 +97,9 @@ skip_number(const char **at)
 }
 
 /*
- * Whether a text that json-c has read is JSON to the letter, RFC 8259.  Even
- * when it is strict, json-c reads NaN, Infinity, -01, 1. and control
- * characters in strings, and takes an integer that it cannot hold for the
- * nearest that it can.
+ * Whether a text that json-c has accepted is JSON by RFC 8259.  Even in strict
+ * mode json-c accepts NaN, Infinity, -01, 1. and control characters in strings,
+ * and changes an integer that it cannot hold to the nearest it can.
  */
 static bool
 is_strict(const char *text)
@@ -151,8 +150,8 @@ is_plain_string(const char *text, size_t len)
 }
 
 /*
- * Parses what most steps return, and every replay reads again; a tokener would
- * set up a locale for it.  Returns NULL for everything else.
+ * Parses the values that most steps return, without a tokener, because every
+ * replay reads them and a tokener sets up a locale.  NULL for other values.
  */
 static json_object *
 parse_plain(const char *text)
@@ -181,7 +180,7 @@ parse(struct arena *arena, const char *text, json_object **value)
 	if (*value != NULL)
 		return true;
 	tokener = json_tokener_new_ex(DEPTH_MAX);
-	/* The terminating NUL lets the tokener finish a bare number. */
+	/* With the NUL, because the tokener needs a byte after a bare number. */
 	len = (int)strlen(text) + 1;
 	json_tokener_set_flags(tokener,
 	    JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -207,14 +206,14 @@ value_decode(struct arena *arena, const char *text, const char *serialization,
 		return false;
 	if (!is_superjson(serialization))
 		return true;
-	/* What superjson's "meta" adds, dates and the like, reads as text. */
+	/* Ignores superjson's "meta", so a date is a string. */
 	return json_object_object_get_ex(*value, SUPERJSON_MARK, &mark) &&
 	    json_object_object_get_ex(*value, "json", value);
 }
 
 /*
- * Parses the input that our clients write, with a plain argument or none, which
- * every run reads again.  Returns false for everything else.
+ * Parses the input that our clients write, with one plain argument or none,
+ * without a tokener, because every run reads it.  False for other inputs.
  */
 static bool
 parse_plain_argument(struct arena *arena, const char *text, json_object **value)
@@ -254,7 +253,7 @@ value_decode_argument(struct arena *arena, const char *text,
 	return true;
 }
 
-/* Wraps a value whose reference it takes. */
+/* Puts a value into the format's wrapper, if any, and takes its reference. */
 static json_object *
 wrap(json_object *value, const char *serialization)
 {
@@ -290,8 +289,8 @@ value_encode(struct arena *arena, json_object *value, const char *serialization)
 	text = arena_strdup(arena,
 	    json_object_to_json_string_ext(wrapped, TO_STRING_FLAGS));
 	/*
-	 * json-c writes NaN and any bytes; what does not parse again strictly
-	 * is no JSON and would be found out only by a later reader.
+	 * json-c writes NaN and any bytes, so parse the text strictly now: a
+	 * later reader could not repair it.
 	 */
 	return parse(arena, text, &again) ? text : NULL;
 }

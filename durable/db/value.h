@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values as the system database stores them: JSON text in a named format.
- *
- * We write portable_json, which is plain JSON, and answer a row of another
- * DBOS SDK in the row's own format where we can: js_superjson, restricted to
- * what JSON can say.  Other formats are refused.  NULL is JSON's null, in
- * json-c as here.
+ * Values as the system database stores them: JSON text in a named format.  New
+ * rows are portable_json, which is plain JSON; an answer to a row of another
+ * DBOS SDK in js_superjson has that format, restricted to plain JSON; others
+ * are refused.  A NULL value is JSON's null, as in json-c.
  */
 #ifndef DURABLE_VALUE_H
 #define DURABLE_VALUE_H
@@ -23,31 +21,31 @@ struct arena;
 bool value_known(const char *serialization);
 
 /*
- * Reads a stored value; text NULL is null.  The value belongs to the arena.
- * Returns false when the text is not JSON (RFC 8259), not UTF-8, nested deeper
- * than 64 or has an integer of more than 64 bits, or the format is unknown.
+ * Reads a stored value; text NULL is null.  The arena owns *value.  Returns
+ * false when the format is unknown or the text is not JSON (RFC 8259), not
+ * UTF-8, nested deeper than 64 levels, or has an integer beyond 64 bits.
  */
 bool value_decode(struct arena *arena, const char *text,
     const char *serialization, json_object **value);
 
 /*
- * Reads a workflow's stored arguments and returns the first positional one,
- * or null when there is none.  Same answer as value_decode.
+ * Reads a workflow's stored arguments and sets *value to the first positional
+ * one, or NULL without any.  Returns false as value_decode does.
  */
 bool value_decode_argument(struct arena *arena, const char *text,
     const char *serialization, json_object **value);
 
-/* Stored arguments that consist of one positional one. */
+/* Returns the stored form of one argument, or NULL, as value_encode. */
 const char *value_encode_argument(struct arena *arena, json_object *value);
 
 /*
- * The value's text in the format, in the arena; NULL when it cannot be
- * stored: text that is not UTF-8, a number that is not finite.
+ * Returns the value's text in the format, in the arena; NULL when it is no
+ * JSON: a string that is not UTF-8, or a number that is not finite.
  */
 const char *value_encode(struct arena *arena, json_object *value,
     const char *serialization);
 
-/* An error's stored text: the SDKs revive it by name and message. */
+/* Returns an error's stored text, from which the SDKs restore the error. */
 const char *value_encode_error(struct arena *arena, const char *name,
     const char *message, const char *serialization);
 

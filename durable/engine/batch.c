@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The statements of a turn's runs, gathered and sent together.
+ * Gathers the statements of a turn's runs into executions, and sends those.
  */
 #include "engine/batch.h"
 
@@ -13,7 +13,7 @@
 #include "db/db.h"
 #include "engine/run.h"
 
-/* A run in an execution, and what it wants of the answer. */
+/* A run in an execution; call holds only if asks. */
 struct member {
 	struct workflow *wf;
 	const char *step;
@@ -25,8 +25,8 @@ struct member {
 struct execution {
 	const char *sql;
 	size_t arrays, nparams;
-	struct strbuf elements[BATCH_PARAMS_MAX]; /* of the arrays */
-	const char *values[BATCH_PARAMS_MAX];     /* of the others */
+	struct strbuf elements[BATCH_PARAMS_MAX]; /* of array parameters */
+	const char *values[BATCH_PARAMS_MAX];     /* of other parameters */
 	struct member *members;
 	size_t count, size;
 	bool asks;
@@ -36,7 +36,7 @@ struct execution {
 struct batch {
 	struct execution **executions; /* in the order of their execution */
 	size_t count, size;
-	size_t queued; /* those of them that have been queued */
+	size_t queued; /* how many of them have been queued */
 };
 
 struct batch *
@@ -72,7 +72,7 @@ batch_reset(struct batch *batch)
 	batch->count = batch->queued = 0;
 }
 
-/* Executions are kept for the next turn: so are the buffers in them. */
+/* Reuses an execution of an earlier batch, with its buffers, if any. */
 static struct execution *
 insert_execution(struct batch *batch, size_t at)
 {
@@ -118,9 +118,9 @@ begin_execution(struct batch *batch, size_t at, struct arena *arena,
 }
 
 /*
- * An execution behind all that the run has added before: one of the statement,
- * or a new one, as far in front as may be, so that others find theirs behind
- * it.
+ * Finds the first execution of the statement behind all that the run has added
+ * before, or inserts one there: as early as allowed, so that other runs can
+ * join it and still add behind it.
  */
 static struct execution *
 find_execution(struct batch *batch, struct arena *arena,
@@ -132,7 +132,7 @@ find_execution(struct batch *batch, struct arena *arena,
 	for (i = batch->count; i > batch->queued; i--) {
 		struct execution *execution = batch->executions[i - 1];
 
-		/* Only the run that is executing adds: it came last. */
+		/* Only the running run adds, so it is the last member. */
 		if (execution->members[execution->count - 1].wf == wf)
 			break;
 		if (execution->sql == statement->sql && execution->arrays > 0)
@@ -160,8 +160,7 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 		if (execution->members == NULL)
 			abort();
 	}
-	execution->members[execution->count] = (struct member){
-		.wf = wf,
+	execution->members[execution->count] = (struct member){ .wf = wf,
 		.step = statement->step,
 		.asks = call != NULL };
 	if (call != NULL)
@@ -186,7 +185,7 @@ batch_queue(struct batch *batch, struct arena *arena, struct db *db)
 	}
 }
 
-/* Who takes an answer adds nothing. */
+/* An on_result function adds nothing to the batch. */
 void
 batch_answer(struct batch *batch, const struct db_error *refused)
 {

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The statements that the runs of a turn make, gathered until they are sent
- * together, in one round trip.  Private to the engine.
- *
- * The statements of one run are executed in the order in which it made them;
- * those of different runs are not.  That leaves the freedom to execute one
- * statement for many runs: where its parameters are arrays, each run adds an
- * element, and its answer is the row of the same place.
+ * The statements of a turn's runs, gathered and sent in one round trip.  Only
+ * those of one run keep their order.  So one execution of a statement with
+ * array parameters serves many runs: each adds an element, and its answer is
+ * the row with the same number.  Private to the engine.
  */
 #ifndef DURABLE_BATCH_H
 #define DURABLE_BATCH_H
@@ -24,20 +21,20 @@ struct workflow;
 
 #define BATCH_PARAMS_MAX 10
 
-/* sql must be a string constant; so many of its first parameters are arrays. */
+/* A statement of one run; its first parameters are arrays. */
 struct batch_statement {
-	const char *step; /* its name, a string of the turn or longer */
-	const char *sql;
-	size_t arrays;
+	const char *step; /* name of the step; must outlive the turn */
+	const char *sql;  /* a string constant */
+	size_t arrays;    /* how many parameters are arrays */
 	size_t nparams;
-	const char *const *params; /* of one run: an element, or the value */
+	const char *const *params; /* an array's element, or the value */
 };
 
-/* What the database says to one call. */
+/* The database's answer to one call. */
 struct answer {
-	const struct db_error *refused; /* why, or NULL */
+	const struct db_error *refused; /* the error, or NULL */
 	const struct db_rows *rows;
-	size_t row; /* that of them which is the call's; there may be less */
+	size_t row; /* number of the call's row, which may be missing */
 };
 
 /* A call that waits for an answer. */
@@ -47,40 +44,39 @@ struct pending_call {
 	int number;
 	const char *name;
 	int64_t started_ms;
-	const struct child *child; /* that it starts, or NULL */
+	const struct child *child; /* that the call starts, or NULL */
 };
 
 struct batch *batch_new(void);
 void batch_free(struct batch *batch);
 
-/* Forgets everything. */
+/* Removes all statements. */
 void batch_reset(struct batch *batch);
 
 /*
- * Adds a statement of a run; its values are copied into the arena.  call is
- * the one that wants the answer, copied too, its texts not; NULL when nobody
- * does.
+ * Adds a statement of a run and copies its values.  Copies call, but not its
+ * texts; batch_answer passes it the answer.  NULL: the answer is discarded.
  */
 void batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
     const struct batch_statement *statement, const struct pending_call *call);
 
-/* Queues what has been added, for the round trip that somebody makes next. */
+/* Queues the statements; the caller makes the round trip. */
 void batch_queue(struct batch *batch, struct arena *arena, struct db *db);
 
 /*
- * After that round trip: gives the answers to those who want them, or says
- * why they are refused (else NULL), and begins anew.
+ * After that round trip: passes each pending call its answer, or the error that
+ * refused the batch (else NULL), and removes all statements.
  */
 void batch_answer(struct batch *batch, const struct db_error *refused);
 
 /*
- * The runs that had the statement sql in the last round trip, one after the
- * other: *at counts from 0.  Returns NULL behind the last one.
+ * Returns the next run with the statement sql in the last round trip, and
+ * counts in *at, from 0.  Returns NULL after the last run.
  */
 struct workflow *
 batch_next_of(const struct batch *batch, const char *sql, size_t *at);
 
-/* The name of the step whose statement it was, of the first run; or NULL. */
+/* Returns the name of the first run's step with this statement, or NULL. */
 const char *batch_step_of(const struct batch *batch, const char *sql);
 
 #endif

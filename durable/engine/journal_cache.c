@@ -132,7 +132,7 @@ int64_t
 journal_cache_tag(struct journal_cache *cache)
 {
 	if (cache->next_tag == cache->begun_tag) {
-		/* Though it may not be given: what nobody loads grows old. */
+		/* Even if the turn gets tag 0, so that unused journals age. */
 		drop_turn(cache, cache->next_tag++);
 		cache->tag = cache->bytes >= FULL_BYTES ? 0 : cache->begun_tag;
 	}

@@ -6,7 +6,7 @@
  * A turn has a tag, under which the journals that it leaves are remembered and
  * which it writes with the workflows' waits.  Every turn that leaves a wait
  * writes its own tag or none, and no tag is given twice: so the tag of a wait
- * says which commit the journal is of, and that nobody has run the workflow
+ * says which commit the journal is of, and that no worker has run the workflow
  * since.  That holds as long as every commit is known to have happened or not:
  * with a new session all is to be forgotten.
  */

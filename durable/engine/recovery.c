@@ -27,8 +27,8 @@ struct recovery {
 	struct db *db;
 	struct turn *turn;
 	const struct prefork_worker *self;
-	struct arena *arena;        /* of one call */
-	bool recovering;            /* what is due is noted as suspect first */
+	struct arena *arena; /* of one call */
+	bool recovering;     /* what is due is noted as suspect first */
 	int64_t recovering_until_ms;
 };
 

@@ -21,9 +21,9 @@ struct served;
  * of its slot recovers whatever is due, because it cannot know what an earlier
  * daemon died of.
  */
-struct recovery *recovery_new(const struct engine *engine,
-    struct served *served, struct db *db, struct turn *turn,
-    const struct prefork_worker *self);
+struct recovery *
+recovery_new(const struct engine *engine, struct served *served, struct db *db,
+    struct turn *turn, const struct prefork_worker *self);
 void recovery_free(struct recovery *recovery);
 
 /*
@@ -49,7 +49,7 @@ enum turn_outcome recovery_run_one_by_one(struct recovery *recovery);
  * Runs one suspect alone, its attempt counted before; sets *outcome.  Gives it
  * up after max_attempts.  Returns false when no suspect is due and free.
  */
-bool recovery_try_suspect(struct recovery *recovery,
-    enum turn_outcome *outcome);
+bool
+recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome);
 
 #endif

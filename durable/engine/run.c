@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One run of one workflow: replay, record, suspend.
+ * One run of one workflow: replays, records and suspends.
  */
 #include "engine/run.h"
 
@@ -10,7 +10,7 @@
 #include "db/value.h"
 #include "engine/turn_api.h"
 
-/* A journal is read whole by a turn of its workflow, if not remembered. */
+/* A limit, because a turn loads a journal as a whole if it is not cached. */
 #define STEPS_MAX (1 << 20)
 
 void
@@ -77,7 +77,7 @@ run_suspend(struct workflow *wf, const struct wait *wait)
 	struct arena *arena = turn_arena(wf->turn);
 
 	wf->wait = *wait;
-	/* The texts may be the run's, and its arena goes now. */
+	/* Copy the texts: the run's arena is reset when the run ends. */
 	wf->wait.target = arena_strdup(arena, wait->target);
 	wf->wait.key = arena_strdup(arena, wait->key);
 	run_leave(wf, RUN_SUSPENDED);
@@ -91,7 +91,7 @@ run_fail(struct workflow *wf, const char *name, const char *message)
 	    wf->serialization);
 }
 
-/* Ends the workflow; nobody can catch this. */
+/* Ends the workflow with an error that wf_catch does not catch. */
 static void __attribute__((noreturn))
 fail(struct workflow *wf, const char *name, const char *message)
 {
@@ -194,7 +194,7 @@ run_database_error(struct workflow *wf, const struct db_error *error)
 	    VALUE_PORTABLE);
 }
 
-/* A member of a stored error, or what stands for it. */
+/* A member of a stored error, or otherwise when it is missing. */
 static const char *
 error_member(struct workflow *wf, json_object *error, const char *name,
     const char *otherwise)
@@ -240,7 +240,7 @@ run_replaying(const struct workflow *wf)
 	return wf->next < wf->journal_len;
 }
 
-/* Calls the workflow function and keeps what it returns. */
+/* Calls the workflow function and keeps its output. */
 static void
 call(struct workflow *wf)
 {
@@ -257,8 +257,8 @@ call(struct workflow *wf)
 	if (run_replaying(wf))
 		fail(wf, "DBOSUnexpectedStepError",
 		    arena_printf(wf->arena,
-			"workflow '%s' returned before step %d, which it had made: "
-			"a changed workflow needs a new version",
+			"workflow '%s' returned before step %d, which is in its "
+			"journal: a changed workflow needs a new version",
 			wf->id, wf->next));
 	wf->output = value_encode(turn_arena(wf->turn), output,
 	    wf->serialization);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One run of one workflow inside a turn: replay, record, suspend.  Private to
- * the engine: workflow.c builds the authors' calls from it.
+ * One run of one workflow in a turn: its state, and what the authors' calls
+ * (workflow.c, wf_message.c, wf_child.c) use to replay, record and suspend.
+ * Private to the engine.
  */
 #ifndef DURABLE_RUN_H
 #define DURABLE_RUN_H
@@ -18,19 +19,19 @@ struct turn;
 
 /* How a run ended. */
 enum run_end {
-	RUN_READY,     /* it is to be run: not yet, or an answer has come */
+	RUN_READY,     /* it has not run yet, or its answer has come */
 	RUN_RETURNED,  /* the function returned: SUCCESS */
-	RUN_FAILED,    /* it failed: ERROR */
+	RUN_FAILED,    /* the workflow failed: ERROR */
 	RUN_CANCELLED, /* its deadline has passed */
 	RUN_SUSPENDED, /* it waits */
-	RUN_AGAIN,     /* a step failed and is recorded: run from the top */
-	RUN_BROKEN     /* the turn's transaction is of no use any more */
+	RUN_AGAIN,     /* a step's error is recorded: run from the top */
+	RUN_BROKEN     /* the turn's transaction has failed */
 };
 
-/* A recorded step; the texts are the turn's arena's, or its cache's. */
+/* A recorded step; its texts are in the turn's arena or the journal cache. */
 struct entry {
 	bool known;
-	bool cached; /* the worker's cache has it */
+	bool cached; /* the journal cache has it */
 	const char *name;
 	const char *output;
 	const char *error;
@@ -54,36 +55,34 @@ enum wait_kind {
 	WAIT_EVENT,
 	WAIT_RESULT,
 	WAIT_TIMER,
-	WAIT_HELD /* before a step that met a circumstance a moment ago */
+	WAIT_HELD /* before a step that recently met a circumstance */
 };
 
 struct wait {
 	enum wait_kind kind;
 	int64_t wake_ms;
-	const char *target; /* of an event or a result */
-	const char *key;    /* of an event; topic of a message; held: step */
-	int64_t held_ms;    /* held: since when, on the database's clock */
-	int64_t cache_tag;  /* under which the journal is kept, 0: not */
-	const char *place;  /* of its row (ctid), or NULL: by its key */
+	const char *target; /* workflow of an event or a result */
+	const char *key;    /* of an event; a message's topic; a held step */
+	int64_t held_ms;    /* held: since when, by the database's clock */
+	int64_t cache_tag;  /* of the cached journal; 0: it is not cached */
 };
 
 struct workflow {
 	struct turn *turn;
-	struct workflow *creator; /* that started it in this turn, or NULL */
+	struct workflow *creator; /* its parent, if of this turn, or NULL */
 	struct arena *arena;      /* of this run */
 	const struct workflow_type *type;
 	const char *id;
-	int64_t cache_tag; /* its journal was loaded from the cache, or 0 */
-	struct cached_journal *cached; /* and is this one, or NULL */
-	const char *wait_place;    /* of its row (ctid), or NULL: not known */
-	const char *timer_group;   /* that has woken it, or NULL */
-	int timer_group_size;      /* and how many it wakes at most */
-	bool messages_unloaded;    /* its messages have not been looked for */
-	const char *input;         /* stored arguments */
-	const char *serialization; /* of input, output and error */
-	bool begun;                /* taken from a queue by this turn */
-	int64_t held_ms;           /* since when its next step is held, or 0 */
-	int64_t deadline_ms;       /* 0: none */
+	int64_t cache_tag;             /* of its journal in the cache, or 0 */
+	struct cached_journal *cached; /* its journal in the cache, or NULL */
+	const char *timer_group;       /* that woke it, or NULL */
+	int timer_group_size;          /* how many that wakes at most */
+	bool messages_unloaded;        /* its messages have not been loaded */
+	const char *input;             /* stored arguments */
+	const char *serialization;     /* of input, output and error */
+	bool begun;                    /* taken from a queue by this turn */
+	int64_t held_ms;     /* when its next step was held first, or 0 */
+	int64_t deadline_ms; /* 0: none */
 
 	struct entry *journal; /* by function id */
 	int journal_len, journal_size;
@@ -92,7 +91,7 @@ struct workflow {
 
 	int next; /* function id of the next call */
 	bool catching;
-	const char *step; /* name of the C step that it is in, or NULL */
+	const char *step; /* name of the C step that is running, or NULL */
 	const struct wf_error *error; /* of the last call, in the run's arena */
 
 	jmp_buf exit;
@@ -109,8 +108,8 @@ void run_add_entry(struct workflow *wf, int number, const struct entry *entry);
 void run_add_message(struct workflow *wf, const struct message *message);
 
 /*
- * Runs the workflow from its top until it ends, waits or breaks; wf->end says
- * which.  The run's arena is empty afterwards.
+ * Runs the workflow from its top until it ends, waits or breaks, and sets
+ * wf->end.  Resets the run's arena.
  */
 void run_execute(struct workflow *wf);
 
@@ -118,54 +117,54 @@ void run_execute(struct workflow *wf);
 void run_fail(struct workflow *wf, const char *name, const char *message);
 
 /*
- * Begins the call that follows in program order: checks the deadline, gives
- * it its function id and returns its journal entry, or NULL when it has not
- * been made before.  Ends the run when the recorded step has another name.
+ * Begins the next call: checks the deadline, sets *number to the call's
+ * function id and returns its journal entry, or NULL for a new call.  Does not
+ * return when the deadline has passed or the recorded step has another name.
  */
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);
 
-/* The entry with this function id, or NULL; for the second id of a call. */
+/* Returns a journal entry, or NULL; for a call's second id.  As run_call. */
 const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name);
 
-/* Records a step in this run's journal and in the turn. */
+/* Copies a step into this run's journal and the turn's write set. */
 void run_record(struct workflow *wf, int number, const struct entry *entry);
 
-/* Records a call that gave a stored value, or failed, from then until now. */
+/* Record a call with a stored output or error, from started_ms until now. */
 void run_record_output(struct workflow *wf, int number, const char *name,
     const char *output, int64_t started_ms);
 void run_record_error(struct workflow *wf, int number, const char *name,
     const char *error, int64_t started_ms);
 
-/* The stored error of a statement that the database refused. */
+/* Returns the stored form of a database error, in the run's arena. */
 const char *
 run_database_error(struct workflow *wf, const struct db_error *error);
 
 /*
- * What a recorded step gives its caller: its value, or its error, which fails
- * the workflow unless it is caught.
+ * Returns a recorded step's value, owned by the run.  For an error returns
+ * NULL after wf_catch, else does not return: it fails the workflow.
  */
 json_object *run_answer(struct workflow *wf, const struct entry *entry);
 
-/* The same of what has just been recorded, as the replay would give it. */
+/* The same for the step just recorded, so that it acts as its replay. */
 json_object *run_recorded(struct workflow *wf, int number);
 
-/* Fails the call with an error that the journal does not hold. */
+/* Fails the call; returns after wf_catch only.  Records nothing. */
 void run_raise(struct workflow *wf, const char *name, const char *message);
 
 /*
- * The time that is so much later, or the last there is: what an author or
- * another program means by for ever.
+ * Returns from_ms + after_ms, or the largest time if that overflows, so that a
+ * huge time-out means for ever.
  */
 int64_t run_later(int64_t from_ms, int64_t after_ms);
 
-/* Leave the run.  None of these returns. */
+/* End the run by longjmp.  Neither returns. */
 void run_suspend(struct workflow *wf, const struct wait *wait)
     __attribute__((noreturn));
 void run_leave(struct workflow *wf, enum run_end end) __attribute__((noreturn));
 
-/* Whether the call that comes next has been made before. */
+/* Whether the journal has the next call. */
 bool run_replaying(const struct workflow *wf);
 
 #endif

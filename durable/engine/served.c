@@ -98,7 +98,7 @@ served_queues(struct served *served, const struct standby_partition *partition)
 }
 
 const struct workflow_type *
-engine_type(const struct engine *engine, const char *name, const char *version)
+served_type(const struct engine *engine, const char *name, const char *version)
 {
 	const struct workflow_type *const *type, *found = NULL;
 

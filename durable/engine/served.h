@@ -10,6 +10,7 @@
 
 struct engine;
 struct served;
+struct workflow_type;
 
 /* Lists what the engine serves.  The caller frees it with served_free. */
 struct served *served_new(const struct engine *engine);
@@ -25,9 +26,16 @@ const char *served_runnable(const struct served *served);
  * name@version of the types, or the queues, in a partition; partition NULL
  * means all.  Valid until the next call.
  */
-const char *served_types(struct served *served,
-    const struct standby_partition *partition);
-const char *served_queues(struct served *served,
-    const struct standby_partition *partition);
+const char *
+served_types(struct served *served, const struct standby_partition *partition);
+const char *
+served_queues(struct served *served, const struct standby_partition *partition);
+
+/*
+ * The type that runs workflows of this name and version; version NULL means
+ * the last registered one.  NULL when there is none.
+ */
+const struct workflow_type *
+served_type(const struct engine *engine, const char *name, const char *version);
 
 #endif

@@ -328,9 +328,10 @@ log_held(const struct turn *turn, const char *step)
 	if (name == NULL)
 		name = step;
 	if (error->outcome == DB_SCHEMA)
-		log_warning("wf=%s step=%s is held off and retried, because the "
-			    "schema lacks something: %s (SQLSTATE %s); mend "
-			    "it within %d s, or the step fails",
+		log_warning(
+		    "wf=%s step=%s is held off and retried, because the "
+		    "schema lacks something: %s (SQLSTATE %s); mend "
+		    "it within %d s, or the step fails",
 		    wf->id, name, error->message, error->sqlstate,
 		    turn->engine->schema_patience_s);
 	else

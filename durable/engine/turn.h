@@ -29,8 +29,8 @@ enum turn_outcome {
 struct turn_plan {
 	const char *only; /* text[] of ids, or NULL: what is due */
 	struct standby_partition partition; /* of what is due; parts 0: all */
-	bool polls_again; /* after a turn that ran anything: no next_due */
-	bool alone;       /* one workflow, its steps in savepoints */
+	bool polls_again;      /* after a turn that ran anything: no next_due */
+	bool alone;            /* one workflow, its steps in savepoints */
 	const char *fail_with; /* fail the workflows with this error instead */
 	bool postpone;         /* let them wait for a second instead */
 };

@@ -57,7 +57,8 @@ hold_off(struct turn *turn, struct workflow *wf, const char *step,
 		return NULL;
 	if (since_ms == 0)
 		since_ms = now_ms;
-	if (held->error.outcome == DB_SCHEMA && now_ms - since_ms >= patience_ms)
+	if (held->error.outcome == DB_SCHEMA &&
+	    now_ms - since_ms >= patience_ms)
 		return &held->error;
 	run_suspend(wf,
 	    &(struct wait){ .kind = WAIT_HELD,
@@ -236,8 +237,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		    ? NULL
 		    : arena_number(turn->arena, wf->deadline_ms),
 		turn->engine->application, turn->engine->executor };
-	const struct batch_statement statement = {
-		.step = child->type->name,
+	const struct batch_statement statement = { .step = child->type->name,
 		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
 		       "$8)",
 		.arrays = 6,

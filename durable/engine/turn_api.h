@@ -36,8 +36,8 @@ bool turn_is_alone(const struct turn *turn);
  * that is the step's own now, because the workflow has waited for the schema
  * as long as the engine is patient.
  */
-const struct db_error *turn_hold_off(struct turn *turn, struct workflow *wf,
-    const char *step);
+const struct db_error *
+turn_hold_off(struct turn *turn, struct workflow *wf, const char *step);
 
 /* Adds a statement to the turn's batch; its answer is thrown away. */
 void turn_tell(struct turn *turn, struct workflow *wf,

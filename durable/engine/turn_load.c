@@ -26,14 +26,13 @@ static const char begin_sql[] =
 enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
 
 static const char take_sql[] =
-    "select workflow_uuid, source, wait_place, cache_tag, timer_group, "
-    "timer_group_size, held_since "
+    "select workflow_uuid, source, cache_tag, timer_group, timer_group_size, "
+    "held_since "
     "from durable.turn_take($1, $2, $3, $4, $5, $6)";
 
 enum {
 	TAKE_ID,
 	TAKE_SOURCE,
-	TAKE_WAIT_PLACE,
 	TAKE_CACHE_TAG,
 	TAKE_TIMER_GROUP,
 	TAKE_TIMER_GROUP_SIZE,
@@ -145,7 +144,6 @@ make_runs(struct turn *turn, const struct db_rows *rows)
 		struct workflow *wf = turn_load_add_run(turn);
 
 		wf->id = db_value(rows, row, TAKE_ID);
-		wf->wait_place = db_value(rows, row, TAKE_WAIT_PLACE);
 		wf->cache_tag = number_at(rows, row, TAKE_CACHE_TAG);
 		wf->timer_group = db_value(rows, row, TAKE_TIMER_GROUP);
 		wf->timer_group_size = (int)number_at(rows, row,
@@ -212,8 +210,8 @@ load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
 	int64_t timeout_ms = number_at(rows, row, LOAD_TIMEOUT_MS);
 
-	wf->type = engine_type(wf->turn->engine,
-	    db_value(rows, row, LOAD_NAME), db_value(rows, row, LOAD_VERSION));
+	wf->type = served_type(wf->turn->engine, db_value(rows, row, LOAD_NAME),
+	    db_value(rows, row, LOAD_VERSION));
 	wf->input = db_value(rows, row, LOAD_INPUT);
 	wf->serialization = db_value(rows, row, LOAD_SERIALIZATION);
 	wf->begun = is_true(rows, row, LOAD_IS_ENQUEUED);
@@ -273,8 +271,8 @@ load_runs(struct turn *turn)
 	if (db_finish(turn->db) != DB_DONE)
 		return false;
 	for (row = 0; workflows != NULL && row < db_row_count(workflows); row++)
-		load_workflow(find_run(turn,
-				  db_value(workflows, row, LOAD_ID), &at),
+		load_workflow(find_run(turn, db_value(workflows, row, LOAD_ID),
+				  &at),
 		    workflows, row);
 	for (row = 0; row < db_row_count(messages); row++)
 		run_add_message(find_run(turn,
@@ -292,12 +290,12 @@ load_runs(struct turn *turn)
 static bool
 take(struct turn *turn, const struct turn_plan *plan)
 {
-	const char *const params[] = { served_types(turn->served,
-					   &plan->partition),
+	const char *const params[] = {
+		served_types(turn->served, &plan->partition),
 		served_queues(turn->served, &plan->partition),
 		served_runnable(turn->served), turn->engine->application,
-		arena_number(turn->arena, turn->engine->turn_size),
-		plan->only };
+		arena_number(turn->arena, turn->engine->turn_size), plan->only
+	};
 	const struct db_rows *begun = NULL, *taken = NULL;
 
 	journal_cache_begin(turn->journal_cache);

@@ -15,11 +15,6 @@
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
-/* A wait ends at a multiple of so many milliseconds, or of fewer ... */
-#define GRAIN_MAX_MS 16
-/* ... so that it is at most by this part of itself longer. */
-#define LATE_RATIO   32
-
 static const char *
 wait_name(enum wait_kind kind)
 {
@@ -62,25 +57,11 @@ turn_wait_add(struct turn *turn, const char *id,
 		arena_number(turn->arena, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key,
-		number_or_null(turn, wait->cache_tag), wait->place,
+		number_or_null(turn, wait->cache_tag),
 		number_or_null(turn, wait->held_ms) };
 
 	write_set_add(turn->write_set, WRITE_WAITS, values);
 	turn_wait_note_due(turn, wait->wake_ms);
-}
-
-/*
- * The time at which a wait is over: the same for workflows that wake at about
- * the same time, so that they share a turn.
- */
-static int64_t
-round_up_ms(const struct turn *turn, int64_t wake_ms)
-{
-	int64_t left_ms = wake_ms - turn_now_ms(turn), grain_ms = 1;
-
-	while (grain_ms < GRAIN_MAX_MS && left_ms >= grain_ms * 2 * LATE_RATIO)
-		grain_ms *= 2;
-	return run_later(wake_ms, (grain_ms - wake_ms % grain_ms) % grain_ms);
 }
 
 void
@@ -88,12 +69,10 @@ turn_wait_settle(struct turn *turn, struct workflow *wf)
 {
 	struct wait *wait = &wf->wait;
 
-	wait->wake_ms = round_up_ms(turn, wait->wake_ms);
 	/* A held wait has no tag, so that its held_since is read again. */
 	if (wait->kind != WAIT_HELD &&
 	    wait->wake_ms - turn->begun_ms <= TURN_SOON_MS)
 		wait->cache_tag = journal_cache_tag(turn->journal_cache);
-	wait->place = wf->wait_place;
 }
 
 /* How many runs from this one on the same timer group has woken; 1 for none. */

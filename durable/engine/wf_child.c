@@ -11,10 +11,10 @@
 #include "engine/run.h"
 #include "engine/turn_api.h"
 
-/* How long a result may be waited for: for ever, as far as anybody knows. */
+/* The longest wait for a child's result: a hundred years, that is, for ever. */
 #define FOR_EVER_MS (INT64_C(100) * 365 * 24 * 3600 * 1000)
 
-/* Records what became of the start of a child. */
+/* Records the outcome of starting a child. */
 static void
 take_start(struct workflow *wf, const struct pending_call *call,
     const struct answer *answer)
@@ -33,7 +33,7 @@ take_start(struct workflow *wf, const struct pending_call *call,
 		entry.error = value_encode_error(wf->arena,
 		    "DBOSConflictingWorkflowError",
 		    arena_printf(wf->arena,
-			"workflow '%s' exists and is no '%s'", child->id,
+			"workflow '%s' exists and is not a '%s'", child->id,
 			child->type->name),
 		    VALUE_PORTABLE);
 	else
@@ -73,7 +73,7 @@ wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
 	turn_start_child(wf->turn, wf, &call);
 }
 
-/* Records how a child has ended, and where. */
+/* Records how a child ended. */
 static void
 record_result(struct workflow *wf, int number, const struct entry *child,
     const char *status)
@@ -89,7 +89,8 @@ record_result(struct workflow *wf, int number, const struct entry *child,
 	else if (strcmp(status, "MAX_RECOVERY_ATTEMPTS_EXCEEDED") == 0)
 		entry.error = value_encode_error(wf->arena,
 		    "DBOSAwaitedWorkflowExceededMaxRecoveryAttempts",
-		    arena_printf(wf->arena, "workflow '%s' was given up",
+		    arena_printf(wf->arena,
+			"workflow '%s' was ended after too many attempts",
 			child->child),
 		    entry.serialization = VALUE_PORTABLE);
 	run_record(wf, number, &entry);

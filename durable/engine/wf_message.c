@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls of a workflow's author that reach others, or wait: events,
- * messages, time; wf_child.c has the children.  The names and the numbering
- * are those of the DBOS SDKs.
+ * The calls of a workflow's author for events, messages and sleep.  Their names
+ * in the journal and their numbers are those of the DBOS SDKs.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +32,7 @@ wf_set_event(struct workflow *wf, const char *key, json_object *value)
 	    turn_now_ms(wf->turn));
 }
 
-/* Whether there is such a workflow; asked only when nobody else is in doubt. */
+/* Whether the workflow exists; only in turns of one: the query may fail. */
 static bool
 workflow_exists(struct workflow *wf, const char *id)
 {
@@ -72,8 +71,8 @@ wf_send(struct workflow *wf, const char *id, const char *topic,
 		    "the message to workflow '%s' is not valid JSON", id);
 	started_ms = turn_now_ms(wf->turn);
 	/*
-	 * In a turn of many the foreign key finds a wrong destination at the
-	 * end, and the workflow comes here again in a turn of one.
+	 * In a turn of many the foreign key refuses a wrong destination when
+	 * the turn ends, and the workflow runs again in a turn of one.
 	 */
 	if (turn_is_alone(wf->turn) && !workflow_exists(wf, id)) {
 		run_record_error(wf, number, name,
@@ -92,9 +91,9 @@ wf_send(struct workflow *wf, const char *id, const char *topic,
 }
 
 /*
- * The durable time-out of a call that waits, which has a function id of its
- * own: the absolute time is recorded when it is first come by.  Sets
- * *started_ms to that first time; returns when the time is over.
+ * Records the time-out of a waiting call under a function id of its own, as an
+ * absolute time, when the call is first made.  Sets *started_ms to the time of
+ * that first call; returns the time of the time-out.
  */
 static int64_t
 record_timeout(struct workflow *wf, int number, int64_t timeout_ms,
@@ -119,7 +118,7 @@ record_timeout(struct workflow *wf, int number, int64_t timeout_ms,
 	return wake_ms;
 }
 
-/* Takes the oldest message on the topic, or NULL. */
+/* Consumes and returns the oldest message on the topic, or NULL. */
 static const struct message *
 take_message(struct workflow *wf, const char *topic, int number)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls of a workflow's author: itself and its steps.  Each looks into the
- * journal first; what is not there happens now, in the turn's transaction, and
- * is recorded.  The others are in wf_message.c and wf_child.c.
+ * The calls of a workflow's author for memory, errors, logs and steps.  A step
+ * that the journal has is replayed; any other runs now, in the turn's
+ * transaction, and is recorded.
  */
 #include <durable/workflow.h>
 
@@ -27,10 +27,22 @@ wf_id(const struct workflow *wf)
 	return wf->id;
 }
 
-struct arena *
-wf_arena(struct workflow *wf)
+void *
+wf_alloc(struct workflow *wf, size_t len)
 {
-	return wf->arena;
+	return arena_alloc(wf->arena, len);
+}
+
+const char *
+wf_printf(struct workflow *wf, const char *format, ...)
+{
+	const char *text;
+	va_list args;
+
+	va_start(args, format);
+	text = arena_vprintf(wf->arena, format, args);
+	va_end(args);
+	return text;
 }
 
 json_object *
@@ -83,7 +95,7 @@ wf_error(const struct workflow *wf)
 	return wf->error;
 }
 
-/* The first column of a row, as stored JSON; NULL when there is none. */
+/* The first column of a row, as stored JSON; NULL for no row or null. */
 static const char *
 first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
 {
@@ -108,7 +120,7 @@ first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
 	    VALUE_PORTABLE);
 }
 
-/* Records what the database said to a step's statement. */
+/* Records the database's answer to a step's statement. */
 static void
 take_step(struct workflow *wf, const struct pending_call *call,
     const struct answer *answer)
@@ -123,8 +135,9 @@ take_step(struct workflow *wf, const struct pending_call *call,
 }
 
 /*
- * Before a step is tried, which its key stands for: true when its error is
- * recorded instead, because it has waited for the schema for long enough.
+ * Called before a step runs; key identifies it.  Returns true, and records the
+ * step's error, when it has waited too long for the schema.  Does not return
+ * while the step must wait.
  */
 static bool
 is_held_too_long(struct workflow *wf, int number, const char *name,
@@ -153,7 +166,7 @@ ask_step(struct workflow *wf, const char *name,
 	turn_ask(wf->turn, wf, statement, &call);
 }
 
-/* In a turn of one the answer is asked for: it may be an error. */
+/* Runs a step without a result; waits for its answer only in a turn of one. */
 static void
 tell_step(struct workflow *wf, const char *name,
     const struct batch_statement *statement)
@@ -281,7 +294,7 @@ wf_transaction(struct workflow *wf, const char *name, step_function *function,
 	return run_recorded(wf, step.number);
 }
 
-/* Leaves a step that has failed: the run comes back and meets the error. */
+/* Records a step's error and reruns the workflow, which replays the error. */
 static void __attribute__((noreturn))
 leave_step(struct step *step, const char *error)
 {

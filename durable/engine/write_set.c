@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a turn is going to write.
+ * Gathers the rows that a turn writes and queues one statement per kind.
  */
 #include "engine/write_set.h"
 
@@ -24,9 +24,8 @@ static const struct {
 	    TAIL_NONE },
 	[WRITE_TIMER_GROUPS] = { "select durable.turn_timer_groups($1, $2, $3, $4)",
 	    4, TAIL_NONE },
-	[WRITE_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8, "
-			  "$9)",
-	    9, TAIL_NONE },
+	[WRITE_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8)",
+	    8, TAIL_NONE },
 	[WRITE_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
 			    "$9, $10)",
 	    9, TAIL_APPLICATION },
@@ -87,7 +86,7 @@ write_set_reset(struct write_set *write_set)
 	}
 }
 
-/* Of a column without any value nothing is written: it is NULL as a whole. */
+/* A column stays empty, and is NULL as a whole, until it gets a value. */
 static void
 add_value(struct strbuf *column, size_t rows, const char *value)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a turn is going to write: rows gathered by kind, then written with one
- * statement a kind.  Private to the engine.
+ * The write set: the rows that a turn writes when it ends, gathered by kind and
+ * written with one statement per kind.  Private to the engine.
  */
 #ifndef DURABLE_WRITE_SET_H
 #define DURABLE_WRITE_SET_H
@@ -12,15 +12,15 @@ struct db;
 struct write_set;
 
 /*
- * The kinds, in the order in which they are written: waits come before what
- * may wake them.  A row's values, as text, are the parameters of the kind's
- * SQL function in sql/durable/write.sql.
+ * The kinds, in the order in which they are written: waits come before the rows
+ * that may wake them.  A row's values are text, and the parameters of the
+ * kind's SQL function in sql/durable/write.sql.
  */
 enum write_set_kind {
 	WRITE_ENDED,        /* id */
 	WRITE_CONSUMED,     /* message id, number */
 	WRITE_WAITS,        /* id, wake ms, type, kind, target, key,
-				   cache tag, place, held since ms */
+				   cache tag, held since ms */
 	WRITE_TIMER_GROUPS, /* timer group, wake ms, size, cache tag */
 	WRITE_JOURNAL,      /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
@@ -32,15 +32,15 @@ enum write_set_kind {
 	WRITE_KINDS
 };
 
-/* The texts are what the last parameters of some kinds are. */
+/* The texts are the last parameters of some kinds and outlive the write set. */
 struct write_set *write_set_new(const char *application, const char *executor);
 void write_set_free(struct write_set *write_set);
 
 void write_set_reset(struct write_set *write_set);
 
 /*
- * Adds a row: as many values as the kind has, copied; NULL is SQL's null.  A
- * column of nothing else is null as a whole.
+ * Adds a row with as many values as the kind has, which are copied; NULL is
+ * SQL's null.  A column of nulls alone is passed as null.
  */
 void write_set_add(struct write_set *write_set, enum write_set_kind kind,
     const char *const values[]);
@@ -49,9 +49,9 @@ void write_set_add(struct write_set *write_set, enum write_set_kind kind,
 void write_set_queue(struct write_set *write_set, struct db *db);
 
 /*
- * Queues the hints: notifications to whoever waits for an event, after the
- * commit and in a transaction of their own, because a commit that notifies
- * holds a lock of the whole cluster.
+ * Queues the hints: notifications for clients that wait for an event.  They
+ * follow the commit, in a transaction of their own, because a commit that
+ * notifies takes a lock of the whole cluster.
  */
 void write_set_queue_hints(struct write_set *write_set, struct db *db);
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- The client half: what a process calls that runs no workflow.
+-- The client half: what a process calls that runs no workflows.
 
 create or replace function durable.client_submit(
     start_ids text[],
@@ -25,7 +25,7 @@ declare
     sent text[];
 begin
     if start_ids <> '{}' then
-        -- In the order of the ids, as every other batch does: no deadlock.
+        -- In the order of the ids, as in every batch, so that none deadlocks.
         with inserted as (
             insert into dbos.workflow_status (workflow_uuid, status, name,
                 serialization, queue_name, executor_id, application_id,
@@ -67,7 +67,8 @@ begin
         join dbos.workflow_status as s on s.workflow_uuid = n.id;
     end if;
     if send_ids <> '{}' then
-        -- A batch never waits for a turn: who is in one now gets it next time.
+        -- Skip workflows that a turn has locked, so that no batch waits for a
+        -- turn.
         with free as materialized (
             select s.workflow_uuid as id, s.name
             from dbos.workflow_status as s
@@ -115,9 +116,14 @@ end
 $$;
 comment on function durable.client_submit(text[], text[], text[], text[],
     text, text[], text[], text[], text[], text[]) is
-    'Enqueues workflows (created, exists, conflict: it is another kind of '
-    'workflow) and sends messages (sent, exists, unknown: no such workflow, '
-    'busy: not now), each once per id or key.';
+    'Called by a client''s courier, as in the web. Enqueues workflows and '
+    'sends messages, each once per id or per id and key; the arrays of either '
+    'kind have one element per call. Inputs and messages are JSON texts; a '
+    'null input is no argument. Returns a row per call: its kind (start, '
+    'send), its position from 1, and its outcome. start: created, exists, or '
+    'conflict (the id is that of a workflow of another name). send: sent, '
+    'exists, unknown (no workflow of this id and name), or busy (a turn has '
+    'locked the workflow: send again).';
 
 create or replace function durable.client_events(ids text[], keys text[])
 returns table (
@@ -148,11 +154,13 @@ begin
 end
 $$;
 comment on function durable.client_events(text[], text[]) is
-    'Those of the events that are decided: set, or never to be set because '
-    'the workflow has ended.';
+    'Called by a client''s courier. Returns a row for each event that is '
+    'decided, with its position from 1: present with its value and the format '
+    'of that, or ended, because the workflow has ended or does not exist and '
+    'will not set it. No row: the event may still come.';
 
 
--- What an operator wants to know.
+-- State of the engine, for an operator.
 
 create or replace function durable.daemon_workers()
 returns bigint
@@ -172,8 +180,9 @@ begin atomic
         and l.granted;
 end;
 comment on function durable.daemon_workers() is
-    'Workers that are connected: each shares an advisory lock that ends with '
-    'its session.';
+    'Returns the number of the daemon''s workers that are connected: each '
+    'holds a shared advisory lock as long as its session lasts. Called by '
+    'durable.daemon_alive and durable.metrics.';
 
 create or replace function durable.daemon_alive()
 returns boolean
@@ -183,7 +192,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 return durable.daemon_workers() > 0;
 comment on function durable.daemon_alive() is
-    'Whether a worker is connected.';
+    'Returns whether a worker of the daemon is connected. Called by the web '
+    'for /readyz.';
 
 create or replace function durable.metrics()
 returns table (name text, value double precision)
@@ -232,11 +242,13 @@ begin
 end
 $$;
 comment on function durable.metrics() is
-    'Gauges; waiting_workflows is the planner''s estimate, enqueued_workflows '
-    'counts to 10000.';
+    'Returns the gauges of the web''s /metrics: connected workers; for how '
+    'long the oldest due wait has been due, in seconds, or 0; waiting '
+    'workflows, by the planner''s estimate; enqueued workflows, counted to '
+    '10000.';
 
 
--- Who may do all that.
+-- Grants.
 
 grant execute on function
     durable.client_submit(text[], text[], text[], text[], text, text[],

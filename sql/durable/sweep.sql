@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the daemon's workers call beside their turns: sweep once a second,
--- register at their start.
+-- What the daemon's workers call beside their turns: sweep about once a second,
+-- register when they have connected.
 
 create or replace function durable.heed_clock()
 returns void
@@ -23,10 +23,10 @@ begin
     set latest_ms = present_ms
     where c.latest_ms = former_ms;
     if found and present_ms < former_ms then
-        -- By the clock before, with the minute that the latest may be old
-        -- and the seconds that a step is held off.
-        -- Twice: a turn that began before may leave a timer group, for which
-        -- the first look waits, with other waits and timer groups.
+        -- Up to the former time, plus the minute by which latest_ms may be old
+        -- and the 16 s for which a step may be postponed.  Twice, because a
+        -- turn may replace a timer group, while the first pass waits for its
+        -- lock, by waits and groups that this pass does not see.
         for look in 1..2 loop
             update durable.timer_groups as a
             set wake_at = present_ms
@@ -41,8 +41,9 @@ begin
 end
 $$;
 comment on function durable.heed_clock() is
-    'When the clock was put back: makes due whatever was due before.  Who '
-    'waits for a time looks at it, and waits on.';
+    'When the clock was put back: makes due what was due before, by waits and '
+    'by timer groups. A workflow that wakes before its time suspends itself '
+    'again. Called by durable.sweep.';
 
 create or replace function durable.sweep(types text[], application text)
 returns void
@@ -51,14 +52,14 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- A function's value is no bound for an index.
+    -- A variable, because the result of a volatile function is no index bound.
     present_ms bigint := durable.now_ms();
     arrival text;
     stale text;
 begin
     perform durable.heed_clock();
-    -- A wait without a workflow that could run (its table was truncated,
-    -- say) would come up for ever.
+    -- A wait without a pending workflow (its table was truncated, say) would be
+    -- due for ever.
     for stale in
         select due.workflow_uuid
         from unnest(types) as t (type)
@@ -86,7 +87,7 @@ begin
                 where s.workflow_uuid = stale
                     and s.status = 'PENDING');
     end loop;
-    -- Those whom it woke have left it one by one.
+    -- Timer groups that all their workflows have left.
     delete from durable.timer_groups as a
     where a.timer_group in (
             select d.timer_group
@@ -146,9 +147,11 @@ begin
 end
 $$;
 comment on function durable.sweep(text[], text) is
-    'Heeds the clock, forgets waits of no workflow, wakes who waits for an '
-    'arrival that was noted, cancels what is past its deadline and enqueues '
-    'what was delayed.';
+    'Called by each worker of the daemon, every second (all but a daemon''s '
+    'first worker: every five), with the types that it runs (name@version) and '
+    'its application. Heeds the clock, deletes waits without a workflow and '
+    'empty timer groups, wakes the workflows that wait for noted arrivals, '
+    'cancels workflows past their deadline and enqueues delayed ones.';
 
 create or replace function durable.register(
     application text,
@@ -173,10 +176,12 @@ begin
 end
 $$;
 comment on function durable.register(text, text, text[]) is
-    'Tells the tools of the DBOS family which version and queues are served.';
+    'Called by each worker of the daemon when it has connected: tells the '
+    'tools of the DBOS family which version and queues are served. What is '
+    'registered already stays.';
 
 
--- Who may do all that.
+-- Grants.
 
 grant execute on function
     durable.sweep(text[], text),

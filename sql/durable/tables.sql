@@ -1,33 +1,33 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the engine adds to the DBOS system database: here the tables, and where
--- suspended workflows wait; in wake.sql the triggers that wake them, in
--- take.sql what the daemon calls in its turns and in sweep.sql beside them, in
--- client.sql what everybody else does.  widget-store-install has their order.
+-- The tables that the engine adds to the DBOS system database.  The functions
+-- of the engine are in the other files of this folder, in the order of
+-- widget-store-install.
 --
 -- Run by psql as widget_store_owner inside a transaction; running it again
--- replaces the functions and leaves the tables alone.  Tables change only by
--- a numbered script in upgrades/.
+-- replaces the functions and leaves the tables alone.  Tables change only by a
+-- numbered script in upgrades/.
 --
 -- Lock order: durable.timer_groups, dbos.workflow_status and durable.waits of
--- the turn's workflows (with skip locked, so that no turn waits for
--- another's), durable.suspects, what the steps lock (store.products,
--- store.orders), the status rows that a new message's foreign key locks, and
--- the waits of those whom the turn wakes. These are not due, and so in no
--- turn, unless one saw them a moment ago and keeps them locked.  For both a
--- turn waits for 200 ms at most, and is repeated: two may wait for each other.
+-- the turn's workflows (with skip locked, so that no turn waits for another);
+-- durable.suspects; what the steps lock (store.products, store.orders); the
+-- status rows that a new message's foreign key locks; the waits of the
+-- workflows that the turn wakes.  Those waits are not due, and so belong to no
+-- turn, unless another turn took them a moment ago and keeps them locked.  Two
+-- turns may wait for each other at the last two, so a turn waits there for 200
+-- ms at most and is then repeated.
 --
--- I5, no wake-up is lost.  A turn holds its workflows' status rows FOR
--- UPDATE from before it looks for messages until it has committed their
--- waits.  The foreign key of a new message locks the same row FOR KEY SHARE
--- before the message's trigger looks for a wait.  So either the message
--- committed first and the turn sees it, or the turn did and the trigger sees
--- the wait.  For an event or a result of another workflow the turn that wants
--- to wait takes that workflow's status row FOR UPDATE, which the foreign key
--- of a new event conflicts with, and looks once more.  So it does for what a
--- step of the turn itself has sent to who begins to wait in it.
+-- I5, no wake-up is lost.  A turn holds its workflows' status rows FOR UPDATE
+-- from before it looks for messages until it has committed their waits.  The
+-- foreign key of a new message locks the same row FOR KEY SHARE before the
+-- message's trigger looks for a wait.  So either the message committed first
+-- and the turn sees it, or the turn did and the trigger sees the wait.  When a
+-- workflow begins to wait for an event or a result, its turn takes the target's
+-- status row FOR UPDATE, which conflicts with the foreign key of a new event,
+-- and looks once more.  A turn also looks once more for messages that one of
+-- its own steps sent to a workflow that begins to wait in the same turn.
 
--- Whoever may execute a function of ours is named at the end of its file.
+-- The end of each file grants its functions to the roles that call them.
 alter default privileges revoke execute on functions from public;
 
 create schema if not exists durable;
@@ -64,30 +64,31 @@ create table if not exists durable.waits (
     autovacuum_analyze_scale_factor = 0.05
 );
 comment on table durable.waits is
-    'One row per suspended workflow of ours: what it waits for, until when. '
-    'A workflow is due when wake_at has come.';
+    'One row per suspended workflow of this engine: what the workflow waits '
+    'for, and until when. A workflow is due when wake_at has come.';
 comment on column durable.waits.workflow_uuid is
-    'The workflow that waits; its status is PENDING.';
+    'The suspended workflow; its status is PENDING.';
 comment on column durable.waits.wake_at is
-    'When it is due, in milliseconds since the epoch; a message, an event or '
-    'a result moves it to now.  Null: its timer group has that.';
+    'When the workflow is due, in milliseconds since the epoch; a message, an '
+    'event or a result moves it to now. Null: the timer group has the time.';
 comment on column durable.waits.type is
-    'Which code can run it: name@version.';
+    'Which code can run the workflow: name@version.';
 comment on column durable.waits.kind is
-    'What it waits for; start: to run at all, timer: only for the time, held: '
-    'to try a step again that met a circumstance.';
+    'What the workflow waits for: its first run (start), a message, an event, '
+    'a result, only the time (timer), or to try a step again that met a '
+    'circumstance (held).';
 comment on column durable.waits.target is
-    'The workflow whose event or result it waits for.';
+    'The workflow that sets the awaited event or result; else null.';
 comment on column durable.waits.key is
-    'Topic of the message, or key of the event.';
+    'Topic of the message or key of the event; null for other kinds.';
 comment on column durable.waits.cache_tag is
-    'Under which the worker that ran it last remembers its journal; null: it '
-    'does not, or its timer group has that.';
+    'Under which cache tag the worker that ran the workflow last keeps the '
+    'journal. Null: the worker keeps none, or the timer group has the tag.';
 comment on column durable.waits.timer_group is
-    'Which timer group wakes it, with others.';
+    'The timer group that wakes the workflow; null: wake_at does.';
 comment on column durable.waits.held_since is
-    'When its step met a circumstance first, in milliseconds since the epoch; '
-    'null: it is not held.';
+    'When the step first met the circumstance, in milliseconds since the '
+    'epoch; null: the workflow is not held.';
 
 create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)
@@ -104,19 +105,21 @@ create table if not exists durable.timer_groups (
     cache_tag bigint
 );
 comment on table durable.timer_groups is
-    'Wakes the workflows of a type that wait for one time, and for nothing '
-    'else: those that went to sleep in one turn.  When all of them do so again '
-    'it is moved, and their waits stay as they are.  Nobody comes to it later.';
+    'One row per timer group: workflows of a type that went to sleep in one '
+    'turn until the same time and wait for nothing else. When all of them '
+    'sleep again until one time, the turn moves the group and leaves their '
+    'waits as they are. No workflow joins a group later.';
 comment on column durable.timer_groups.timer_group is
-    'Its number, in the waits of those whom it wakes.';
+    'Number of the group, to which the waits of its workflows refer.';
 comment on column durable.timer_groups.wake_at is
-    'When they are due, in milliseconds since the epoch.';
+    'When its workflows are due, in milliseconds since the epoch.';
 comment on column durable.timer_groups.type is
-    'Which code can run them: name@version.';
+    'Which code can run its workflows: name@version.';
 comment on column durable.timer_groups.size is
-    'How many it wakes at most.';
+    'How many workflows it wakes at most.';
 comment on column durable.timer_groups.cache_tag is
-    'Under which the worker that ran them last remembers their journals.';
+    'Under which cache tag the worker that ran its workflows last keeps their '
+    'journals; null: the worker keeps none.';
 
 create index if not exists timer_groups_due on durable.timer_groups (type,
     wake_at);
@@ -127,36 +130,40 @@ select w.workflow_uuid, coalesce(w.wake_at, a.wake_at) as wake_at, w.type,
 from durable.waits as w
 left join durable.timer_groups as a on a.timer_group = w.timer_group;
 comment on view durable.waiting is
-    'The waits, with what their timer groups have for them.';
+    'The waits, each with the time and the cache tag of its timer group where '
+    'it has one.';
 comment on column durable.waiting.workflow_uuid is 'As in durable.waits.';
-comment on column durable.waiting.wake_at is 'When it is due.';
+comment on column durable.waiting.wake_at is
+    'When the workflow is due, in milliseconds since the epoch.';
 comment on column durable.waiting.type is 'As in durable.waits.';
 comment on column durable.waiting.kind is 'As in durable.waits.';
 comment on column durable.waiting.target is 'As in durable.waits.';
 comment on column durable.waiting.key is 'As in durable.waits.';
 comment on column durable.waiting.cache_tag is
-    'Under which the worker that ran it last remembers its journal.';
+    'Under which cache tag the worker that ran the workflow last keeps the '
+    'journal; null: the worker keeps none.';
 
 create table if not exists durable.suspects (
     workflow_uuid text not null constraint suspects_pkey primary key,
     attempts int not null constraint suspects_attempts check (attempts > 0)
 );
 comment on table durable.suspects is
-    'Workflows that may have killed their process.  Written before a turn '
-    'that follows a crash, emptied by its commit; what is left runs alone.';
+    'Workflows that may have killed their process. A worker that follows a '
+    'crash notes them before it runs them; the commit of that turn deletes '
+    'them. What is left runs alone.';
 comment on column durable.suspects.workflow_uuid is
-    'The workflow, due when it was noted.';
+    'The workflow, which was due when it was noted.';
 comment on column durable.suspects.attempts is
-    'Runs begun since the last one that ended in a commit.';
+    'Runs begun since the last run that committed.';
 
 create table if not exists durable.arrivals (
     workflow_uuid text not null
 );
 comment on table durable.arrivals is
-    'Workflows that got a message, set an event or ended in a transaction '
-    'that could not see who waits for that.  Emptied by durable.sweep.';
+    'Workflows that got a message, set an event or ended in a transaction with '
+    'a snapshot that may miss the waits for that. durable.sweep empties it.';
 comment on column durable.arrivals.workflow_uuid is
-    'The workflow; whoever waits for it or in it is woken.';
+    'The workflow; the sweep wakes it and the workflows that wait for it.';
 
 create table if not exists durable.clock (
     latest_ms bigint not null
@@ -164,7 +171,8 @@ create table if not exists durable.clock (
 comment on table durable.clock is
     'One row, by which the sweep finds that the clock was put back.';
 comment on column durable.clock.latest_ms is
-    'The time of the database, no more than a minute ago.';
+    'The time of the database, at most a minute ago, in milliseconds since the '
+    'epoch.';
 
 create or replace function durable.now_ms()
 returns bigint
@@ -173,7 +181,8 @@ volatile
 parallel safe
 return (extract(epoch from clock_timestamp()) * 1000)::bigint;
 comment on function durable.now_ms() is
-    'The time of the database, in milliseconds since the epoch.';
+    'Returns the time of the database, in milliseconds since the epoch. Goes '
+    'on within a transaction. Called by the functions of these schemas.';
 
 insert into durable.clock (latest_ms)
 select durable.now_ms()
@@ -189,7 +198,8 @@ begin atomic
     select v.version from durable.version as v;
 end;
 comment on function durable.version() is
-    'The installed version; a program refuses to start on another.';
+    'Returns the installed version. Daemon and web call it when they have '
+    'connected, and refuse to start on another version than their own.';
 
 grant usage on schema durable to widget_store_web, widget_store_daemon;
 grant execute on function durable.version()

@@ -1,16 +1,18 @@
 -- SPDX-License-Identifier: MIT
 --
--- What wakes a waiting workflow: triggers on the tables of schema dbos, whoever
--- writes there.
+-- Triggers on the tables of schema dbos that wake waiting workflows, whichever
+-- program writes there.
 --
--- These update through an index, without a join: a plan that was made while
--- durable.waits was small is a disaster when it is large, and whose session it
--- is made in is not known.  They leave alone who is due already, whom a turn may
--- have in hand: nobody waits for that one.  But they tell, as no worker may know
--- that it is due.
+-- The triggers update through an index, without a join.  They run in sessions
+-- of other programs, and a plan made while durable.waits was small would read
+-- the whole table when it is large.  They do not update a wait that is due
+-- already, because a turn may have locked it and the writer must not wait for a
+-- turn.  They notify all the same, because no worker may know yet that the
+-- workflow is due.
 --
--- A transaction with an older snapshot (repeatable read) may not see who waits
--- now: it leaves a note in durable.arrivals, and the sweep looks for it.
+-- A transaction with an older snapshot (repeatable read) may not see the
+-- present waits.  Its trigger notes the workflow in durable.arrivals, and the
+-- sweep wakes what waits for it.
 
 create or replace function durable.wake_by_message()
 returns trigger
@@ -34,7 +36,7 @@ begin
         group by m.topic
         order by m.topic
     loop
-        -- By the index, and so in the order of the ids.
+        -- Through the index, and so in the order of the ids.
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.workflow_uuid = any (sent.ids)
@@ -46,8 +48,9 @@ begin
 end
 $$;
 comment on function durable.wake_by_message() is
-    'Makes the workflows due that wait for a message that arrived.  Fires per '
-    'statement, and so after the foreign key checks of all its rows.';
+    'Trigger after insert on dbos.notifications: makes the workflows due that '
+    'wait for the new messages. Fires per statement, and so after the foreign '
+    'key checks of all its rows.';
 
 create or replace function durable.wake_by_event()
 returns trigger
@@ -94,9 +97,10 @@ begin
 end
 $$;
 comment on function durable.wake_by_event() is
-    'Makes the workflows due that wait for an event that was set, and says so '
-    'on channel durable_due (as dbos.notifications'' own trigger does for a '
-    'message on its channel).';
+    'Trigger after insert or update on dbos.workflow_events: makes the '
+    'workflows due that wait for the event, and notifies channel durable_due '
+    '(for messages the trigger of dbos.notifications notifies its own '
+    'channel).';
 
 create or replace function durable.wake_by_status()
 returns trigger
@@ -149,8 +153,9 @@ begin
 end
 $$;
 comment on function durable.wake_by_status() is
-    'Workflows that a tool cancelled or enqueued again wait no more; those that '
-    'ended wake who waits for their results.';
+    'Trigger after update on dbos.workflow_status: deletes the waits of '
+    'workflows that a tool cancelled or enqueued again, makes the workflows '
+    'due that wait for the result of an ended one, and notifies durable_due.';
 
 create or replace function durable.forget_workflow()
 returns trigger
@@ -171,9 +176,10 @@ begin
 end
 $$;
 comment on function durable.forget_workflow() is
-    'Removes what we keep of a workflow that was deleted.  A client deletes the '
-    'journal first and then waits for a turn that is under way; what that turn '
-    'wrote must not be replayed by a later workflow of the same id.';
+    'Trigger after delete on dbos.workflow_status: deletes the rows of the '
+    'workflow that have no foreign key. A client deletes the journal first and '
+    'then waits for a turn that is under way; a later workflow of the same id '
+    'must not replay what that turn wrote.';
 
 create or replace trigger durable_wake_by_message
 after insert on dbos.notifications

@@ -193,10 +193,10 @@ end
 $$;
 comment on function durable.look_again(text[], text[], text[], text[]) is
     'The second look of I5, for workflows that begin to wait for an event or a '
-    'result of a target: makes due those whose target has set it or has ended, '
-    'with the target locked against its writers.  One whose target another '
-    'session has locked, or does not exist yet, looks again soon.  Workers are '
-    'notified, because none of them may know of these times.';
+    'result of a target: makes a wait due when its target has set the event or '
+    'has ended, with the target locked against its writers.  When another '
+    'session has locked the target, or it does not exist yet, the workflow '
+    'looks again soon.  Notifies the workers, because none may know that time.';
 
 create or replace function durable.turn_waits(
     ids text[],
@@ -206,7 +206,6 @@ create or replace function durable.turn_waits(
     targets text[],
     keys text[],
     cache_tags bigint[] default null,
-    wait_places tid[] default null,
     held bigint[] default null
 )
 returns void
@@ -218,46 +217,23 @@ declare
     timer_groups constant bigint[] :=
         durable.make_timer_groups(due_at, types, kinds, cache_tags);
 begin
-    -- Most workflows have a wait already, and turn_take said where.  It stays
-    -- there until the commit, because its row is locked and due, and what is due
-    -- is not woken.
-    if num_nonnulls(variadic wait_places) > 0 then
-        update durable.waits as w
-        set wake_at = case when n.timer_group is null then n.at end,
-            type = n.type,
-            kind = n.kind,
-            target = n.target,
-            key = n.key,
-            cache_tag = case when n.timer_group is null then n.cache_tag end,
-            timer_group = n.timer_group,
-            held_since = n.held
-        from unnest(ids, due_at, types, kinds, targets, keys, cache_tags,
-            wait_places, timer_groups, held) as n (id, at, type, kind, target,
-            key, cache_tag, place, timer_group, held)
-        where w.ctid = n.place
-            and w.workflow_uuid = n.id;
-    end if;
-    if coalesce(num_nonnulls(variadic wait_places), 0) < cardinality(ids) then
-        insert into durable.waits as w (workflow_uuid, wake_at, type, kind,
-            target, key, cache_tag, timer_group, held_since)
-        select n.id, case when n.timer_group is null then n.at end, n.type,
-            n.kind, n.target, n.key,
-            case when n.timer_group is null then n.cache_tag end,
-            n.timer_group, n.held
-        from unnest(ids, due_at, types, kinds, targets, keys, cache_tags,
-            wait_places, timer_groups, held) as n (id, at, type, kind, target,
-            key, cache_tag, place, timer_group, held)
-        where n.place is null
-        on conflict on constraint waits_pkey do update
-        set wake_at = excluded.wake_at,
-            type = excluded.type,
-            kind = excluded.kind,
-            target = excluded.target,
-            key = excluded.key,
-            cache_tag = excluded.cache_tag,
-            timer_group = excluded.timer_group,
-            held_since = excluded.held_since;
-    end if;
+    insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
+        key, cache_tag, timer_group, held_since)
+    select n.id, case when n.timer_group is null then n.at end, n.type, n.kind,
+        n.target, n.key, case when n.timer_group is null then n.cache_tag end,
+        n.timer_group, n.held
+    from unnest(ids, due_at, types, kinds, targets, keys, cache_tags,
+        timer_groups, held) as n (id, at, type, kind, target, key, cache_tag,
+        timer_group, held)
+    on conflict on constraint waits_pkey do update
+    set wake_at = excluded.wake_at,
+        type = excluded.type,
+        kind = excluded.kind,
+        target = excluded.target,
+        key = excluded.key,
+        cache_tag = excluded.cache_tag,
+        timer_group = excluded.timer_group,
+        held_since = excluded.held_since;
     -- A message that a step of this turn has sent, or that the turn has not
     -- looked for, came before the wait.
     if 'message' = any (kinds) then
@@ -281,9 +257,9 @@ begin
 end
 $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
-    text[], text[], bigint[], tid[], bigint[]) is
+    text[], text[], bigint[], bigint[]) is
     'Writes what the workflows of a turn wait for; the columns of durable.waits, '
-    'an element a workflow.  wait_places: as turn_take returned it.';
+    'an element a workflow.';
 
 create or replace function durable.turn_timer_groups(
     timer_groups bigint[],
@@ -316,7 +292,7 @@ end
 $$;
 comment on function durable.turn_timer_groups(bigint[], bigint[], int[],
     bigint[]) is
-    'Moves the timer groups of a turn whose workflows all sleep again; where '
+    'Moves the timer groups of a turn that sleep again as a whole; where '
     'due_at is null, deletes the group unless a wait refers to it.';
 
 create or replace function durable.turn_journal(
@@ -408,7 +384,7 @@ returns void
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
--- Whom it wakes another turn may have locked (tables.sql, lock order).
+-- Another turn may have locked a workflow that an event wakes (tables.sql).
 set lock_timeout = '200ms'
 as $$
 begin
@@ -495,7 +471,7 @@ grant execute on function
     durable.turn_end_waits(text[]),
     durable.turn_consumed(text[], int[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
-        bigint[], tid[], bigint[]),
+        bigint[], bigint[]),
     durable.turn_timer_groups(bigint[], bigint[], int[], bigint[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),

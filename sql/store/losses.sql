@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What the machine room shows of the orders: which workflow made each, and
--- whether one was lost.  Run after monitor.sql, whose table durable.runs has a
+-- whether one was lost.  Run after monitor.sql, because durable.runs gets a
 -- trigger here.
 
 -- Orders.
@@ -11,11 +11,11 @@ create table if not exists store.order_workflows (
     workflow_uuid text not null
 );
 comment on table store.order_workflows is
-    'Which checkout made an order, of those made with --machine-room; those of '
-    'the last 20000 orders are kept, whose runs go earlier.';
+    'Which checkout made an order. Only daemons that run with --machine-room '
+    'write it; the last 20000 orders are kept, longer than their runs.';
 comment on column store.order_workflows.order_id is 'The order.';
 comment on column store.order_workflows.workflow_uuid is
-    'The checkout, whose id is also the payment''s.';
+    'The checkout; its id is also the id of the payment.';
 
 create or replace function store.note_orders()
 returns trigger
@@ -47,8 +47,8 @@ begin
 end
 $$;
 comment on function store.note_orders() is
-    'Notes which run made which order, with the run, in its transaction, and '
-    'forgets old ones.';
+    'Trigger after insert on durable.runs: writes which checkout made which '
+    'order, in the transaction of the turn, and deletes old rows.';
 
 create or replace trigger store_note_orders
 after insert on durable.runs
@@ -73,12 +73,14 @@ begin atomic
     where o.order_id = id;
 end;
 comment on function store.watched_order_json(bigint) is
-    'An order with its workflow, as JSON; null when there is none of this id.';
+    'Returns an order and its checkout (workflow_id, null: not known) as a '
+    'JSON object; null when there is none of this id. Called by the web for '
+    '/order with --machine-room.';
 
--- The books.  store.losses looks at given workflows, and is the rule;
--- store.audit applies it to the newest workflows and to the next ones of a
--- round through all of them, so that one look costs a few milliseconds
--- however many there are.  audit.sql knows more rules, and takes longer.
+-- Lost orders. store.losses is the rule, for given workflows. store.audit
+-- applies it to the newest workflows and to the next ones of a round through
+-- all, so that a call costs a few milliseconds however many there are.
+-- audit.sql has more rules, and takes longer.
 
 create table if not exists store.audits (
     audit_id int not null default 1
@@ -98,16 +100,19 @@ comment on column store.audits.audit_id is 'Always 1.';
 comment on column store.audits.at_ms is
     'When it looked last, in milliseconds since the epoch.';
 comment on column store.audits.place_ms is
-    'The round has looked at workflows that were created until then.';
-comment on column store.audits.round_ms is 'When the round began.';
+    'Workflows created up to this time have been looked at in this round.';
+comment on column store.audits.round_ms is
+    'When the round began, in milliseconds since the epoch.';
 comment on column store.audits.complete_ms is
-    'When the last complete round began.';
-comment on column store.audits.orders is 'Orders up to the next column.';
+    'When the last complete round began, in milliseconds since the epoch; '
+    'null: none is complete.';
+comment on column store.audits.orders is 'Number of orders up to orders_to.';
 comment on column store.audits.orders_to is
     'An order id up to which no transaction is under way any more.';
 comment on column store.audits.next_to is
-    'What becomes the last column when every turn of then is over.';
-comment on column store.audits.next_ms is 'When that was noted.';
+    'What orders_to becomes when all turns of next_ms are over.';
+comment on column store.audits.next_ms is
+    'When next_to was read, in milliseconds since the epoch.';
 
 create table if not exists store.lost (
     workflow_uuid text not null constraint lost_pkey primary key,
@@ -115,12 +120,12 @@ create table if not exists store.lost (
     found_ms bigint not null
 );
 comment on table store.lost is
-    'What the audit found wrong and has not found right since.';
+    'Workflows that the audit found wrong and has not found right since.';
 comment on column store.lost.workflow_uuid is
     'The checkout or the dispatch of the order.';
 comment on column store.lost.reason is 'What is wrong.';
 comment on column store.lost.found_ms is
-    'Since when, in milliseconds since the epoch.';
+    'When it was found, in milliseconds since the epoch.';
 
 create or replace function store.losses(ids text[])
 returns table (workflow_uuid text, reason text)
@@ -156,7 +161,7 @@ begin
                 select
                 from dbos.workflow_status as d
                 where d.workflow_uuid = j.dispatch)
-                then 'paid, and nobody dispatches it'
+                then 'paid, and there is no dispatch'
             when not j.paid and o.order_status <> -1
                 then 'not paid, and the order is open'
             end as reason
@@ -167,7 +172,7 @@ begin
             select max(substring(p.output from '([0-9]{1,16})')::bigint)
                     filter (where p.function_name = 'create_order')
                     as order_id,
-                -- A checkout that was not begun has promised nothing yet.
+                -- A checkout that has not begun has promised nothing.
                 s.name = 'dispatch_order_workflow' or s.status = 'SUCCESS'
                     or count(*) > 0 as made,
                 coalesce(bool_or(p.function_name = 'DBOS.recv'
@@ -183,7 +188,7 @@ begin
         where s.name in ('checkout_workflow', 'dispatch_order_workflow')
             and (s.name = 'checkout_workflow'
                 or s.parent_workflow_id is not null)
-            -- A fork goes another way on purpose.
+            -- A fork differs from its origin on purpose.
             and s.forked_from is null
             and not s.was_forked_from
             and s.status <> 'CANCELLED') as a
@@ -191,9 +196,9 @@ begin
 end
 $$;
 comment on function store.losses(text[]) is
-    'Those of the workflows whose order is lost, and why: their journals say '
-    'something else than the orders, or nobody goes on with them.  Forks, and '
-    'what an operator cancelled, are left out.';
+    'Returns each of the workflows with a lost order, and why: the '
+    'journal contradicts the order, or no workflow goes on with it. Forks, and '
+    'what an operator cancelled, are left out. Called by store.audit.';
 
 create or replace function store.audit_orders(present_ms bigint)
 returns bigint
@@ -205,7 +210,8 @@ declare
     more bigint;
 begin
     select a.* into book from store.audits as a;
-    -- A minute is longer than any turn: whoever had taken an id has committed.
+    -- A minute is longer than any turn: each one that had taken an id has
+    -- ended.
     if present_ms > book.next_ms + 60000 then
         select count(*)
         into more
@@ -228,7 +234,8 @@ begin
 end
 $$;
 comment on function store.audit_orders(bigint) is
-    'How many orders there are; counts again only the youngest.';
+    'Returns the number of orders; counts again only the youngest. Called by '
+    'store.audit, with the present time in milliseconds since the epoch.';
 
 create or replace function store.audit()
 returns json
@@ -242,13 +249,13 @@ declare
     ids text[];
     newest text[];
 begin
-    -- What is written here can be found out again.
+    -- Losing these rows costs nothing: the audit finds the same again.
     perform set_config('synchronous_commit', 'off', true);
     insert into store.audits (round_ms)
     select present_ms
     where not exists (select from store.audits)
     on conflict do nothing;
-    -- One at a time, and not more often than somebody can look.
+    -- One session at a time, and twice a second at most.
     select a.place_ms
     into place
     from store.audits as a
@@ -283,7 +290,7 @@ begin
             present_ms
         from store.losses(ids) as n
         on conflict do nothing;
-        -- With the last one the round is complete.
+        -- The round is complete when it has reached the last workflow.
         update store.audits as a
         set at_ms = present_ms,
             place_ms = coalesce(place, 0),
@@ -301,16 +308,18 @@ begin
             from store.lost as l
             left join dbos.workflow_status as s
                 on s.workflow_uuid = l.workflow_uuid),
-        -- To the minute, so that who asks again gets the same answer.
+        -- To the minute, so that repeated requests get the same answer.
         'audited_ms', (
             select a.complete_ms / 60000 * 60000
             from store.audits as a));
 end
 $$;
 comment on function store.audit() is
-    'Looks at the newest 20 workflows and at the next 50 of a round through '
-    'all of them, and returns what the machine room shows: orders, crashes, '
-    'lost, and since when every workflow has been looked at.';
+    'Looks for losses among the newest 20 workflows and the next 50 of a round '
+    'through all of them. Returns the totals of the machine room as a JSON '
+    'object: orders, crashes, lost orders, and since when every workflow has '
+    'been looked at (audited_ms, milliseconds since the epoch; null: no round '
+    'is complete). Called by store.processes_json.';
 
 create or replace function store.processes_json()
 returns text
@@ -329,10 +338,11 @@ begin
 end
 $$;
 comment on function store.processes_json() is
-    'What the machine room shows of the store as a whole, as JSON.';
+    'Returns what the machine room shows of the whole store, as a JSON object. '
+    'Called by the web for /processes, and by store.view_json.';
 
 
--- Who may do all that.
+-- Grants.
 
 grant execute on function
     store.processes_json(),

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- The store's operations, each a function of the step's name.
+-- The store's operations.  A workflow's step is a function of the step's name.
 
--- The steps of the workflows.  A call is for all workflows that come to the
--- step in one turn, with an element for each; equal ones may occur.
+-- Steps of the workflows.  One call serves all workflows that come to the step
+-- in a turn: arrays have an element for each, and values may repeat.
 
 create or replace function store.create_order(statuses int[])
 returns setof bigint
@@ -20,7 +20,8 @@ begin
 end
 $$;
 comment on function store.create_order(int[]) is
-    'Creates an order of each status; returns their ids.';
+    'Step of a checkout, called by the daemon: creates an order of each status '
+    '(see store.orders) and returns a new id for each.';
 
 create or replace function store.reserve_inventory(products int[])
 returns setof boolean
@@ -29,7 +30,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- First, so that nobody takes what is counted below.
+    -- Lock first, so that what is counted below stays in stock.
     perform
     from store.products as p
     where p.product_id = any (products)
@@ -54,7 +55,9 @@ begin
 end
 $$;
 comment on function store.reserve_inventory(int[]) is
-    'Takes one of each product from the stock; false where it is sold out.';
+    'Step of a checkout, called by the daemon: takes one of each product from '
+    'the stock. Returns a row per element, in their order: false where the '
+    'product is sold out or unknown.';
 
 create or replace function store.undo_reserve_inventory(products int[])
 returns void
@@ -73,7 +76,8 @@ begin
 end
 $$;
 comment on function store.undo_reserve_inventory(int[]) is
-    'Puts one of each product back into the stock.';
+    'Step of a checkout that is not paid, called by the daemon: puts one of '
+    'each product back into the stock.';
 
 create or replace function store.update_order_status(
     ids bigint[],
@@ -96,7 +100,9 @@ begin
 end
 $$;
 comment on function store.update_order_status(bigint[], int[]) is
-    'Sets the status of orders.';
+    'Step of a checkout, called by the daemon: sets the status of each order '
+    '(see store.orders). For an order that occurs twice the later element '
+    'counts.';
 
 create or replace function store.update_order_progress(ids bigint[])
 returns void
@@ -118,7 +124,8 @@ begin
 end
 $$;
 comment on function store.update_order_progress(bigint[]) is
-    'One step of each order towards its dispatch; the last one dispatches it.';
+    'Step of a dispatch, called by the daemon: takes each order one step '
+    'nearer to its dispatch; the last step sets its status to 1.';
 
 create or replace function store.restock()
 returns void
@@ -144,7 +151,9 @@ begin
     end loop;
 end
 $$;
-comment on function store.restock() is 'Fills the stock up to 100.';
+comment on function store.restock() is
+    'Sets the stock of every product to 100, and notes the difference. Called '
+    'by the web for /restock.';
 
 create or replace function store.crash_executor()
 returns void
@@ -156,7 +165,8 @@ begin atomic
     select pg_notify('widget_store_crash', '');
 end;
 comment on function store.crash_executor() is
-    'Asks the daemon''s workers to die; those that allow it do.';
+    'Asks the daemon''s workers to die; those that run with --allow-crash do. '
+    'Called by the web for /crash_application.';
 
 grant execute on function
     store.restock(),

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- The store: the example's products and orders; in operations.sql the steps of
--- its workflows, in views.sql what the web reads, in losses.sql the books.  Run
--- by psql as widget_store_owner inside a transaction, any number of times.
+-- The store's products and orders. operations.sql has the operations on them,
+-- views.sql what the web reads, losses.sql the search for lost orders.  Run by
+-- psql as widget_store_owner inside a transaction, any number of times.
 
 create schema if not exists store;
 comment on schema store is 'The Widget Store: products and orders.';
@@ -20,8 +20,9 @@ create table if not exists store.products (
 comment on table store.products is 'What is for sale: one widget.';
 comment on column store.products.product_id is 'Always 1.';
 comment on column store.products.product is 'Its name.';
-comment on column store.products.description is 'What the page says of it.';
-comment on column store.products.inventory is 'How many are not reserved.';
+comment on column store.products.description is 'Description, for the page.';
+comment on column store.products.inventory is
+    'How many are in stock and not reserved.';
 comment on column store.products.price is 'In dollars.';
 
 create table if not exists store.orders (
@@ -37,12 +38,12 @@ create table if not exists store.orders (
 ) with (fillfactor = 70);
 comment on table store.orders is 'One row per checkout.';
 comment on column store.orders.order_id is
-    'Its number, which the customer sees; some are left out.  JSON holds it '
-    'exactly up to 9007199254740991.';
+    'The number that the customer sees; a turn that was rolled back leaves a '
+    'gap. JSON holds it exactly up to 9007199254740991.';
 comment on column store.orders.order_status is
     '-1 cancelled, 0 pending, 1 dispatched, 2 paid.';
 comment on column store.orders.last_update_time is
-    'When it was made, or its status or progress changed.';
+    'When the order was made, or its status or progress changed last.';
 comment on column store.orders.progress_remaining is
     'Steps left until a paid order is dispatched.';
 
@@ -52,11 +53,11 @@ create table if not exists store.restocks (
     added int not null
 );
 comment on table store.restocks is
-    'Every restocking, so that the books can account for the stock.';
-comment on column store.restocks.restocked_at is 'When.';
-comment on column store.restocks.product_id is 'Of which product.';
+    'One row per restocking, so that the audit can account for the stock.';
+comment on column store.restocks.restocked_at is 'When it was restocked.';
+comment on column store.restocks.product_id is 'Which product.';
 comment on column store.restocks.added is
-    'How many; less than none when there were more than a hundred.';
+    'How many were added; negative when there were more than a hundred.';
 
 insert into store.products (product_id, product, description, inventory, price)
 values (1, 'Premium Quality Widget',

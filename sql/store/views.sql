@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What the web reads.  It asks again and again: plpgsql, whose plans
--- last as long as a session.
+-- What the web reads.  In plpgsql, because the calls repeat and its plans last
+-- as long as a session.
 
 create or replace function store.product_json()
 returns text
@@ -19,7 +19,9 @@ begin
         where p.product_id = 1);
 end
 $$;
-comment on function store.product_json() is 'The product, as JSON.';
+comment on function store.product_json() is
+    'Returns the product as a JSON object; null when there is none. Called by '
+    'the web for /product.';
 
 create or replace function store.order_json(id bigint)
 returns text
@@ -39,7 +41,8 @@ begin
 end
 $$;
 comment on function store.order_json(bigint) is
-    'An order, as JSON; null when there is none of this id.';
+    'Returns an order as a JSON object; null when there is none of this id. '
+    'Called by the web for /order.';
 
 create or replace function store.orders_json(max_orders int, before_id bigint)
 returns text
@@ -65,7 +68,8 @@ begin
 end
 $$;
 comment on function store.orders_json(int, bigint) is
-    'The newest orders, those before an id when one is given, as JSON.';
+    'Returns up to max_orders orders as a JSON array, newest first; with '
+    'before_id, those of lower ids only. Called by the web for /orders.';
 
 create or replace function store.payment_json(id text)
 returns text
@@ -80,7 +84,8 @@ begin
             'order_id', o.order_id,
             'order_status', o.order_status,
             'expires_ms', (
-                -- The absolute time that the wait for the message has recorded.
+                -- The absolute time-out that the wait for the payment has
+                -- recorded.
                 select substring(t.output from '[0-9]+')::bigint
                 from dbos.operation_outputs as t
                 where t.workflow_uuid = s.workflow_uuid
@@ -96,8 +101,10 @@ begin
 end
 $$;
 comment on function store.payment_json(text) is
-    'A payment with its order and when it expires, as JSON; null when there '
-    'is none of this id.';
+    'Returns a payment as a JSON object, with its order and its time-out '
+    '(expires_ms, milliseconds since the epoch), which are null as long as the '
+    'checkout has none; null when there is no payment of this id. Called by '
+    'the web for /payment.';
 
 create or replace function store.view_json(
     before_id bigint,
@@ -124,7 +131,7 @@ declare
 begin
     return json_build_object(
         'product', store.product_json()::json,
-        -- A page of six, and whether there is another.
+        -- The page shows six; the seventh says that there are more.
         'orders', store.orders_json(7, before_id)::json,
         'order', case when kind = 'order'
             then store.order_json(id::bigint)::json end,
@@ -141,9 +148,11 @@ begin
 end
 $$;
 comment on function store.view_json(bigint, text, boolean) is
-    'What a view of the page shows: the product, the newest orders (those '
-    'before an id when one is given), the subject (order/ID, payment/KEY or '
-    'null) and, in the machine room, processes and the subject''s workflows.';
+    'Returns all that a view of the page shows, as a JSON object: the product, '
+    'the newest orders (with before_id, those of lower ids), the subject '
+    '(order/ID, payment/KEY or null) and, if room is true, processes and the '
+    'subject''s workflows. A member is null where it was not asked for or does '
+    'not exist. Called by the web for /view.';
 
 grant execute on function
     store.product_json(),

@@ -141,7 +141,7 @@ inline release()
 #ifndef FAIR
 #define FAIR		0
 #endif
-#define nobody_queues	\
+#define no_party_queues	\
 	(!FAIR || (!queueing[0] && !queueing[1] && !queueing[CLIENT] && \
 	!queueing[PARTIES - 1]))
 
@@ -554,7 +554,7 @@ end_idle:
 	fi;
 #else
 	/* Polling once a second finds the work; a poll without work is no step. */
-	has_work && nobody_queues;
+	has_work && no_party_queues;
 #endif
 #ifdef CHECK_BEFORE_LOCK
 	d_step { look_for_messages() };

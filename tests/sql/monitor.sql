@@ -193,7 +193,7 @@ select is(test.lost_by($$update dbos.workflow_status
     set status = 'SUCCESS'$$), 'paid, and the order does not say so',
     'a paid order that is not marked paid is a loss');
 select is(test.lost_by($$update store.orders set order_status = 2$$),
-    'paid, and nobody dispatches it',
+    'paid, and there is no dispatch',
     'a paid order without a dispatch is a loss');
 select is(test.lost_by($$delete from store.orders$$),
     'accepted, and there is no order',

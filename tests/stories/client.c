@@ -99,12 +99,42 @@ start_of(const char *id, int timeout_ms)
 		.timeout_ms = timeout_ms };
 }
 
+/* Ties the value of an answer to the arena into. */
+static struct client_answer
+keep(struct arena *into, struct client_answer answer)
+{
+	if (answer.value != NULL)
+		arena_defer(into, free, answer.value);
+	return answer;
+}
+
+static struct client_answer
+call_start(struct client *by, struct arena *into,
+    const struct client_start *start)
+{
+	return keep(into, client_start(by, start));
+}
+
+static struct client_answer
+call_send(struct client *by, struct arena *into,
+    const struct client_send *send)
+{
+	return keep(into, client_send(by, send));
+}
+
+static struct client_answer
+call_query(struct client *by, struct arena *into, const char *sql,
+    const char *param1, const char *param2)
+{
+	return keep(into, client_query(by, sql, param1, param2));
+}
+
 static struct client_answer
 start(const char *id, int timeout_ms)
 {
 	const struct client_start wanted = start_of(id, timeout_ms);
 
-	return client_start(client, arena, &wanted);
+	return call_start(client, arena, &wanted);
 }
 
 /* Starts a workflow and does not wait for it. */
@@ -126,7 +156,7 @@ send_keyed(const char *id, const char *message, const char *key, int timeout_ms)
 		.event = "answer",
 		.timeout_ms = timeout_ms };
 
-	return client_send(client, arena, &wanted);
+	return call_send(client, arena, &wanted);
 }
 
 static struct client_answer
@@ -140,7 +170,7 @@ run_caller(void *arg)
 {
 	struct caller *caller = arg;
 
-	caller->answer = client_start(client, caller->arena, &caller->start);
+	caller->answer = call_start(client, caller->arena, &caller->start);
 	return NULL;
 }
 
@@ -226,7 +256,7 @@ test_conflict(void)
 	struct client_start other = start_of("event", WAIT_MS);
 
 	other.name = "another_workflow";
-	is_int(client_start(client, arena, &other).outcome, CLIENT_CONFLICT,
+	is_int(call_start(client, arena, &other).outcome, CLIENT_CONFLICT,
 	    "an id belongs to one kind of workflow");
 }
 
@@ -331,21 +361,21 @@ test_idle(void)
 static void
 test_queries(void)
 {
-	is_str(client_query(client, arena, "select $1 || $2", "a", "b").value,
+	is_str(call_query(client, arena, "select $1 || $2", "a", "b").value,
 	    "ab", "a query returns its value");
 	is_int(
-	    client_query(client, arena, "select $1 || $2", "a", NULL).outcome,
+	    call_query(client, arena, "select $1 || $2", "a", NULL).outcome,
 	    CLIENT_NOTHING, "a query that returns null has no answer");
-	is_int(client_query(client, arena, "select 1 where false", NULL, NULL)
+	is_int(call_query(client, arena, "select 1 where false", NULL, NULL)
 		   .outcome,
 	    CLIENT_NOTHING, "a query that returns no row has no answer");
-	is_int(client_query(client, arena, "select 1 / 0", NULL, NULL).outcome,
+	is_int(call_query(client, arena, "select 1 / 0", NULL, NULL).outcome,
 	    CLIENT_REFUSED, "a wrong query is refused");
-	is_int(client_query(client, arena,
+	is_int(call_query(client, arena,
 		   "select count(*) from dbos.workflow_status", NULL, NULL)
 		   .outcome,
 	    CLIENT_UNAVAILABLE, "the web's role reads no table");
-	is_str(client_query(client, arena, "select 2", NULL, NULL).value, "2",
+	is_str(call_query(client, arena, "select 2", NULL, NULL).value, "2",
 	    "a query after a refused query succeeds");
 }
 
@@ -453,9 +483,9 @@ test_away(void)
 	    "test", NULL);
 	time_t begin = time(NULL);
 
-	is_int(client_query(nowhere, arena, "select 1", NULL, NULL).outcome,
+	is_int(call_query(nowhere, arena, "select 1", NULL, NULL).outcome,
 	    CLIENT_UNAVAILABLE, "a call without a database is unavailable");
-	is_int(client_query(nowhere, arena, "select 1", NULL, NULL).outcome,
+	is_int(call_query(nowhere, arena, "select 1", NULL, NULL).outcome,
 	    CLIENT_UNAVAILABLE,
 	    "a second call without a database is unavailable");
 	ok(time(NULL) - begin < 3, "calls without a database fail at once");

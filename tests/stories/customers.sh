@@ -40,8 +40,8 @@ load_end() {
 	load_bought=$((load_bought + count))
 }
 
-# nobody_repeated TITLE: asserts that no request of the load was repeated.
-nobody_repeated() {
+# no_request_repeated TITLE: asserts that no request of the load was repeated.
+no_request_repeated() {
 	grep -q '"repeated": 0,' "$work/load"
 	assert $? "$1" || diag "$(cat "$work/load")"
 }

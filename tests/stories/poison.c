@@ -265,7 +265,7 @@ main(void)
 	static const struct workflow_type *const types[] = { &healthy_type,
 		&segfaulter_type, &looper_type, &hoarder_type, &failing_type,
 		NULL };
-	static const char *const queues[] = { "test", ENGINE_INTERNAL_QUEUE,
+	static const char *const queues[] = { "test", DURABLE_INTERNAL_QUEUE,
 		NULL };
 	struct engine engine = { .conninfo = "",
 		.application = "test",
@@ -287,7 +287,7 @@ main(void)
 	db = db_new("", "test");
 	if ((daemon = fork()) == 0) {
 		log_open("poison");
-		_exit(engine_run(&engine, WORKERS));
+		_exit(durable_run(&engine, WORKERS));
 	}
 	if (!db_connect(db, NULL))
 		return !ok(false, db_last_error(db)->message);

@@ -75,7 +75,7 @@ hear_both(struct report both[2])
 }
 
 static int
-wait_for_stop(struct prefork_worker *self, void *arg)
+wait_for_stop(struct prefork_worker *self, const void *arg)
 {
 	(void)arg;
 	tell(self, false);
@@ -89,7 +89,7 @@ wait_for_stop(struct prefork_worker *self, void *arg)
 
 /* A worker that always has work. */
 static int
-never_wait(struct prefork_worker *self, void *arg)
+never_wait(struct prefork_worker *self, const void *arg)
 {
 	(void)arg;
 	tell(self, false);
@@ -101,7 +101,7 @@ never_wait(struct prefork_worker *self, void *arg)
 
 /* The worker of slot 1 gives up. */
 static int
-give_up(struct prefork_worker *self, void *arg)
+give_up(struct prefork_worker *self, const void *arg)
 {
 	if (self->slot == 1) {
 		tell(self, false);
@@ -111,7 +111,7 @@ give_up(struct prefork_worker *self, void *arg)
 }
 
 static int
-die_young(struct prefork_worker *self, void *arg)
+die_young(struct prefork_worker *self, const void *arg)
 {
 	(void)arg;
 	tell(self, false);
@@ -119,7 +119,7 @@ die_young(struct prefork_worker *self, void *arg)
 }
 
 static int
-leave(struct prefork_worker *self, void *arg)
+leave(struct prefork_worker *self, const void *arg)
 {
 	(void)arg;
 	tell(self, false);
@@ -127,7 +127,7 @@ leave(struct prefork_worker *self, void *arg)
 }
 
 static pid_t
-start_master(int count, int (*worker)(struct prefork_worker *, void *))
+start_master(int count, int (*worker)(struct prefork_worker *, const void *))
 {
 	pid_t pid;
 

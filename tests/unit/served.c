@@ -61,12 +61,12 @@ main(void)
 	is_str(served_queues(nothing, NULL), "{}",
 	    "a worker without queues serves none");
 
-	ok(engine_type(&engine, "order", "1") == &old_order,
+	ok(served_type(&engine, "order", "1") == &old_order,
 	    "a workflow runs as the type of its version");
-	ok(engine_type(&engine, "order", NULL) == &new_order,
+	ok(served_type(&engine, "order", NULL) == &new_order,
 	    "a workflow of no version runs as the last type of its name");
-	ok(engine_type(&engine, "order", "3") == NULL &&
-		engine_type(&engine, "other", NULL) == NULL,
+	ok(served_type(&engine, "order", "3") == NULL &&
+		served_type(&engine, "other", NULL) == NULL,
 	    "a workflow of an unknown type has none");
 	served_free(nothing);
 	served_free(served);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine: what a daemon that executes workflows is made of.
+ * The engine: runs the worker processes of a daemon that executes workflows.
  *
  *	static const struct workflow_type *const types[] = { &checkout, NULL };
  *	struct engine engine = { .types = types, ... };
- *	return engine_run(&engine, workers);
+ *	return durable_run(&engine, workers);
  */
 #ifndef DURABLE_ENGINE_H
 #define DURABLE_ENGINE_H
@@ -15,46 +15,40 @@
 
 struct engine {
 	const char *conninfo;    /* libpq's; "" for the environment */
-	const char *application; /* owner of the workflows */
-	const char *executor;    /* shown with them, e.g. the host's name */
+	const char *application; /* that owns the workflows */
+	const char *executor;    /* stored with each, e.g. the host's name */
 	const struct workflow_type *const *types; /* ended by NULL */
-	const char *const *queues; /* ended by NULL; the internal one too */
-	int turn_size;             /* of each type and queue, in a turn */
-	int turn_limit_s;          /* a turn that lasts longer is killed */
-	int max_attempts;          /* of a workflow that kills its worker */
+	const char *const *queues; /* ended by NULL; with the internal one */
+	int turn_size;             /* workflows of a type or queue in a turn */
+	int turn_limit_s;          /* a worker with a longer turn is killed */
+	int max_attempts;          /* at a workflow that kills its worker */
 	/*
-	 * How long a step waits for what is missing in the schema (a table, a
-	 * function, a privilege) before that is the step's own error.
+	 * How long a step waits for an object or privilege that the schema
+	 * lacks before the step fails with that error.
 	 */
 	int schema_patience_s;
 	int memory_limit_mb; /* of a worker's data; 0 for none */
 	/*
-	 * A channel whose notification makes a worker die on the spot, for
+	 * A notification on this channel kills a worker at once, for
 	 * demonstrations; NULL for none.
 	 */
 	const char *crash_channel;
 	/*
-	 * Whether the workers enter the machine room, and note with each turn
-	 * who made it; it costs a statement a turn.
+	 * Whether the workers register with the monitor and note in it which
+	 * workflows they ran, which costs one statement per turn.
 	 */
 	bool machine_room;
 };
 
-/* The queue that resumed and forked workflows come back on. */
-#define ENGINE_INTERNAL_QUEUE "_dbos_internal_queue"
+/* The queue into which the DBOS tools put resumed and forked workflows. */
+#define DURABLE_INTERNAL_QUEUE "_dbos_internal_queue"
 
 /*
- * Keeps so many worker processes alive, each with turns of its own, until
- * SIGTERM or SIGINT.  Returns the exit status: 0, or PREFORK_EXIT_GIVE_UP when
- * the database is not of our version.
+ * Keeps so many worker processes alive, each of which runs turns, and blocks
+ * until SIGTERM or SIGINT.  engine and what it points to must outlive the call.
+ * Returns the program's exit status: 0, or 3 when the schema is of another
+ * version, which a worker has logged.
  */
-int engine_run(struct engine *engine, int workers);
-
-/*
- * The type that runs workflows of this name and version; version NULL means
- * the last registered one.  NULL when there is none.
- */
-const struct workflow_type *
-engine_type(const struct engine *engine, const char *name, const char *version);
+int durable_run(const struct engine *engine, int workers);
 
 #endif

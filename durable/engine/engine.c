@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's door: makes the parts of each worker process.
+ */
+#include <durable/engine.h>
+
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "db/monitor.h"
+#include "engine/recovery.h"
+#include "engine/served.h"
+#include "engine/turn.h"
+#include "engine/worker.h"
+
+/*
+ * Notifications are hints; this is how long a lost one may delay.  The first
+ * worker looks after that; the others in case it cannot.
+ */
+#define SAFETY_INTERVAL_MS 1000
+#define OTHERS_INTERVAL_MS WORKER_IDLE_MS
+
+/* Between turns that are repeated. */
+#define PAUSE_MIN_MS       5
+#define PAUSE_MAX_MS       250
+
+/*
+ * The time-outs end what holds a turn up, and, at the server, a worker that is
+ * frozen within one: a turn is silent for milliseconds between its statements.
+ * A session that waits for a row of such a worker outlasts it, and so gets the
+ * row.  The lock is what durable.daemon_workers counts.
+ */
+static const char setup[] = "set lock_timeout = '1500ms';"
+			    "set statement_timeout = '15s';"
+			    "set idle_in_transaction_session_timeout = '1s';"
+			    "select pg_advisory_lock_shared(1146442305, 1);";
+
+static const char *const listen_statements[] = {
+	"listen dbos_notifications_channel", "listen durable_due", NULL
+};
+
+/* A worker process; arg is its struct engine. */
+static int
+work(struct prefork_worker *self, const void *arg)
+{
+	const struct engine *engine = arg;
+	const struct monitor_member member = { .program = "daemon",
+		.self = self };
+	char statements[512];
+	const struct session_options options = { .conninfo = engine->conninfo,
+		.application_name = "durable worker",
+		.setup = statements,
+		.listen = listen_statements,
+		.member = engine->machine_room ? &member : NULL };
+	struct session *session = session_new(&options);
+	struct served *served = served_new(engine);
+	struct worker worker = { .engine = engine,
+		.self = self,
+		.session = session,
+		.db = session_db(session),
+		.sweep = { .engine = engine,
+		    .served = served,
+		    .db = session_db(session),
+		    .interval_ms = self->slot == 0 ? SAFETY_INTERVAL_MS
+						   : OTHERS_INTERVAL_MS },
+		.member = { .standby = self->standby,
+		    .slot = self->slot,
+		    .wait_mask = &self->wait_mask },
+		.backoff = { .min_ms = PAUSE_MIN_MS, .max_ms = PAUSE_MAX_MS } };
+	int status;
+
+	snprintf(statements, sizeof(statements), "%s%s%s", setup,
+	    engine->crash_channel == NULL ? "" : "listen ",
+	    engine->crash_channel == NULL ? "" : engine->crash_channel);
+	memory_limit(engine->memory_limit_mb);
+	worker.turn = turn_new(engine, served, worker.db, self->crash_note);
+	worker.recovery = recovery_new(engine, served, worker.db, worker.turn,
+	    self);
+	status = worker_loop(&worker);
+	recovery_free(worker.recovery);
+	turn_free(worker.turn);
+	session_free(session);
+	served_free(served);
+	return status;
+}
+
+int
+durable_run(const struct engine *engine, int workers)
+{
+	return prefork_run(workers, work, engine);
+}

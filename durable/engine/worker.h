@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker, made of its parts by engine.c and run by worker.c.
+ */
+#ifndef DURABLE_WORKER_H
+#define DURABLE_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/backoff.h"
+#include "base/prefork.h"
+#include "base/standby.h"
+#include "db/session.h"
+#include "engine/sweep.h"
+
+/* The longest rest when nothing is due as far as the worker knows. */
+#define WORKER_IDLE_MS 5000
+
+/* Set all up to backoff, the rest begins as zero. */
+struct worker {
+	const struct engine *engine;
+	const struct prefork_worker *self;
+	struct session *session;
+	struct db *db; /* the session's */
+	struct turn *turn;
+	struct recovery *recovery;
+	struct sweep sweep;
+	struct standby_member member;
+	struct backoff backoff; /* between turns that are repeated */
+	bool stood_by;          /* instead of a turn */
+	int busy_turns;         /* had or left to others, without a rest */
+	int64_t repeated_ms;    /* when it was last logged that one is */
+};
+
+/*
+ * Runs turns until the process is asked to stop (it finishes the turn then).
+ * Returns the exit status: PREFORK_EXIT_GIVE_UP when the database is not of
+ * this version.
+ */
+int worker_loop(struct worker *worker);
+
+#endif
