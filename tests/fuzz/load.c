@@ -6,7 +6,7 @@
  * Input: workflows, their waits, steps and messages, one to a line, as
  *
  *	workflow|id|enqueued|name|input|format|version|timeout|deadline
- *	take|id|source|place|tag|group|size|held
+ *	take|id|source|tag|group|size|held
  *	step|id|number|name|output|error|format|child|started
  *	message|id|topic|text|format|message id
  *
@@ -191,11 +191,10 @@ add_take(struct arena *arena, const char *const *line, size_t at)
 	const char **row = taken.values[at];
 
 	row[1] = not_null(line[2]);
-	row[2] = line[3];
+	row[2] = number(arena, line[3], INT64_MIN, INT64_MAX);
 	row[3] = number(arena, line[4], INT64_MIN, INT64_MAX);
-	row[4] = number(arena, line[5], INT64_MIN, INT64_MAX);
-	row[5] = number(arena, line[6], INT32_MIN, INT32_MAX);
-	row[6] = number(arena, line[7], INT64_MIN, INT64_MAX);
+	row[4] = number(arena, line[5], INT32_MIN, INT32_MAX);
+	row[5] = number(arena, line[6], INT64_MIN, INT64_MAX);
 }
 
 static void
@@ -292,13 +291,12 @@ expect_run(const struct workflow *wf, size_t at)
 
 	require(strcmp(wf->id, take[0]) == 0,
 	    "runs are in the order of the rows");
-	require(wf->wait_place == take[2] && wf->timer_group == take[4],
-	    "a run has the place of its wait and its timer group");
+	require(wf->timer_group == take[3], "a run has its timer group");
 	require(wf->cached == NULL && wf->cache_tag == 0 &&
 		!wf->messages_unloaded,
 	    "a run that the cache does not have is loaded");
 	require(wf->held_ms ==
-		(take[6] == NULL ? 0 : strtoll(take[6], NULL, 10)),
+		(take[5] == NULL ? 0 : strtoll(take[5], NULL, 10)),
 	    "a run has the time since its step is held");
 	require(wf->begun == (*load[1] == 't'),
 	    "a run knows whether it begins");

@@ -336,10 +336,8 @@ inline run_setter()
 }
 
 /*
- * turn_end_waits: "delete from durable.waits"; turn_waits: "update
- * durable.waits ... where w.ctid = n.place", and for workflows from a queue
- * "insert into durable.waits ... on conflict on constraint waits_pkey do
- * update".
+ * turn_end_waits: "delete from durable.waits"; turn_waits: "insert into
+ * durable.waits ... on conflict on constraint waits_pkey do update".
  */
 #define writable(w)	((taken & bit_of(w)) == 0 || is_mine(w) || is_free(w))
 #define all_writable	\

@@ -37,8 +37,8 @@ volatile
 return (
     select coalesce(string_agg(t.workflow_uuid, ',' order by t.place), '')
     from durable.turn_take(types, queues, runnable, 'app', max_workflows,
-        only_ids) with ordinality as t (workflow_uuid, source, wait_place,
-        cache_tag, timer_group, timer_group_size, held_since, place));
+        only_ids) with ordinality as t (workflow_uuid, source, cache_tag,
+        timer_group, timer_group_size, held_since, place));
 
 -- In how many milliseconds a turn that ends all that it takes looks again;
 -- null: when it is notified.  What the turn has done is undone.
@@ -141,8 +141,7 @@ return exists (
 create function test.sleeping(
     ids text[],
     at bigint,
-    cache_tag bigint default 7,
-    wait_places tid[] default null
+    cache_tag bigint default 7
 )
 returns void
 language sql
@@ -152,7 +151,7 @@ return durable.turn_waits(ids, array_fill(at, array[cardinality(ids)]),
     array_fill('timer'::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
-    array_fill(cache_tag, array[cardinality(ids)]), wait_places);
+    array_fill(cache_tag, array[cardinality(ids)]));
 
 -- Makes thousands of workflows that wait for long, with or without a group.
 create function test.many_waits(in_group boolean default false)

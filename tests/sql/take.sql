@@ -2,7 +2,7 @@
 --
 -- How a worker finds its work: turn_begin, turn_take and next_due.
 
-select plan(91);
+select plan(90);
 
 -- The begin.
 
@@ -43,9 +43,9 @@ select is(test.taken(queues => '{second}'), 'd',
 select is(test.taken(queues => '{}'), '', 'without queues nothing is taken');
 select is(test.taken(runnable => '{other@}'), '',
     'a type that is not served is not taken');
-select is(string_agg((t.source, t.wait_place, t.cache_tag, t.timer_group,
+select is(string_agg((t.source, t.cache_tag, t.timer_group,
     t.timer_group_size, t.held_since)::text, ' '),
-    '(main,,,,,) (main,,,,,) (main,,,,,) (second,,,,,)',
+    '(main,,,,) (main,,,,) (main,,,,) (second,,,,)',
     'an enqueued workflow has its queue, and nothing of a wait')
 from durable.turn_take('{job@1}', '{main,second}', '{job@}', 'app', 64, null)
     as t;
@@ -129,13 +129,8 @@ select is(string_agg((t.workflow_uuid, t.source, t.cache_tag, t.timer_group,
     '(w1,job@1,,,,) (w2,job@1,10,,,) (w3,job@1,,,,5)',
     'a waiting workflow has its type, cache tag and time since it is held')
 from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t;
-select is(string_agg(t.workflow_uuid, ',' order by t.workflow_uuid),
-    'w1,w2,w3', 'a turn returns the ctid of the wait')
-from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t
-join durable.waits as w
-    on w.workflow_uuid = t.workflow_uuid and w.ctid = t.wait_place;
 select is(string_agg((t.*)::text, ' ' order by t.workflow_uuid),
-    '(w2,"",,,,,) (w3,"",,,,,5)',
+    '(w2,"",,,,) (w3,"",,,,5)',
     'a workflow taken by id has the time since it is held, and no cache tag')
 from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, '{w2,w3}') as t;
 select test.clear();
@@ -304,11 +299,9 @@ from unnest('{a,b,c,d}'::text[]) as id;
 select test.sleeping('{a,b,c,d}', 5);
 select is(test.taken_groups(), 'a 0 of 4 7, b 0 of 4 7, c 0 of 4 7, d 0 of 4 7',
     'a turn takes all workflows of a due timer group, with its cache tag');
-select is(string_agg(distinct (t.source, w.kind, t.held_since)::text, ' '),
-    '(job@1,timer,)', 'a workflow of a timer group has its type and its ctid')
-from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t
-join durable.waits as w
-    on w.workflow_uuid = t.workflow_uuid and w.ctid = t.wait_place;
+select is(string_agg(distinct (t.source, t.held_since)::text, ' '), '(job@1,)',
+    'a workflow of a timer group has its type, and is not held')
+from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t;
 insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'b', 'hello');
 select is(test.taken_groups(), 'a 0 of 4 7, b 0 of 4 7, c 0 of 4 7, d 0 of 4 7',

@@ -294,7 +294,7 @@ sleep_first(const char *id, const char *type)
 {
 	begin_turn(0);
 	reply("durable.turn_take",
-	    arena_printf(arena, "%s|%s@1|(0,1)||||", id, type));
+	    arena_printf(arena, "%s|%s@1||||", id, type));
 	reply("durable.turn_load", fresh(id, type));
 	run(&ordinary);
 	return tag_of_wait();
@@ -311,14 +311,12 @@ test_load(void)
 	    "the messages of a loaded workflow are loaded");
 	is_str(sent("durable.turn_journal", 2), "{\"0\"}",
 	    "a turn writes the steps that its runs have made");
-	is_str(sent("durable.turn_waits", 8), "{\"(0,1)\"}",
-	    "a wait is written where it was");
 	ok(*tag != '\0', "a wait that ends soon has a cache tag");
 	is_int(round_trips, 3, "a turn that loads makes three round trips");
 
 	begin_turn(300);
 	reply("durable.turn_take",
-	    arena_printf(arena, "w|sleeper@1|(0,2)|%s|||", tag));
+	    arena_printf(arena, "w|sleeper@1|%s|||", tag));
 	run(&ordinary);
 	ok(!is_sent("durable.turn_load"), "a cached workflow is not loaded");
 	is_str(sent("durable.turn_inbox", 1), "{\"w\"}",
@@ -334,7 +332,7 @@ test_miss(void)
 	const char *tag = sleep_first("w", "sleeper");
 
 	begin_turn(300);
-	reply("durable.turn_take", "w|sleeper@1|(0,1)|77|||");
+	reply("durable.turn_take", "w|sleeper@1|77|||");
 	reply("durable.turn_load",
 	    arena_printf(arena,
 		"w|f|sleeper|1||portable_json|||{0}|{DBOS.sleep}|{%" PRId64
@@ -353,7 +351,7 @@ test_miss(void)
 	turn_forget(turn);
 	begin_turn(300);
 	reply("durable.turn_take",
-	    arena_printf(arena, "w|sleeper@1|(0,1)|%s|||", tag));
+	    arena_printf(arena, "w|sleeper@1|%s|||", tag));
 	reply("durable.turn_load", fresh("w", "sleeper"));
 	run(&ordinary);
 	is_str(sent("durable.turn_load", 1), "{\"w\"}",
@@ -368,8 +366,8 @@ test_some_cached(void)
 
 	begin_turn(300);
 	reply("durable.turn_take",
-	    arena_printf(arena,
-		"w|sleeper@1|(0,1)|%s|||\nx|sleeper@1|(0,2)|%s|||", tag, tag));
+	    arena_printf(arena, "w|sleeper@1|%s|||\nx|sleeper@1|%s|||", tag,
+		tag));
 	reply("durable.turn_load", fresh("x", "sleeper"));
 	run(&ordinary);
 	is_str(sent("durable.turn_load", 1), "{\"x\"}",
@@ -379,7 +377,7 @@ test_some_cached(void)
 	turn_forget(turn);
 
 	begin_turn(0);
-	reply("durable.turn_take", "w||||||");
+	reply("durable.turn_take", "w|||||");
 	reply("durable.turn_load", fresh("w", "sleeper"));
 	run(&(struct turn_plan){ .only = "{w}" });
 	is_str(sent("durable.turn_take", 6), "{w}",
@@ -397,9 +395,8 @@ take_group(const char *tag, int size)
 {
 	begin_turn(300);
 	reply("durable.turn_take",
-	    arena_printf(arena,
-		"w|sleeper@1|(0,1)|%s|7|%d|\nx|sleeper@1|(0,2)|%s|7|%d|", tag,
-		size, tag, size));
+	    arena_printf(arena, "w|sleeper@1|%s|7|%d|\nx|sleeper@1|%s|7|%d|",
+		tag, size, tag, size));
 	reply("durable.turn_load",
 	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
 		fresh("x", "sleeper")));
@@ -411,7 +408,7 @@ static const char *
 cache_group(void)
 {
 	begin_turn(0);
-	reply("durable.turn_take", "w|main|||||\nx|main|||||");
+	reply("durable.turn_take", "w|main||||\nx|main||||");
 	reply("durable.turn_load",
 	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
 		fresh("x", "sleeper")));
@@ -464,7 +461,7 @@ test_unloaded_messages(void)
 
 	begin_turn(300);
 	reply("durable.turn_take",
-	    arena_printf(arena, "w|listener@1|(0,1)|%s|7|1|", tag));
+	    arena_printf(arena, "w|listener@1|%s|7|1|", tag));
 	run(&ordinary);
 	is_str(sent("durable.turn_waits", 4), "{\"message\"}",
 	    "a receiver whose messages were not loaded waits for them");
@@ -473,7 +470,7 @@ test_unloaded_messages(void)
 	tag = sleep_first("w", "listener");
 	begin_turn(300);
 	reply("durable.turn_take",
-	    arena_printf(arena, "w|listener@1|(0,1)|%s|||", tag));
+	    arena_printf(arena, "w|listener@1|%s|||", tag));
 	run(&ordinary);
 	is_str(sent("durable.turn_statuses", 2), "{\"SUCCESS\"}",
 	    "a receiver whose messages were loaded has its time-out");
@@ -498,30 +495,30 @@ is_full(const char *first, const char *second)
 static void
 test_full(void)
 {
-	ok(is_full("sleeper@1|||||", "sleeper@1|||||"),
+	ok(is_full("sleeper@1||||", "sleeper@1||||"),
 	    "a turn that left due waits is full");
 	is_int(turn_due_in_ms(turn, 5000), 0, "a full turn repeats at once");
 	ok(!is_sent("durable.next_due"),
 	    "a full turn does not ask when to look again");
-	ok(is_full("main|||||", "main|||||"),
+	ok(is_full("main||||", "main||||"),
 	    "a turn that left enqueued workflows is full");
-	ok(is_full("sleeper@1|(0,1)||7|3|", "sleeper@1|(0,2)||7|3|"),
+	ok(is_full("sleeper@1||7|3|", "sleeper@1||7|3|"),
 	    "a turn that left part of a timer group is full");
-	ok(is_full("sleeper@1|(0,1)||7|1|", "sleeper@1|(0,2)||8|1|"),
+	ok(is_full("sleeper@1||7|1|", "sleeper@1||8|1|"),
 	    "a turn that left timer groups is full");
 	begin_turn(0);
-	reply("durable.turn_take", "w||||||\nx||||||");
+	reply("durable.turn_take", "w|||||\nx|||||");
 	reply("durable.turn_load",
 	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
 		fresh("x", "sleeper")));
 	run(&(struct turn_plan){ .only = "{w,x}" });
 	ok(!turn_was_full(turn), "a turn of named workflows is not full");
 	turn_forget(turn);
-	ok(!is_full("sleeper@1|||||", "main|||||"),
+	ok(!is_full("sleeper@1||||", "main||||"),
 	    "a turn that took one of each source is not full");
 	ok(is_sent("durable.next_due"),
 	    "a turn that is not full asks when to look again");
-	ok(!is_full("sleeper@1|||||", "sleeper@1|(0,2)||7|1|"),
+	ok(!is_full("sleeper@1||||", "sleeper@1||7|1|"),
 	    "waits of a type and its timer groups are two sources");
 }
 
@@ -562,7 +559,7 @@ test_next_due(void)
 	turn_forget(turn);
 
 	begin_turn(0);
-	reply("durable.turn_take", "w|sleeper@1|(0,1)||||");
+	reply("durable.turn_take", "w|sleeper@1||||");
 	reply("durable.turn_load", fresh("w", "sleeper"));
 	run(&(struct turn_plan){ .polls_again = true });
 	ok(!is_sent("durable.next_due"),
@@ -586,7 +583,7 @@ take_held(const char *held_since)
 {
 	begin_turn(0);
 	reply("durable.turn_take",
-	    arena_printf(arena, "w|stepper@1|(0,1)||||%s", held_since));
+	    arena_printf(arena, "w|stepper@1||||%s", held_since));
 	reply("durable.turn_load", fresh("w", "stepper"));
 	reply("test.step", "1");
 	return run(&ordinary);
@@ -613,13 +610,13 @@ test_held(void)
 	    "a turn without the step that is held commits");
 	is_str(sent("durable.turn_waits", 4), "{\"held\"}",
 	    "a workflow waits before a step that is held");
-	ok(strtoll(sent("durable.turn_waits", 9) + 2, NULL, 10) - NOW_MS < 100,
+	ok(strtoll(sent("durable.turn_waits", 8) + 2, NULL, 10) - NOW_MS < 100,
 	    "the wait of a held step says since when");
 	is_str(sent("durable.turn_waits", 7), NULL,
 	    "the wait of a held step has no cache tag");
 
 	take_held(ago(9000));
-	is_str(sent("durable.turn_waits", 9),
+	is_str(sent("durable.turn_waits", 8),
 	    arena_printf(arena, "{\"%s\"}", ago(9000)),
 	    "a step that is held again keeps the time");
 
@@ -627,7 +624,7 @@ test_held(void)
 	take_held(ago(9000));
 	is_str(sent("durable.turn_waits", 4), "{\"timer\"}",
 	    "another worker tries a step that is held");
-	is_str(sent("durable.turn_waits", 9), NULL,
+	is_str(sent("durable.turn_waits", 8), NULL,
 	    "a workflow whose step went well is held no more");
 
 	broken_sql = "test.step";
@@ -637,11 +634,11 @@ test_held(void)
 	    "a step that meets a lock is held without limit");
 	begin_turn(0);
 	reply("durable.turn_take",
-	    arena_printf(arena, "w|two_steps@1|(0,1)||||%s", ago(9000)));
+	    arena_printf(arena, "w|two_steps@1||||%s", ago(9000)));
 	reply("durable.turn_load", fresh("w", "two_steps"));
 	reply("test.first", "1");
 	run(&ordinary);
-	ok(strtoll(sent("durable.turn_waits", 9) + 2, NULL, 10) >= NOW_MS,
+	ok(strtoll(sent("durable.turn_waits", 8) + 2, NULL, 10) >= NOW_MS,
 	    "a second step that is held has a time of its own");
 
 	new_worker();
