@@ -564,6 +564,8 @@ test_next_due(void)
 	run(&(struct turn_plan){ .polls_again = true });
 	ok(!is_sent("durable.next_due"),
 	    "a busy worker does not ask when to look again");
+	is_int(turn_due_in_ms(turn, 5000), 0,
+	    "a busy worker that took any looks again at once");
 	turn_forget(turn);
 	begin_turn(0);
 	run(&(struct turn_plan){ .polls_again = true });
