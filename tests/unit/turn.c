@@ -4,11 +4,13 @@
  * it loads, what it writes and when it looks again.
  */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 #include <durable/engine.h>
 #include "base/arena.h"
 #include "db/db.h"
+#include "engine/recovery.h"
 #include "engine/served.h"
 #include "engine/turn.h"
 #include "tests/unit/tap.h"
@@ -228,17 +230,17 @@ static const struct engine engine = { .application = "app",
 	.queues = queues,
 	.turn_size = 2,
 	.turn_limit_s = 30,
+	.max_attempts = 3,
 	.schema_patience_s = 300 };
 
 static struct served *served;
 static struct turn *turn;
+static char crash_note[PREFORK_CRASH_NOTE_SIZE];
 
 /* Makes a worker, with an empty cache and no step that is held. */
 static void
 new_worker(void)
 {
-	static char crash_note[PREFORK_CRASH_NOTE_SIZE];
-
 	turn_free(turn);
 	turn = turn_new(&engine, served, NULL, crash_note);
 }
@@ -655,6 +657,109 @@ test_held(void)
 	    "a step that has waited for the schema for longer fails");
 }
 
+/* A turn without work, that sees suspects. */
+static void
+see_suspects(void)
+{
+	begin_turn(0);
+	replies[0].rows.values[0][1] = "t";
+	run(&ordinary);
+	statements_count = 0;
+}
+
+/* Looks for a suspect many times; returns how many bytes that has kept. */
+static size_t
+memory_of_looks(struct recovery *recovery)
+{
+	enum turn_outcome outcome;
+	size_t before, i;
+
+	recovery_try_suspect(recovery, &outcome);
+	before = mallinfo2().uordblks;
+	for (i = 0; i < 20000; i++) {
+		recovery_try_suspect(recovery, &outcome);
+		statements_count = 0;
+		arena_reset(arena);
+	}
+	return mallinfo2().uordblks - before;
+}
+
+static void
+test_suspects(struct recovery *recovery)
+{
+	enum turn_outcome outcome;
+
+	begin_turn(0);
+	run(&ordinary);
+	statements_count = 0;
+	ok(!recovery_try_suspect(recovery, &outcome) &&
+		!is_sent("durable.turn_attempt("),
+	    "a worker that saw no suspects looks for none");
+	ok(memory_of_looks(recovery) < 100000,
+	    "a worker that saw no suspects needs no more memory");
+
+	see_suspects();
+	ok(!recovery_try_suspect(recovery, &outcome) &&
+		is_sent("durable.turn_attempt("),
+	    "a worker that saw suspects looks for one");
+	ok(memory_of_looks(recovery) < 100000,
+	    "a worker that finds no suspect needs no more memory");
+
+	see_suspects();
+	reply("durable.turn_attempt(", "w|2");
+	reply("durable.turn_take", "w|||||");
+	reply("durable.turn_load", fresh("w", "sleeper"));
+	ok(recovery_try_suspect(recovery, &outcome) &&
+		outcome == TURN_COMMITTED,
+	    "a suspect is tried");
+	is_str(sent("durable.turn_take", 6), "{\"w\"}",
+	    "a suspect is tried alone");
+	is_str(sent("durable.turn_attempted", 2), "false",
+	    "an attempt that committed is not taken back");
+
+	see_suspects();
+	reply("durable.turn_attempt(", "w|3");
+	ok(recovery_try_suspect(recovery, &outcome) &&
+		!is_sent("durable.turn_take"),
+	    "a suspect is not tried again after the last attempt");
+}
+
+static void
+test_crash_note(struct recovery *recovery)
+{
+	ok(!recovery_is_needed(recovery),
+	    "without a crash note no recovery is needed");
+	snprintf(crash_note, sizeof(crash_note), "{\"w\",\"x\"}");
+	ok(recovery_is_needed(recovery), "a crash note needs recovery");
+	begin_turn(0);
+	reply("durable.turn_suspect", "w");
+	reply("durable.turn_take", "w|||||");
+	reply("durable.turn_load", fresh("w", "sleeper"));
+	statements_count = 0;
+	last_error.outcome = DB_DONE;
+	is_int(recovery_run(recovery), TURN_COMMITTED,
+	    "the workflows of a crash note are run");
+	is_str(sent("durable.turn_suspect", 6), "{\"w\",\"x\"}",
+	    "the workflows of a crash note become suspects");
+	is_str(sent("durable.turn_take", 6), "{\"w\"}",
+	    "of a crash note only the suspects are run");
+	ok(*crash_note == '\0' && !recovery_is_needed(recovery),
+	    "a crash note is used once");
+}
+
+static void
+test_recovery(void)
+{
+	struct prefork_worker self = { .crash_note = crash_note };
+	struct recovery *recovery;
+
+	new_worker();
+	recovery = recovery_new(&engine, served, NULL, turn, &self);
+	test_suspects(recovery);
+	test_crash_note(recovery);
+	recovery_free(recovery);
+}
+
 int
 main(void)
 {
@@ -669,6 +774,7 @@ main(void)
 	test_full();
 	test_next_due();
 	test_held();
+	test_recovery();
 	turn_free(turn);
 	served_free(served);
 	arena_free(arena);
