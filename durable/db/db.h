@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection to PostgreSQL in pipeline mode, through which all statements
- * of the process go.
+ * One connection to PostgreSQL, always in pipeline mode.
  *
  * db_queue adds a statement and returns at once; db_query and db_finish send
  * all queued statements in one round trip and block for the answers.  When one

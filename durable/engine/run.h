@@ -14,7 +14,6 @@
 #include <durable/workflow.h>
 
 struct db_error;
-struct cached_journal;
 struct turn;
 
 /* How a run ended. */
@@ -28,10 +27,9 @@ enum run_end {
 	RUN_BROKEN     /* the turn's transaction has failed */
 };
 
-/* A recorded step; its texts are in the turn's arena or the journal cache. */
+/* A recorded step; its texts are in the turn's arena. */
 struct entry {
 	bool known;
-	bool cached; /* the journal cache has it */
 	const char *name;
 	const char *output;
 	const char *error;
@@ -64,7 +62,6 @@ struct wait {
 	const char *target; /* workflow of an event or a result */
 	const char *key;    /* of an event; a message's topic; a held step */
 	int64_t held_ms;    /* held: since when, by the database's clock */
-	int64_t cache_tag;  /* of the cached journal; 0: it is not cached */
 };
 
 struct workflow {
@@ -73,16 +70,13 @@ struct workflow {
 	struct arena *arena;      /* of this run */
 	const struct workflow_type *type;
 	const char *id;
-	int64_t cache_tag;             /* of its journal in the cache, or 0 */
-	struct cached_journal *cached; /* its journal in the cache, or NULL */
-	const char *timer_group;       /* that woke it, or NULL */
-	int timer_group_size;          /* how many that wakes at most */
-	bool messages_unloaded;        /* its messages have not been loaded */
-	const char *input;             /* stored arguments */
-	const char *serialization;     /* of input, output and error */
-	bool begun;                    /* taken from a queue by this turn */
-	int64_t held_ms;     /* when its next step was held first, or 0 */
-	int64_t deadline_ms; /* 0: none */
+	const char *timer_group;   /* that woke it, or NULL */
+	int timer_group_size;      /* how many that wakes at most */
+	const char *input;         /* stored arguments */
+	const char *serialization; /* of input, output and error */
+	bool begun;                /* taken from a queue by this turn */
+	int64_t held_ms;           /* when its next step was held first, or 0 */
+	int64_t deadline_ms;       /* 0: none */
 
 	struct entry *journal; /* by function id */
 	int journal_len, journal_size;
@@ -124,7 +118,7 @@ void run_fail(struct workflow *wf, const char *name, const char *message);
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);
 
-/* Returns a journal entry, or NULL; for a call's second id.  As run_call. */
+/* The same for the second id of a call, without a check of the deadline. */
 const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name);
 

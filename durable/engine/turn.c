@@ -17,7 +17,6 @@
 #include "base/strbuf.h"
 #include "engine/batch.h"
 #include "engine/hold_off.h"
-#include "engine/journal_cache.h"
 #include "engine/served.h"
 #include "engine/turn_api.h"
 #include "engine/turn_private.h"
@@ -44,7 +43,6 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->arena = arena_new();
 	turn->run_arena = arena_new();
 	turn->write_set = write_set_new(engine->application, engine->executor);
-	turn->journal_cache = journal_cache_new();
 	turn->batch = batch_new();
 	turn->hold_off = hold_off_new();
 	return turn;
@@ -58,17 +56,10 @@ turn_free(struct turn *turn)
 	arena_free(turn->arena);
 	arena_free(turn->run_arena);
 	write_set_free(turn->write_set);
-	journal_cache_free(turn->journal_cache);
 	batch_free(turn->batch);
 	hold_off_free(turn->hold_off);
 	free(turn->runs);
 	free(turn);
-}
-
-void
-turn_forget(struct turn *turn)
-{
-	journal_cache_forget(turn->journal_cache);
 }
 
 static void
@@ -114,7 +105,6 @@ settle_run(struct turn *turn, struct workflow *wf)
 		end_workflow(turn, wf, "CANCELLED");
 		break;
 	case RUN_SUSPENDED:
-		turn_wait_settle(turn, wf);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;
@@ -203,21 +193,6 @@ pass(const struct turn *turn, const char *point)
 		failpoint(point, db_fd(turn->db));
 }
 
-/* The array literal of the turn's workflows, valid until the turn ends. */
-static const char *
-list_ids(const struct turn *turn)
-{
-	struct strbuf ids = { 0 };
-	const char *literal;
-	size_t i;
-
-	for (i = 0; i < turn->count; i++)
-		strbuf_add_element(&ids, turn->runs[i]->id);
-	literal = arena_strdup(turn->arena, strbuf_end_array(&ids));
-	strbuf_free(&ids);
-	return literal;
-}
-
 /*
  * Notes the workflows that this process has taken, for its successor, in case
  * that one of them kills it.  The first byte makes the note valid, and is
@@ -230,7 +205,7 @@ write_crash_note(const struct turn *turn)
 
 	if (turn->count == 0)
 		return;
-	note = list_ids(turn);
+	note = turn_list_ids(turn);
 	if (strlen(note) >= PREFORK_CRASH_NOTE_SIZE)
 		note = "?";
 	memcpy(turn->crash_note + 1, note + 1, strlen(note));
@@ -241,7 +216,7 @@ write_crash_note(const struct turn *turn)
 static void
 queue_monitor_note(struct turn *turn)
 {
-	const char *const param = list_ids(turn);
+	const char *const param = turn_list_ids(turn);
 
 	db_queue(turn->db, "select durable.monitor_note_runs($1)", 1, &param);
 }
@@ -275,12 +250,9 @@ note_commit(struct turn *turn, const struct db_rows *next)
 	const char *due_ms = next == NULL ? NULL : db_value(next, 0, 0);
 	const struct line *line;
 	int64_t failed_ms;
-	size_t i;
 
 	if (due_ms != NULL)
 		turn_wait_note_due(turn, strtoll(due_ms, NULL, 10));
-	for (i = 0; i < turn->count; i++)
-		journal_cache_keep(turn->journal_cache, turn->runs[i]);
 	for (line = turn->lines; line != NULL; line = line->next)
 		log_text(line->level, line->text);
 	while ((failed_ms = hold_off_take_mended(turn->hold_off)) >= 0)

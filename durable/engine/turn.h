@@ -45,14 +45,6 @@ struct turn *turn_new(const struct engine *engine, struct served *served,
     struct db *db, char *crash_note);
 void turn_free(struct turn *turn);
 
-/*
- * Journals of workflows that go on within this time stay in the journal cache.
- * turn_forget empties it, as is required before each new session: its server
- * may lack what the last one said to have committed.
- */
-#define TURN_SOON_MS 2000
-void turn_forget(struct turn *turn);
-
 /* Takes, runs, writes and commits.  Blocks for turn_limit_s at most. */
 enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a turn takes: rows of the database become runs.
- *
- * turn_take locks the workflows and says where each journal is.  The runs whose
- * journal this worker's cache has are complete then, but for their messages;
- * all others are loaded from the tables in a second round trip.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +11,6 @@
 #include "base/array_literal.h"
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "engine/journal_cache.h"
 #include "engine/served.h"
 #include "engine/turn_api.h"
 #include "engine/turn_private.h"
@@ -26,14 +21,12 @@ static const char begin_sql[] =
 enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
 
 static const char take_sql[] =
-    "select workflow_uuid, source, cache_tag, timer_group, timer_group_size, "
-    "held_since "
+    "select workflow_uuid, source, timer_group, timer_group_size, held_since "
     "from durable.turn_take($1, $2, $3, $4, $5, $6)";
 
 enum {
 	TAKE_ID,
 	TAKE_SOURCE,
-	TAKE_CACHE_TAG,
 	TAKE_TIMER_GROUP,
 	TAKE_TIMER_GROUP_SIZE,
 	TAKE_HELD_SINCE
@@ -99,6 +92,20 @@ turn_load_add_run(struct turn *turn)
 	return wf;
 }
 
+const char *
+turn_list_ids(const struct turn *turn)
+{
+	struct strbuf ids = { 0 };
+	const char *literal;
+	size_t i;
+
+	for (i = 0; i < turn->count; i++)
+		strbuf_add_element(&ids, turn->runs[i]->id);
+	literal = arena_strdup(turn->arena, strbuf_end_array(&ids));
+	strbuf_free(&ids);
+	return literal;
+}
+
 static int64_t
 number_of(const char *text)
 {
@@ -134,7 +141,7 @@ find_run(const struct turn *turn, const char *id, size_t *at)
 	abort();
 }
 
-/* Makes a run of each row of turn_take; those in the cache are loaded. */
+/* Makes a run of each row of turn_take. */
 static void
 make_runs(struct turn *turn, const struct db_rows *rows)
 {
@@ -144,16 +151,10 @@ make_runs(struct turn *turn, const struct db_rows *rows)
 		struct workflow *wf = turn_load_add_run(turn);
 
 		wf->id = db_value(rows, row, TAKE_ID);
-		wf->cache_tag = number_at(rows, row, TAKE_CACHE_TAG);
 		wf->timer_group = db_value(rows, row, TAKE_TIMER_GROUP);
 		wf->timer_group_size = (int)number_at(rows, row,
 		    TAKE_TIMER_GROUP_SIZE);
 		wf->held_ms = number_at(rows, row, TAKE_HELD_SINCE);
-		if (!journal_cache_load(turn->journal_cache, wf))
-			wf->cache_tag = 0;
-		/* Workflows that only slept rarely receive: see wf_recv. */
-		wf->messages_unloaded = wf->cached != NULL &&
-		    wf->timer_group != NULL;
 	}
 	turn->taken = turn->count;
 }
@@ -221,56 +222,21 @@ load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
 	load_steps(wf, rows, row);
 }
 
-/*
- * The array literals of the runs that are not in the cache, and of those whose
- * messages are to be read; NULL for none.
- */
-static void
-list_unloaded(const struct turn *turn, const char **unloaded,
-    const char **to_read)
-{
-	struct strbuf loads = { 0 }, reads = { 0 };
-	bool any_load = false, any_read = false;
-	size_t i;
-
-	for (i = 0; i < turn->count; i++) {
-		const struct workflow *wf = turn->runs[i];
-
-		if (wf->cached == NULL)
-			strbuf_add_element(&loads, wf->id);
-		if (!wf->messages_unloaded)
-			strbuf_add_element(&reads, wf->id);
-		any_load = any_load || wf->cached == NULL;
-		any_read = any_read || !wf->messages_unloaded;
-	}
-	*unloaded = any_load
-	    ? arena_strdup(turn->arena, strbuf_end_array(&loads))
-	    : NULL;
-	*to_read = any_read
-	    ? arena_strdup(turn->arena, strbuf_end_array(&reads))
-	    : NULL;
-	strbuf_free(&loads);
-	strbuf_free(&reads);
-}
-
-/* Loads from the tables what the cache does not have, in one round trip. */
+/* Loads what the runs begin with, in one round trip. */
 static bool
 load_runs(struct turn *turn)
 {
 	const struct db_rows *workflows = NULL, *messages = NULL;
-	const char *unloaded, *to_read;
+	const char *const ids = turn_list_ids(turn);
 	size_t row, at = 0;
 
-	list_unloaded(turn, &unloaded, &to_read);
-	if (to_read == NULL)
+	if (turn->count == 0)
 		return true;
-	if (unloaded != NULL)
-		db_queue_rows(turn->db, turn->arena, load_sql, 1, &unloaded,
-		    &workflows);
-	db_queue_rows(turn->db, turn->arena, inbox_sql, 1, &to_read, &messages);
+	db_queue_rows(turn->db, turn->arena, load_sql, 1, &ids, &workflows);
+	db_queue_rows(turn->db, turn->arena, inbox_sql, 1, &ids, &messages);
 	if (db_finish(turn->db) != DB_DONE)
 		return false;
-	for (row = 0; workflows != NULL && row < db_row_count(workflows); row++)
+	for (row = 0; row < db_row_count(workflows); row++)
 		load_workflow(find_run(turn, db_value(workflows, row, LOAD_ID),
 				  &at),
 		    workflows, row);
@@ -298,7 +264,6 @@ take(struct turn *turn, const struct turn_plan *plan)
 	};
 	const struct db_rows *begun = NULL, *taken = NULL;
 
-	journal_cache_begin(turn->journal_cache);
 	db_queue(turn->db, "begin", 0, NULL);
 	db_queue_rows(turn->db, turn->arena, begin_sql, 0, NULL, &begun);
 	db_queue_rows(turn->db, turn->arena, take_sql, 6, params, &taken);

@@ -18,7 +18,6 @@
 
 struct batch;
 struct hold_off;
-struct journal_cache;
 struct write_set;
 
 /* A line for the log, kept until the commit. */
@@ -35,7 +34,6 @@ struct turn {
 	struct arena *arena;     /* of the turn */
 	struct arena *run_arena; /* of one run after the other */
 	struct write_set *write_set;
-	struct journal_cache *journal_cache;
 	struct hold_off *hold_off; /* steps that met a circumstance */
 	char *crash_note;          /* see turn_new */
 
@@ -68,10 +66,10 @@ bool turn_load(struct turn *turn, const struct turn_plan *plan);
 /* Adds an empty run, in the turn's arena. */
 struct workflow *turn_load_add_run(struct turn *turn);
 
-/* turn_wait.c */
+/* The array literal of the ids of all runs, in the turn's arena. */
+const char *turn_list_ids(const struct turn *turn);
 
-/* A run has been suspended: decides when its wait is over at the latest. */
-void turn_wait_settle(struct turn *turn, struct workflow *wf);
+/* turn_wait.c */
 
 /* Adds one wait to the write set. */
 void turn_wait_add(struct turn *turn, const char *id,

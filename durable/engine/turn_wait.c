@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "engine/journal_cache.h"
 #include "engine/turn_api.h"
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
@@ -42,13 +41,6 @@ turn_wait_note_due(struct turn *turn, int64_t due_ms)
 		turn->due_ms = due_ms;
 }
 
-/* A number for the write set; 0 is SQL's null. */
-static const char *
-number_or_null(struct turn *turn, int64_t number)
-{
-	return number == 0 ? NULL : arena_number(turn->arena, number);
-}
-
 void
 turn_wait_add(struct turn *turn, const char *id,
     const struct workflow_type *type, const struct wait *wait)
@@ -57,22 +49,11 @@ turn_wait_add(struct turn *turn, const char *id,
 		arena_number(turn->arena, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		wait_name(wait->kind), wait->target, wait->key,
-		number_or_null(turn, wait->cache_tag),
-		number_or_null(turn, wait->held_ms) };
+		wait->held_ms == 0 ? NULL
+				   : arena_number(turn->arena, wait->held_ms) };
 
 	write_set_add(turn->write_set, WRITE_WAITS, values);
 	turn_wait_note_due(turn, wait->wake_ms);
-}
-
-void
-turn_wait_settle(struct turn *turn, struct workflow *wf)
-{
-	struct wait *wait = &wf->wait;
-
-	/* A held wait has no tag, so that its held_since is read again. */
-	if (wait->kind != WAIT_HELD &&
-	    wait->wake_ms - turn->begun_ms <= TURN_SOON_MS)
-		wait->cache_tag = journal_cache_tag(turn->journal_cache);
 }
 
 /* How many runs from this one on the same timer group has woken; 1 for none. */
@@ -90,9 +71,8 @@ count_woken_together(const struct turn *turn, size_t from)
 }
 
 /*
- * What those runs wait for that are suspended: all for the same time (and so
- * with the same cache tag or none) and for nothing else.  NULL when it is not
- * so, or when all have ended.
+ * What those runs wait for that are suspended: all for the same time and for
+ * nothing else.  NULL when it is not so, or when all have ended.
  */
 static const struct wait *
 common_wait(struct workflow *const runs[], size_t count, int *waiting)
@@ -123,8 +103,7 @@ add_timer_group(struct turn *turn, const char *group, const struct wait *wait,
 {
 	const char *const values[] = { group,
 		wait == NULL ? NULL : arena_number(turn->arena, wait->wake_ms),
-		arena_number(turn->arena, size),
-		wait == NULL ? NULL : number_or_null(turn, wait->cache_tag) };
+		arena_number(turn->arena, size) };
 
 	write_set_add(turn->write_set, WRITE_TIMER_GROUPS, values);
 	if (wait != NULL)

@@ -154,9 +154,7 @@ wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 		topic = DEFAULT_TOPIC;
 	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
 	message = take_message(wf, topic, number);
-	/* The end of the turn looks for a message, and the next one has it. */
-	if (message == NULL &&
-	    (wf->messages_unloaded || turn_now_ms(wf->turn) < wake_ms))
+	if (message == NULL && turn_now_ms(wf->turn) < wake_ms)
 		run_suspend(wf,
 		    &(struct wait){ .kind = WAIT_MESSAGE,
 			.wake_ms = wake_ms,

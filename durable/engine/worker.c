@@ -38,7 +38,6 @@ wait_for(const struct worker *worker, int fd, int timeout_ms)
 static bool
 worker_connect(struct worker *worker)
 {
-	turn_forget(worker->turn);
 	switch (session_open(worker->session)) {
 	case SESSION_READY:
 		if (worker->self->slot != 0 || sweep_register(&worker->sweep))
@@ -179,9 +178,6 @@ worker_rest(struct worker *worker, int idle_ms)
 
 	if (!session_is_open(worker->session))
 		return;
-	/* The cached journals are another worker's now, or there are none. */
-	if (worker->stood_by || idle_ms > TURN_SOON_MS)
-		turn_forget(worker->turn);
 	if (idle_ms > worker->sweep.interval_ms)
 		idle_ms = worker->sweep.interval_ms;
 	if (!listening)

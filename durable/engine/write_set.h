@@ -20,8 +20,8 @@ enum write_set_kind {
 	WRITE_ENDED,        /* id */
 	WRITE_CONSUMED,     /* message id, number */
 	WRITE_WAITS,        /* id, wake ms, type, kind, target, key,
-				   cache tag, held since ms */
-	WRITE_TIMER_GROUPS, /* timer group, wake ms, size, cache tag */
+				   held since ms */
+	WRITE_TIMER_GROUPS, /* timer group, wake ms, size */
 	WRITE_JOURNAL,      /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
 	WRITE_MESSAGES,     /* destination, topic, message */
@@ -32,7 +32,7 @@ enum write_set_kind {
 	WRITE_KINDS
 };
 
-/* The texts are the last parameters of some kinds and outlive the write set. */
+/* The texts, the last parameters of some kinds, must outlive the write set. */
 struct write_set *write_set_new(const char *application, const char *executor);
 void write_set_free(struct write_set *write_set);
 

@@ -54,7 +54,6 @@ create table if not exists durable.waits (
         (kind in ('start', 'message', 'event', 'result', 'timer', 'held')),
     target text,
     key text,
-    cache_tag bigint,
     timer_group bigint constraint waits_timer_group check
         (num_nonnulls(timer_group, wake_at) = 1),
     held_since bigint
@@ -81,9 +80,6 @@ comment on column durable.waits.target is
     'The workflow that sets the awaited event or result; else null.';
 comment on column durable.waits.key is
     'Topic of the message or key of the event; null for other kinds.';
-comment on column durable.waits.cache_tag is
-    'Under which cache tag the worker that ran the workflow last keeps the '
-    'journal. Null: the worker keeps none, or the timer group has the tag.';
 comment on column durable.waits.timer_group is
     'The timer group that wakes the workflow; null: wake_at does.';
 comment on column durable.waits.held_since is
@@ -101,8 +97,7 @@ create table if not exists durable.timer_groups (
         constraint timer_groups_pkey primary key,
     wake_at bigint not null,
     type text not null,
-    size int not null,
-    cache_tag bigint
+    size int not null
 );
 comment on table durable.timer_groups is
     'One row per timer group: workflows of a type that went to sleep in one '
@@ -117,20 +112,17 @@ comment on column durable.timer_groups.type is
     'Which code can run its workflows: name@version.';
 comment on column durable.timer_groups.size is
     'How many workflows it wakes at most.';
-comment on column durable.timer_groups.cache_tag is
-    'Under which cache tag the worker that ran its workflows last keeps their '
-    'journals; null: the worker keeps none.';
 
 create index if not exists timer_groups_due on durable.timer_groups (type,
     wake_at);
 
 create or replace view durable.waiting as
 select w.workflow_uuid, coalesce(w.wake_at, a.wake_at) as wake_at, w.type,
-    w.kind, w.target, w.key, coalesce(w.cache_tag, a.cache_tag) as cache_tag
+    w.kind, w.target, w.key
 from durable.waits as w
 left join durable.timer_groups as a on a.timer_group = w.timer_group;
 comment on view durable.waiting is
-    'The waits, each with the time and the cache tag of its timer group where '
+    'The waits, each with the time of its timer group where '
     'it has one.';
 comment on column durable.waiting.workflow_uuid is 'As in durable.waits.';
 comment on column durable.waiting.wake_at is
@@ -139,9 +131,6 @@ comment on column durable.waiting.type is 'As in durable.waits.';
 comment on column durable.waiting.kind is 'As in durable.waits.';
 comment on column durable.waiting.target is 'As in durable.waits.';
 comment on column durable.waiting.key is 'As in durable.waits.';
-comment on column durable.waiting.cache_tag is
-    'Under which cache tag the worker that ran the workflow last keeps the '
-    'journal; null: the worker keeps none.';
 
 create table if not exists durable.suspects (
     workflow_uuid text not null constraint suspects_pkey primary key,

@@ -3,9 +3,8 @@
 -- What a worker calls to find its work.
 --
 -- In a turn a worker calls, in one transaction: turn_begin and turn_take
--- (here); turn_load and turn_inbox (load.sql) for the workflows that its journal
--- cache does not have; the statements of the steps; the writers (write.sql);
--- and next_due (here) when it may sleep after the turn.
+-- (here); turn_load and turn_inbox (load.sql); the statements of the steps; the
+-- writers (write.sql); and next_due (here) when it may sleep after the turn.
 
 create or replace function durable.can_run(
     name text,
@@ -101,7 +100,6 @@ create or replace function durable.turn_take(
 returns table (
     workflow_uuid text,
     source text,
-    cache_tag bigint,
     timer_group bigint,
     timer_group_size int,
     held_since bigint
@@ -117,7 +115,7 @@ declare
 begin
     if only_ids is not null then
         return query
-        select o.id, '', null::bigint, null::bigint, null::int, w.held_since
+        select o.id, '', null::bigint, null::int, w.held_since
         from durable.take_only(only_ids, runnable, application) as o (id)
         left join durable.waits as w on w.workflow_uuid = o.id;
         return;
@@ -128,11 +126,10 @@ begin
     -- The lock on the wait matters, too: another worker may have run the
     -- workflow since this statement began, and then it is not due any more.
     with waiting as materialized (
-        select w.workflow_uuid, w.type, w.cache_tag, w.held_since
+        select w.workflow_uuid, w.type, w.held_since
         from unnest(types) as t (type)
         cross join lateral (
-            select w.workflow_uuid, w.type, w.cache_tag, w.held_since,
-                s.status
+            select w.workflow_uuid, w.type, w.held_since, s.status
             from durable.waits as w
             join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
             where w.type = t.type
@@ -146,11 +143,10 @@ begin
         -- Outside, because inside it the planner may read the status index.
         where w.status = 'PENDING'
     ), sleeping as materialized (
-        select w.workflow_uuid, w.type, w.cache_tag, w.timer_group, w.size
+        select w.workflow_uuid, w.type, w.timer_group, w.size
         from unnest(types) as t (type)
         cross join lateral (
-            select w.workflow_uuid, g.cache_tag, g.type, g.timer_group, g.size,
-                s.status
+            select w.workflow_uuid, g.type, g.timer_group, g.size, s.status
             from durable.timer_groups as g
             join durable.waits as w on w.timer_group = g.timer_group
             join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
@@ -179,14 +175,13 @@ begin
             limit max_workflows
             for update of s skip locked) as s
     )
-    select w.workflow_uuid, w.type, w.cache_tag, null::bigint, null::int,
-        w.held_since
+    select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since
     from waiting as w
     union all
-    select w.workflow_uuid, w.type, w.cache_tag, w.timer_group, w.size, null
+    select w.workflow_uuid, w.type, w.timer_group, w.size, null
     from sleeping as w
     union all
-    select s.workflow_uuid, s.queue, null, null, null, null
+    select s.workflow_uuid, s.queue, null, null, null
     from enqueued as s;
 end
 $$;
@@ -195,10 +190,9 @@ comment on function durable.turn_take(text[], text[], text[], text, int,
     'Locks workflows that can go on until the end of the transaction: at most '
     'max_workflows of each type (name@version) that are due, as '
     'many in its timer groups, and as many of each queue; or, when it is not '
-    'null, those of only_ids.  source: the type or the queue.  cache_tag: as in '
-    'durable.waits, or of its timer group.  timer_group: the one that has woken '
-    'it, with timer_group_size workflows at most; those of a group stand '
-    'together.  Called by a worker in its turn.';
+    'null, those of only_ids.  source: the type or the queue.  timer_group: the '
+    'one that has woken it, with timer_group_size workflows at most; those of a '
+    'group stand together.  Called by a worker in its turn.';
 
 create or replace function durable.next_due(
     types text[],

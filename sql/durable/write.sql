@@ -102,8 +102,7 @@ comment on function durable.turn_consumed(text[], int[]) is
 create or replace function durable.make_timer_groups(
     due_at bigint[],
     types text[],
-    kinds text[],
-    cache_tags bigint[]
+    kinds text[]
 )
 returns bigint[]
 language plpgsql
@@ -116,11 +115,9 @@ begin
         return null;
     end if;
     with made as (
-        insert into durable.timer_groups as g (type, wake_at, size,
-            cache_tag)
-        select n.type, n.at, count(*), min(n.cache_tag)
-        from unnest(due_at, types, kinds, cache_tags)
-            as n (at, type, kind, cache_tag)
+        insert into durable.timer_groups as g (type, wake_at, size)
+        select n.type, n.at, count(*)
+        from unnest(due_at, types, kinds) as n (at, type, kind)
         where n.kind = 'timer'
         group by n.type, n.at
         having count(*) > 1
@@ -137,8 +134,7 @@ begin
     return timer_groups;
 end
 $$;
-comment on function durable.make_timer_groups(bigint[], text[], text[],
-    bigint[]) is
+comment on function durable.make_timer_groups(bigint[], text[], text[]) is
     'Makes a timer group of each type for the waits that only the same time '
     'ends.  Returns the group of each wait, null: it has none.';
 
@@ -205,7 +201,6 @@ create or replace function durable.turn_waits(
     kinds text[],
     targets text[],
     keys text[],
-    cache_tags bigint[] default null,
     held bigint[] default null
 )
 returns void
@@ -215,27 +210,23 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     timer_groups constant bigint[] :=
-        durable.make_timer_groups(due_at, types, kinds, cache_tags);
+        durable.make_timer_groups(due_at, types, kinds);
 begin
     insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
-        key, cache_tag, timer_group, held_since)
+        key, timer_group, held_since)
     select n.id, case when n.timer_group is null then n.at end, n.type, n.kind,
-        n.target, n.key, case when n.timer_group is null then n.cache_tag end,
-        n.timer_group, n.held
-    from unnest(ids, due_at, types, kinds, targets, keys, cache_tags,
-        timer_groups, held) as n (id, at, type, kind, target, key, cache_tag,
-        timer_group, held)
+        n.target, n.key, n.timer_group, n.held
+    from unnest(ids, due_at, types, kinds, targets, keys, timer_groups, held)
+        as n (id, at, type, kind, target, key, timer_group, held)
     on conflict on constraint waits_pkey do update
     set wake_at = excluded.wake_at,
         type = excluded.type,
         kind = excluded.kind,
         target = excluded.target,
         key = excluded.key,
-        cache_tag = excluded.cache_tag,
         timer_group = excluded.timer_group,
         held_since = excluded.held_since;
-    -- A message that a step of this turn has sent, or that the turn has not
-    -- looked for, came before the wait.
+    -- A message that a step of this turn has sent came before the wait.
     if 'message' = any (kinds) then
         update durable.waits as w
         set wake_at = durable.now_ms()
@@ -257,15 +248,14 @@ begin
 end
 $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
-    text[], text[], bigint[], bigint[]) is
+    text[], text[], bigint[]) is
     'Writes what the workflows of a turn wait for; the columns of durable.waits, '
     'an element a workflow.';
 
 create or replace function durable.turn_timer_groups(
     timer_groups bigint[],
     due_at bigint[],
-    sizes int[],
-    cache_tags bigint[]
+    sizes int[]
 )
 returns void
 language plpgsql
@@ -275,10 +265,8 @@ as $$
 begin
     update durable.timer_groups as a
     set wake_at = n.at,
-        size = n.size,
-        cache_tag = n.cache_tag
-    from unnest(timer_groups, due_at, sizes, cache_tags)
-        as n (timer_group, at, size, cache_tag)
+        size = n.size
+    from unnest(timer_groups, due_at, sizes) as n (timer_group, at, size)
     where a.timer_group = n.timer_group
         and n.at is not null;
     delete from durable.timer_groups as a
@@ -290,8 +278,7 @@ begin
             select from durable.waits as w where w.timer_group = a.timer_group);
 end
 $$;
-comment on function durable.turn_timer_groups(bigint[], bigint[], int[],
-    bigint[]) is
+comment on function durable.turn_timer_groups(bigint[], bigint[], int[]) is
     'Moves the timer groups of a turn that sleep again as a whole; where '
     'due_at is null, deletes the group unless a wait refers to it.';
 
@@ -471,8 +458,8 @@ grant execute on function
     durable.turn_end_waits(text[]),
     durable.turn_consumed(text[], int[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
-        bigint[], bigint[]),
-    durable.turn_timer_groups(bigint[], bigint[], int[], bigint[]),
+        bigint[]),
+    durable.turn_timer_groups(bigint[], bigint[], int[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
     durable.turn_messages(text[], text[], text[]),

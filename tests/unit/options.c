@@ -142,7 +142,7 @@ test_file(void)
 	    "a missing file is refused");
 	refuses(ARGS("--config", "/tmp"), "cannot read '/tmp'",
 	    "a folder in place of a file is refused");
-	refuses(ARGS("--config", "/dev/zero"), "too long",
+	refuses(ARGS("--config", "/dev/zero"), "65536 bytes or more",
 	    "a file without end is refused");
 }
 

@@ -106,6 +106,7 @@ _Bool client_connected(struct client *client);
  */
 int client_give_up_fd(const struct client *client);
 
+/* Returns the counts since client_open, and how many calls wait now. */
 struct client_stats client_stats(struct client *client);
 
 #endif

@@ -19,7 +19,7 @@ struct engine {
 	const char *executor;    /* stored with each, e.g. the host's name */
 	const struct workflow_type *const *types; /* ended by NULL */
 	const char *const *queues; /* ended by NULL; with the internal one */
-	int turn_size;             /* workflows of a type or queue in a turn */
+	int turn_size;             /* most workflows of a type or queue */
 	int turn_limit_s;          /* a worker with a longer turn is killed */
 	int max_attempts;          /* at a workflow that kills its worker */
 	/*

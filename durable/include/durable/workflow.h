@@ -120,7 +120,7 @@ bool wf_sql_bool(struct workflow *wf, const char *name, const char *sql,
 int64_t wf_sql_int64(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
-/* The same without a result: does not wait for the statement's answer. */
+/* The same without a result: the run need not wait for the answer. */
 void wf_sql_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
@@ -206,8 +206,8 @@ void wf_sleep(struct workflow *wf, int64_t duration_ms);
  * Starts a child workflow of this type with an input (NULL is null), takes the
  * input's reference, and does not wait for the child.  id NULL means
  * <parent>-<step number>: pass another where a client could have chosen that.
- * A known id is not started again; one of another type's workflow fails the
- * call.  Returns the child's id.
+ * A child with a known id is not started again; if that id is a workflow's of
+ * another type, the call fails.  Returns the child's id.
  */
 const char *wf_start(struct workflow *wf, const struct workflow_type *type,
     const char *id, json_object *input);
