@@ -235,7 +235,7 @@ queue_next_due(struct turn *turn, const struct turn_plan *plan,
 	if (plan->only != NULL || turn->full)
 		return;
 	if (plan->polls_again && turn->taken > 0) {
-		/* What is due next is not known: the worker keeps its cache. */
+		/* The worker looks again at once, and its standbys know. */
 		turn_wait_note_due(turn, turn->begun_ms);
 		return;
 	}

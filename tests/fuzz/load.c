@@ -6,7 +6,7 @@
  * Input: workflows, their waits, steps and messages, one to a line, as
  *
  *	workflow|id|enqueued|name|input|format|version|timeout|deadline
- *	take|id|source|tag|group|size|held
+ *	take|id|source|group|size|held
  *	step|id|number|name|output|error|format|child|started
  *	message|id|topic|text|format|message id
  *
@@ -21,7 +21,6 @@
 
 #include <durable/engine.h>
 #include "base/strbuf.h"
-#include "engine/journal_cache.h"
 #include "engine/run.h"
 #include "engine/served.h"
 #include "engine/turn_private.h"
@@ -192,9 +191,8 @@ add_take(struct arena *arena, const char *const *line, size_t at)
 
 	row[1] = not_null(line[2]);
 	row[2] = number(arena, line[3], INT64_MIN, INT64_MAX);
-	row[3] = number(arena, line[4], INT64_MIN, INT64_MAX);
-	row[4] = number(arena, line[5], INT32_MIN, INT32_MAX);
-	row[5] = number(arena, line[6], INT64_MIN, INT64_MAX);
+	row[3] = number(arena, line[4], INT32_MIN, INT32_MAX);
+	row[4] = number(arena, line[5], INT64_MIN, INT64_MAX);
 }
 
 static void
@@ -291,12 +289,9 @@ expect_run(const struct workflow *wf, size_t at)
 
 	require(strcmp(wf->id, take[0]) == 0,
 	    "runs are in the order of the rows");
-	require(wf->timer_group == take[3], "a run has its timer group");
-	require(wf->cached == NULL && wf->cache_tag == 0 &&
-		!wf->messages_unloaded,
-	    "a run that the cache does not have is loaded");
+	require(wf->timer_group == take[2], "a run has its timer group");
 	require(wf->held_ms ==
-		(take[5] == NULL ? 0 : strtoll(take[5], NULL, 10)),
+		(take[4] == NULL ? 0 : strtoll(take[4], NULL, 10)),
 	    "a run has the time since its step is held");
 	require(wf->begun == (*load[1] == 't'),
 	    "a run knows whether it begins");
@@ -339,13 +334,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *arena = arena_new();
 	struct turn turn = { .engine = &engine,
 		.served = served_new(&engine),
-		.arena = arena,
-		.journal_cache = journal_cache_new() };
+		.arena = arena };
 
 	read_rows(arena, input_of(data, size));
 	load(&turn);
 	free(turn.runs);
-	journal_cache_free(turn.journal_cache);
 	served_free(turn.served);
 	arena_free(arena);
 	return 0;

@@ -266,10 +266,7 @@ inline take_enqueued()
 	i = 0
 }
 
-/*
- * turn_inbox: "where not n.consumed"; not for a cached receiver that
- * its timer group has woken.
- */
+/* turn_inbox: "where not n.consumed". */
 inline look_for_messages()
 {
 	seen[CLIENTS] = !deaf && message[CLIENTS] == UNREAD;
