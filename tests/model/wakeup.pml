@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * I5 of docs/design.md: no wake-up is lost, no effect happens twice, no
- * workflow waits for ever.  A model of sql/durable/{take,wake}.sql and
- * durable/engine/turn.c for SPIN.
+ * workflow waits for ever.  A model, for SPIN, of durable/engine/turn.c and of
+ * sql/durable/{take,load,write,wake}.sql.
  *
  * Three workflows begin in a queue.  The receiver sends the setter a message
  * that the setter never reads, then waits for two: one from a client, one from
@@ -149,7 +149,7 @@ inline release()
 	:: atomic { deaths > 0 -> deaths--; goto died }
 
 /*
- * "set_config('lock_timeout', '200ms', true)": the turn is repeated.  It is
+ * "set lock_timeout = '200ms'": the turn is repeated.  It is
  * meant for two turns that wait for each other, but may strike other turns.
  */
 #ifdef NO_LOCK_TIMEOUT
@@ -208,7 +208,7 @@ inline wake(w)
 	fi
 }
 
-/* turn_begin, waits: "where w.type = t.type and w.wake_at <= present_ms". */
+/* turn_take, waiting: "where w.type = t.type and w.wake_at <= present_ms". */
 inline find_due()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
@@ -251,7 +251,7 @@ inline take_due()
 	i = 0
 }
 
-/* turn_begin, queued: "for update of s skip locked". */
+/* turn_take, enqueued: "for update of s skip locked". */
 inline take_enqueued()
 {
 	for (i : 0 .. WORKFLOWS - 1) {
@@ -266,17 +266,14 @@ inline take_enqueued()
 	i = 0
 }
 
-/*
- * "select 'message' ... where not n.consumed"; not for a cached receiver that
- * its timer group has woken.
- */
+/* turn_inbox: "where not n.consumed". */
 inline look_for_messages()
 {
 	seen[CLIENTS] = !deaf && message[CLIENTS] == UNREAD;
 	seen[SETTERS] = !deaf && message[SETTERS] == UNREAD
 }
 
-/* "select 'workflow' ...", with the journal. */
+/* turn_load: "from dbos.operation_outputs as o". */
 inline load_journal()
 {
 	known = journal[RECEIVER]
@@ -336,8 +333,7 @@ inline run_setter()
 }
 
 /*
- * turn_over: "delete from durable.waits"; turn_waits: "update durable.waits ...
- * where w.ctid = n.tid", and for workflows from a queue "insert into
+ * turn_end_waits: "delete from durable.waits"; turn_waits: "insert into
  * durable.waits ... on conflict on constraint waits_pkey do update".
  */
 #define writable(w)	((taken & bit_of(w)) == 0 || is_mine(w) || is_free(w))
@@ -564,7 +560,7 @@ end_idle:
 	:: skip
 	fi;
 #endif
-	/* turn_begin. */
+	/* turn_take. */
 	if
 	:: d_step { find_due() }
 	or_die
