@@ -111,8 +111,10 @@ recovery_run(struct recovery *recovery)
 
 	rows = db_query(recovery->db, recovery->arena,
 	    "select durable.turn_suspect($1, $2, $3, $4, $5, $6)", 6, params);
-	if (rows == NULL)
+	if (rows == NULL) {
+		arena_reset(recovery->arena);
 		return own_outcome(recovery);
+	}
 	for (row = 0; row < db_row_count(rows); row++)
 		strbuf_add_element(&ids, db_value(rows, row, 0));
 	if (note != NULL)
@@ -190,8 +192,9 @@ end_attempt(struct recovery *recovery, const char *id, bool survived)
 		db_disconnect(recovery->db);
 }
 
-bool
-recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
+/* See recovery_try_suspect. */
+static bool
+try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 {
 	const struct engine *engine = recovery->engine;
 	const char *const params[] = { served_runnable(recovery->served),
@@ -200,9 +203,6 @@ recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 	const struct db_rows *rows;
 	const char *id, *attempts;
 
-	/* Only ordinary turns find suspects, once recovering is over. */
-	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
-		return false;
 	rows = db_query(recovery->db, recovery->arena,
 	    "select workflow_uuid, attempts "
 	    "from durable.turn_attempt($1, $2, $3)",
@@ -226,6 +226,18 @@ recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 		if (*outcome != TURN_LOST)
 			end_attempt(recovery, id, *outcome == TURN_RETRY);
 	}
-	arena_reset(recovery->arena);
 	return true;
+}
+
+bool
+recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
+{
+	bool tried;
+
+	/* Only ordinary turns find suspects, once recovering is over. */
+	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
+		return false;
+	tried = try_suspect(recovery, outcome);
+	arena_reset(recovery->arena);
+	return tried;
 }

@@ -105,6 +105,7 @@ settle_run(struct turn *turn, struct workflow *wf)
 		end_workflow(turn, wf, "CANCELLED");
 		break;
 	case RUN_SUSPENDED:
+		turn_wait_round_up(turn, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;
@@ -232,9 +233,13 @@ queue_next_due(struct turn *turn, const struct turn_plan *plan,
 		served_runnable(turn->served), turn->engine->application,
 		arena_number(turn->arena, turn->begun_ms) };
 
-	if (plan->only != NULL || turn->full ||
-	    (plan->polls_again && turn->taken > 0))
+	if (plan->only != NULL || turn->full)
 		return;
+	if (plan->polls_again && turn->taken > 0) {
+		/* The worker looks again at once, and its standbys know. */
+		turn_wait_note_due(turn, turn->begun_ms);
+		return;
+	}
 	db_queue_rows(turn->db, turn->arena,
 	    "select durable.next_due($1, $2, $3, $4, $5)", 5, params, next);
 }

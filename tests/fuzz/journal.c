@@ -5,7 +5,8 @@
  * doing anything again.
  *
  * Input: a line of letters (which workflow; a: alone; d: past its deadline;
- * r: statements are refused; s: superjson), the workflow's input, then rows:
+ * r: statements are refused; s: superjson; w: steps have waited for the schema
+ * for too long), the workflow's input, then rows:
  *
  *	=step|number|name|output|error|format|child
  *	=message|topic|text|format
@@ -20,7 +21,7 @@
 
 #include <durable/workflow.h>
 #include "db/value.h"
-#include "engine/turn.h"
+#include "engine/turn_api.h"
 
 /* Between these an entry makes the journal long, and nothing else. */
 #define NUMBER_FAR     1024
@@ -52,7 +53,7 @@ struct db_rows {
 /* The rows of the database, and the acts of the run. */
 struct turn {
 	struct arena *arena;
-	bool alone, refuses;
+	bool alone, refuses, held;
 	struct db_rows rows;
 	struct db_error error;
 	struct step_row steps[STEPS_MAX];
@@ -148,12 +149,12 @@ turn_ask(struct turn *turn, struct workflow *wf,
 	run_leave(wf, RUN_READY);
 }
 
-void
-turn_hold_off(struct turn *turn, struct workflow *wf, const char *sql)
+const struct db_error *
+turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
 {
-	(void)turn;
 	(void)wf;
-	(void)sql;
+	require(step != NULL, "a step has a name or a statement");
+	return turn->held ? &turn->error : NULL;
 }
 
 /* Puts the row's values where the statement wants them. */
@@ -678,6 +679,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	turn.alone = strchr(letters, 'a') != NULL;
 	turn.refuses = strchr(letters, 'r') != NULL;
+	turn.held = strchr(letters, 'w') != NULL;
 	read_rows(&turn, &input);
 	try_run(&turn, wf);
 	arena_free(wf.arena);

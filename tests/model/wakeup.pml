@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * I5 of docs/design.md: no wake-up is lost, no effect happens twice, no
- * workflow waits for ever.  A model of sql/durable/{take,load,write,wake}.sql
- * and durable/engine/turn.c for SPIN.
+ * workflow waits for ever.  A model, for SPIN, of durable/engine/turn.c and of
+ * sql/durable/{take,load,write,wake}.sql.
  *
  * Three workflows begin in a queue.  The receiver sends the setter a message
  * that the setter never reads, then waits for two: one from a client, one from
@@ -533,7 +533,7 @@ end_idle:
 #ifdef CHECK_BEFORE_LOCK
 	d_step { look_for_messages() };
 #endif
-	/* turn_take, then turn_load and turn_inbox. */
+	/* turn_take. */
 	if
 	:: d_step { find_due() }
 	or_die

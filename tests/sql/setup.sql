@@ -37,8 +37,8 @@ volatile
 return (
     select coalesce(string_agg(t.workflow_uuid, ',' order by t.place), '')
     from durable.turn_take(types, queues, runnable, 'app', max_workflows,
-        only_ids) with ordinality as t (workflow_uuid, source, wait_place,
-        cache_tag, timer_group, timer_group_size, held_since, place));
+        only_ids) with ordinality as t (workflow_uuid, source, timer_group,
+        timer_group_size, held_since, place));
 
 -- In how many milliseconds a turn that ends all that it takes looks again;
 -- null: when it is notified.  What the turn has done is undone.
@@ -138,12 +138,7 @@ return exists (
         and w.wake_at <= durable.now_ms());
 
 -- Writes waits of workflows that sleep until one time.
-create function test.sleeping(
-    ids text[],
-    at bigint,
-    cache_tag bigint default 7,
-    wait_places tid[] default null
-)
+create function test.sleeping(ids text[], at bigint)
 returns void
 language sql
 volatile
@@ -151,8 +146,7 @@ return durable.turn_waits(ids, array_fill(at, array[cardinality(ids)]),
     array_fill('job@1'::text, array[cardinality(ids)]),
     array_fill('timer'::text, array[cardinality(ids)]),
     array_fill(null::text, array[cardinality(ids)]),
-    array_fill(null::text, array[cardinality(ids)]),
-    array_fill(cache_tag, array[cardinality(ids)]), wait_places);
+    array_fill(null::text, array[cardinality(ids)]));
 
 -- Makes thousands of workflows that wait for long, with or without a group.
 create function test.many_waits(in_group boolean default false)

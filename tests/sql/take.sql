@@ -2,7 +2,7 @@
 --
 -- How a worker finds its work: turn_begin, turn_take and next_due.
 
-select plan(91);
+select plan(90);
 
 -- The begin.
 
@@ -43,9 +43,8 @@ select is(test.taken(queues => '{second}'), 'd',
 select is(test.taken(queues => '{}'), '', 'without queues nothing is taken');
 select is(test.taken(runnable => '{other@}'), '',
     'a type that is not served is not taken');
-select is(string_agg((t.source, t.wait_place, t.cache_tag, t.timer_group,
-    t.timer_group_size, t.held_since)::text, ' '),
-    '(main,,,,,) (main,,,,,) (main,,,,,) (second,,,,,)',
+select is(string_agg((t.source, t.timer_group, t.timer_group_size,
+    t.held_since)::text, ' '), '(main,,,) (main,,,) (main,,,) (second,,,)',
     'an enqueued workflow has its queue, and nothing of a wait')
 from durable.turn_take('{job@1}', '{main,second}', '{job@}', 'app', 64, null)
     as t;
@@ -120,24 +119,17 @@ select test.clear();
 
 -- What the row of a wait says.
 
-select test.waiting('w' || n, -10) from generate_series(1, 3) as n;
-update durable.waits set cache_tag = 10 where workflow_uuid = 'w2';
+select test.waiting('w1', -10), test.waiting('w2', -10);
 update durable.waits set kind = 'held', held_since = 5
-where workflow_uuid = 'w3';
-select is(string_agg((t.workflow_uuid, t.source, t.cache_tag, t.timer_group,
-    t.timer_group_size, t.held_since)::text, ' ' order by t.workflow_uuid),
-    '(w1,job@1,,,,) (w2,job@1,10,,,) (w3,job@1,,,,5)',
-    'a waiting workflow has its type, cache tag and time since it is held')
-from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t;
-select is(string_agg(t.workflow_uuid, ',' order by t.workflow_uuid),
-    'w1,w2,w3', 'a turn returns the ctid of the wait')
-from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t
-join durable.waits as w
-    on w.workflow_uuid = t.workflow_uuid and w.ctid = t.wait_place;
+where workflow_uuid = 'w2';
 select is(string_agg((t.*)::text, ' ' order by t.workflow_uuid),
-    '(w2,"",,,,,) (w3,"",,,,,5)',
-    'a workflow taken by id has the time since it is held, and no cache tag')
-from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, '{w2,w3}') as t;
+    '(w1,job@1,,,) (w2,job@1,,,5)',
+    'a waiting workflow has its type and the time since it is held')
+from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t;
+select is(string_agg((t.*)::text, ' ' order by t.workflow_uuid),
+    '(w1,"",,,) (w2,"",,,5)',
+    'a workflow taken by id has the time since it is held')
+from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, '{w1,w2}') as t;
 select test.clear();
 
 -- A worker's partition.
@@ -284,16 +276,15 @@ select test.clear();
 
 -- Timer groups.
 
--- The workflows that a turn takes, each with its group, counted from the first
--- one, and its cache tag.
+-- The workflows that a turn takes, each with its group, counted from the first.
 create function test.taken_groups(max_workflows int default 64)
 returns text
 language sql
 volatile
 return (
     select string_agg(t.workflow_uuid || ' ' || coalesce((t.timer_group
-        - a.first) || ' of ' || t.timer_group_size, '-') || ' '
-        || coalesce(t.cache_tag::text, '-'), ', ' order by t.workflow_uuid)
+        - a.first) || ' of ' || t.timer_group_size, '-'), ', '
+        order by t.workflow_uuid)
     from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', max_workflows,
         null) as t
     cross join (select min(timer_group) as first from durable.timer_groups)
@@ -302,28 +293,26 @@ return (
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d}'::text[]) as id;
 select test.sleeping('{a,b,c,d}', 5);
-select is(test.taken_groups(), 'a 0 of 4 7, b 0 of 4 7, c 0 of 4 7, d 0 of 4 7',
-    'a turn takes all workflows of a due timer group, with its cache tag');
-select is(string_agg(distinct (t.source, w.kind, t.held_since)::text, ' '),
-    '(job@1,timer,)', 'a workflow of a timer group has its type and its ctid')
-from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t
-join durable.waits as w
-    on w.workflow_uuid = t.workflow_uuid and w.ctid = t.wait_place;
+select is(test.taken_groups(), 'a 0 of 4, b 0 of 4, c 0 of 4, d 0 of 4',
+    'a turn takes all workflows of a due timer group');
+select is(string_agg(distinct (t.source, t.held_since)::text, ' '), '(job@1,)',
+    'a workflow of a timer group has its type, and is not held')
+from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t;
 insert into dbos.notifications (message_uuid, destination_uuid, message)
 values ('m', 'b', 'hello');
-select is(test.taken_groups(), 'a 0 of 4 7, b 0 of 4 7, c 0 of 4 7, d 0 of 4 7',
+select is(test.taken_groups(), 'a 0 of 4, b 0 of 4, c 0 of 4, d 0 of 4',
     'a timer group is taken in spite of a message');
-select is(test.taken_groups(2), 'a 0 of 4 7, b 0 of 4 7',
+select is(test.taken_groups(2), 'a 0 of 4, b 0 of 4',
     'a turn takes no more of a timer group than asked for');
 select test.waiting('own', -10);
-select is(test.taken_groups(2), 'a 0 of 4 7, b 0 of 4 7, own - -',
+select is(test.taken_groups(2), 'a 0 of 4, b 0 of 4, own -',
     'a turn takes waits beside a timer group');
 select ok(test.next_due_in(max_workflows => 2) between 1 and 100,
     'a turn that left part of a timer group looks again soon');
 select is(test.next_due_in(max_workflows => 5), null,
     'a turn that took a whole timer group need not repeat');
 delete from dbos.workflow_status where workflow_uuid = 'own';
-select test.sleeping('{x,y}', 4, 9);
+select test.sleeping('{x,y}', 4);
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{x,y}'::text[]) as id;
 select matches(test.taken(), '^(x,y|y,x),[a-d],[a-d],[a-d],[a-d]$',
@@ -333,7 +322,7 @@ delete from durable.timer_groups where size = 2;
 select is(test.taken(only_ids => '{a,b}'), 'a,b',
     'a workflow of a due timer group is taken by its id');
 insert into durable.suspects values ('c', 1);
-select is(test.taken_groups(), 'a 0 of 4 7, b 0 of 4 7, d 0 of 4 7',
+select is(test.taken_groups(), 'a 0 of 4, b 0 of 4, d 0 of 4',
     'a suspect in a timer group is not taken');
 delete from durable.suspects;
 update dbos.workflow_status set application_name = 'other';
@@ -346,7 +335,7 @@ update dbos.workflow_status set application_name = 'app';
 select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'c' for update$$);
-select is(test.taken_groups(), 'a 0 of 4 7, b 0 of 4 7, d 0 of 4 7',
+select is(test.taken_groups(), 'a 0 of 4, b 0 of 4, d 0 of 4',
     'a locked workflow of a timer group is skipped');
 select ok(test.comes_back_soon(),
     'a turn that skipped a timer group''s workflow polls soon');
@@ -358,7 +347,7 @@ delete from durable.timer_groups where size = 1;
 select test.other('rollback');
 select test.other('begin');
 select is(test.other($$select test.taken_groups()$$),
-    'a 0 of 4 7, b 0 of 4 7, c 0 of 4 7, d 0 of 4 7',
+    'a 0 of 4, b 0 of 4, c 0 of 4, d 0 of 4',
     'another worker takes a whole timer group');
 select is(test.taken_groups(), null,
     'a turn does not wait for a locked timer group');
@@ -379,7 +368,7 @@ select ok(test.next_due_in() between 50000 and 60000,
     'a worker sleeps until a moved timer group is due');
 update durable.timer_groups set wake_at = 5;
 update dbos.workflow_status set status = 'CANCELLED' where workflow_uuid = 'a';
-select is(test.taken_groups(), 'b 0 of 4 7, c 0 of 4 7, d 0 of 4 7',
+select is(test.taken_groups(), 'b 0 of 4, c 0 of 4, d 0 of 4',
     'a cancelled workflow leaves its timer group');
 select test.clear();
 

@@ -2,7 +2,7 @@
 --
 -- What a turn writes, by kind.
 
-select plan(65);
+select plan(61);
 
 -- Children.
 
@@ -38,38 +38,18 @@ select test.workflow(id, 'PENDING', null)
 from unnest('{w,x,y}'::text[]) as id;
 select durable.turn_waits('{w}', '{5}', '{job@1}', '{message}', '{null}',
     '{t}');
-select is((w.*)::text, '(w,5,job@1,message,,t,,,)', 'turn_waits writes a wait')
+select is((w.*)::text, '(w,5,job@1,message,,t,,)', 'turn_waits writes a wait')
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is((w.*)::text, '(w,6,job@2,timer,,,,,)',
+select is((w.*)::text, '(w,6,job@2,timer,,,,)',
     'a second wait replaces the first')
 from durable.waits as w;
-select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
-    '{null}', '{7}');
-select is(cache_tag, 7::bigint, 'a wait of a cached workflow has its cache tag')
-from durable.waits;
-select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
-    '{null}');
-select is(cache_tag, null, 'a wait of an uncached workflow has no cache tag')
-from durable.waits;
-update durable.waits set type = 'job@1';
-create table test.place as
-select w.workflow_uuid as id, w.ctid as tid
-from durable.waits as w;
-select durable.turn_waits('{x}', '{7}', '{job@1}', '{timer}', '{null}',
-    '{null}', '{null}', array[t.tid])
-from test.place as t;
-select is(string_agg(workflow_uuid || wake_at, ','), 'w6',
-    'a wait is not written to another workflow''s row')
-from durable.waits;
 select durable.turn_waits('{x,w,y}', '{8,7,9}', '{job@1,job@1,job@1}',
-    '{timer,timer,timer}', '{null,null,null}', '{null,null,null}',
-    '{null,5,null}', array[null, t.tid, null])
-from test.place as t;
+    '{timer,timer,timer}', '{null,null,null}', '{null,null,null}');
 select is(string_agg((w.*)::text, ' ' order by w.wake_at),
-    '(w,7,job@1,timer,,,5,,) (x,8,job@1,timer,,,,,) (y,9,job@1,timer,,,,,)',
-    'waits are updated by ctid, and inserted without one')
+    '(w,7,job@1,timer,,,,) (x,8,job@1,timer,,,,) (y,9,job@1,timer,,,,)',
+    'a turn replaces waits, and adds others')
 from durable.waits as w;
 insert into dbos.notifications (message_uuid, destination_uuid, topic, message)
 values ('m', 'w', 't', '1');
@@ -148,26 +128,20 @@ return (
     select string_agg(w.workflow_uuid || ' ' || w.kind || ' '
         || coalesce(w.held_since::text, '-'), ', ' order by w.workflow_uuid)
     from durable.waits as w);
-select durable.turn_waits('{w}', '{6}', '{job@1}', '{held}', '{null}',
-    '{null}', '{null}', '{null}', '{4}');
-select is(test.held(), 'w held 4',
-    'turn_waits writes since when a step is held');
-select durable.turn_waits('{w}', '{6}', '{job@1}', '{timer}', '{null}',
-    '{null}');
-select is(test.held(), 'w timer -', 'a wait that is not held clears the time');
 select durable.turn_waits('{w,x}', '{6,6}', '{job@1,job@1}', '{held,held}',
-    '{null,null}', '{null,null}', '{null,null}', array[w.ctid, null], '{3,2}')
-from durable.waits as w;
-select is(test.held(), 'w held 3, x held 2',
-    'workflows that are held keep their times, with a ctid and without');
+    '{null,null}', '{null,null}', '{4,3}');
+select is(test.held(), 'w held 4, x held 3',
+    'turn_waits writes since when a step is held');
 select is(count(*), 0::bigint, 'workflows that are held share no timer group')
 from durable.timer_groups;
+select durable.turn_waits('{w}', '{6}', '{job@1}', '{held}', '{null}',
+    '{null}', '{2}');
+select is(test.held(), 'w held 2, x held 3',
+    'a later wait of a held step has the time that it is given');
 select durable.turn_waits('{w}', '{6}', '{job@1}', '{timer}', '{null}',
-    '{null}', '{null}', array[w.ctid], '{null}')
-from durable.waits as w
-where w.workflow_uuid = 'w';
-select is(test.held(), 'w timer -, x held 2',
-    'a wait that is not held clears the time by its ctid');
+    '{null}');
+select is(test.held(), 'w timer -, x held 3',
+    'a wait that is not held clears the time');
 select test.clear();
 
 -- Timer groups.
@@ -177,7 +151,6 @@ returns text
 language sql
 return (
     select string_agg(w.workflow_uuid || ' ' || w.wake_at || ' '
-        || coalesce(w.cache_tag::text, '-') || ' '
         || coalesce((w.timer_group - a.first)::text, '-'), ', '
         order by w.workflow_uuid)
     from (
@@ -192,47 +165,46 @@ from unnest('{a,b,c,d,e,f,g}'::text[]) as id;
 select durable.turn_waits('{a,b,c,d,e,f,g}', '{5,5,6,5,6,5,7}',
     '{job@1,job@1,job@1,job@2,job@1,job@1,job@1}',
     '{timer,timer,timer,timer,timer,message,timer}', array_fill(null::text,
-    '{7}'), '{null,null,null,null,null,t,null}', '{7,7,null,7,null,7,7}');
-select matches(test.waits(), '^a 5 7 (0|1), b 5 7 \1, c 6 - (0|1), d 5 7 -, '
-    'e 6 - \2, f 5 7 -, g 7 7 -$',
+    '{7}'), '{null,null,null,null,null,t,null}');
+select matches(test.waits(),
+    '^a 5 (0|1), b 5 \1, c 6 (0|1), d 5 -, e 6 \2, f 5 -, g 7 -$',
     'sleeps of one type until one time share a timer group');
-select is(string_agg((a.wake_at, a.type, a.size, a.cache_tag)::text, ' '
-    order by a.wake_at), '(5,job@1,2,7) (6,job@1,2,)',
-        'a timer group has its time, type, size and cache tag')
+select is(string_agg((a.wake_at, a.type, a.size)::text, ' '
+    order by a.wake_at), '(5,job@1,2) (6,job@1,2)',
+    'a timer group has its time, type and size')
 from durable.timer_groups as a;
 select test.clear();
 select test.workflow(id, 'PENDING', null, version => '1')
 from unnest('{a,b,c,d}'::text[]) as id;
 select test.sleeping('{a,b,c,d}', 5);
 
-select durable.turn_timer_groups(array[timer_group], '{900}', '{3}', '{9}')
+select durable.turn_timer_groups(array[timer_group], '{900}', '{3}')
 from durable.timer_groups;
-select is(test.waits(), 'a 900 9 0, b 900 9 0, c 900 9 0, d 900 9 0',
+select is(test.waits(), 'a 900 0, b 900 0, c 900 0, d 900 0',
     'turn_timer_groups moves a timer group that sleeps again');
-select is(string_agg((g.wake_at, g.size, g.cache_tag)::text, ' '),
-    '(900,3,9)', 'turn_timer_groups writes how many sleep on')
+select is(string_agg((g.wake_at, g.size)::text, ' '), '(900,3)',
+    'turn_timer_groups writes how many sleep on')
 from durable.timer_groups as g;
-update durable.timer_groups set wake_at = 5, cache_tag = 7;
+update durable.timer_groups set wake_at = 5;
 select durable.turn_end_waits('{d}');
-select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}')
 from durable.timer_groups;
-select is(test.waits(), 'a 5 7 0, b 5 7 0, c 5 7 0',
+select is(test.waits(), 'a 5 0, b 5 0, c 5 0',
     'a timer group is kept while a wait refers to it');
 
-create table test.places as
-select array_agg(t.workflow_uuid) as ids, array_agg(t.wait_place) as tids,
-    min(t.timer_group) as timer_group
+create table test.two as
+select array_agg(t.workflow_uuid) as ids, min(t.timer_group) as timer_group
 from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 2, null) as t;
-select test.sleeping(p.ids, 800, 10, p.tids) from test.places as p;
-select matches(test.waits(), '^a 800 10 ([1-9]), b 800 10 \1, c 5 7 0$',
+select test.sleeping(p.ids, 800) from test.two as p;
+select matches(test.waits(), '^a 800 ([1-9]), b 800 \1, c 5 0$',
     'workflows that sleep again without the rest get a new group');
-select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
-from test.places;
-select test.sleeping('{c}', 700, 10);
-select matches(test.waits(), '^a 800 10 ., b 800 10 ., c 700 10 -$',
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}')
+from test.two;
+select test.sleeping('{c}', 700);
+select matches(test.waits(), '^a 800 ., b 800 ., c 700 -$',
     'a workflow that sleeps alone has no timer group');
-select durable.turn_timer_groups(array[timer_group], '{null}', '{0}', '{null}')
-from test.places;
+select durable.turn_timer_groups(array[timer_group], '{null}', '{0}')
+from test.two;
 select is(count(*), 1::bigint, 'a timer group without waits is deleted')
 from durable.timer_groups;
 select test.sleeping('{a,b,c}', 5);

@@ -9,11 +9,11 @@
 #include "tests/unit/tap.h"
 
 static const struct workflow_type old_order = { .name = "order",
-	.version = "1" },
-				  new_order = { .name = "order",
-					  .version = "2" },
-				  odd = { .name = "an \"odd\" one",
-					  .version = "1" };
+	.version = "1" };
+static const struct workflow_type new_order = { .name = "order",
+	.version = "2" };
+static const struct workflow_type odd = { .name = "an \"odd\" one",
+	.version = "1" };
 static const struct workflow_type *const types[] = { &old_order, &new_order,
 	&odd, NULL };
 static const char *const queues[] = { "main", "second, third", NULL };
@@ -23,8 +23,8 @@ static const char *const no_queues[] = { NULL };
 int
 main(void)
 {
-	const struct engine engine = { .types = types, .queues = queues },
-			    idle = { .types = no_types, .queues = no_queues };
+	const struct engine engine = { .types = types, .queues = queues };
+	const struct engine idle = { .types = no_types, .queues = no_queues };
 	struct standby_partition part = { .part = 0, .parts = 2 };
 	struct served *served = served_new(&engine), *nothing;
 
