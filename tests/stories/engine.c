@@ -837,7 +837,7 @@ test_control(void)
 		   "from durable.waits as w "
 		   "join dbos.operation_outputs as s using (workflow_uuid) "
 		   "where w.workflow_uuid = 'cancelled'"),
-	    "t", "a sleep ends at the time that the journal has");
+	    "true", "a sleep ends at the time that the journal has");
 	start("for ever", "ticker", "9223372036854775807");
 	ok(wait_sql("9223372036854775807",
 	       "select wake_at from durable.waits "
