@@ -105,6 +105,7 @@ settle_run(struct turn *turn, struct workflow *wf)
 		end_workflow(turn, wf, "CANCELLED");
 		break;
 	case RUN_SUSPENDED:
+		turn_wait_round_up(turn, &wf->wait);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;

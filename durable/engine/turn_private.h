@@ -71,6 +71,12 @@ const char *turn_list_ids(const struct turn *turn);
 
 /* turn_wait.c */
 
+/*
+ * Makes a wait end with others of about the same time, so that they share a
+ * turn.
+ */
+void turn_wait_round_up(const struct turn *turn, struct wait *wait);
+
 /* Adds one wait to the write set. */
 void turn_wait_add(struct turn *turn, const char *id,
     const struct workflow_type *type, const struct wait *wait);

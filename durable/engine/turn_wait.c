@@ -14,6 +14,11 @@
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
+/* A wait ends at a multiple of so many milliseconds, or of fewer ... */
+#define GRAIN_MAX_MS 16
+/* ... so that it is at most by this part of itself longer. */
+#define LATE_RATIO   32
+
 static const char *
 wait_name(enum wait_kind kind)
 {
@@ -54,6 +59,17 @@ turn_wait_add(struct turn *turn, const char *id,
 
 	write_set_add(turn->write_set, WRITE_WAITS, values);
 	turn_wait_note_due(turn, wait->wake_ms);
+}
+
+void
+turn_wait_round_up(const struct turn *turn, struct wait *wait)
+{
+	int64_t left_ms = wait->wake_ms - turn_now_ms(turn), grain_ms = 1;
+
+	while (grain_ms < GRAIN_MAX_MS && left_ms >= grain_ms * 2 * LATE_RATIO)
+		grain_ms *= 2;
+	wait->wake_ms = run_later(wait->wake_ms,
+	    (grain_ms - wait->wake_ms % grain_ms) % grain_ms);
 }
 
 /* How many runs from this one on the same timer group has woken; 1 for none. */

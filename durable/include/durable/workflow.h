@@ -198,7 +198,8 @@ wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
 /*
  * Sleeps for duration_ms milliseconds of the database's clock, through crashes
- * and restarts.
+ * and restarts.  Sleeps up to 15 ms longer, at most a 32nd of the duration, so
+ * that workflows that wake at about the same time share a turn.
  */
 void wf_sleep(struct workflow *wf, int64_t duration_ms);
 
