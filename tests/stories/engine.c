@@ -540,7 +540,7 @@ start_daemon(struct engine *engine, int workers)
 
 	if (pid == 0) {
 		log_open("engine");
-		_exit(engine_run(engine, workers));
+		_exit(durable_run(engine, workers));
 	}
 	return pid;
 }
