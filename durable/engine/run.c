@@ -159,6 +159,7 @@ run_record(struct workflow *wf, int number, const struct entry *entry)
 	run_add_entry(wf, number, &kept);
 	wf->held_ms = 0;
 	turn_add_step(wf->turn, wf, number, &kept);
+	wf->log_end = turn_log_end(wf->turn);
 }
 
 void
@@ -275,6 +276,7 @@ run_execute(struct workflow *wf)
 		wf->catching = false;
 		wf->step = NULL;
 		wf->error = NULL;
+		wf->log_end = turn_log_end(wf->turn);
 		if (setjmp(wf->exit) == 0)
 			call(wf);
 		arena_reset(wf->arena);

@@ -83,7 +83,8 @@ struct workflow {
 	struct message *messages; /* not consumed yet, oldest first */
 	int messages_len, messages_size;
 
-	int next; /* function id of the next call */
+	int next;      /* function id of the next call */
+	void *log_end; /* of the turn, at the last recorded step of this run */
 	bool catching;
 	const char *step; /* name of the C step that is running, or NULL */
 	const struct wf_error *error; /* of the last call, in the run's arena */

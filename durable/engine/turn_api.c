@@ -60,6 +60,8 @@ hold_off(struct turn *turn, struct workflow *wf, const char *step,
 	if (held->error.outcome == DB_SCHEMA &&
 	    now_ms - since_ms >= patience_ms)
 		return &held->error;
+	/* The next run comes here again, and logs it then. */
+	turn_unlog(turn, wf->log_end);
 	run_suspend(wf,
 	    &(struct wait){ .kind = WAIT_HELD,
 		.wake_ms = now_ms + held->until_ms - clock_monotonic_ms(),
@@ -261,4 +263,17 @@ turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 	line->level = level;
 	*turn->last_line = line;
 	turn->last_line = &line->next;
+}
+
+void *
+turn_log_end(const struct turn *turn)
+{
+	return turn->last_line;
+}
+
+void
+turn_unlog(struct turn *turn, void *end)
+{
+	turn->last_line = end;
+	*turn->last_line = NULL;
 }

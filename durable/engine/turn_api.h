@@ -87,6 +87,13 @@ turn_add_consumed(struct turn *turn, const struct message *message, int number);
 void turn_log(struct turn *turn, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * Where the log of the turn ends now; turn_unlog takes back what was logged
+ * since then.
+ */
+void *turn_log_end(const struct turn *turn);
+void turn_unlog(struct turn *turn, void *end);
+
 struct child {
 	const struct workflow_type *type;
 	const char *id;
