@@ -48,7 +48,7 @@ main(int argc, char *argv[])
 		{ "turn-limit-s", OPTION_NUMBER, &engine.turn_limit_s, 1, 3600,
 		    "seconds; a longer turn kills its worker" },
 		{ "schema-patience-s", OPTION_NUMBER, &engine.schema_patience_s,
-		    0, 86400,
+		    1, 86400,
 		    "how long a step waits for a missing table, function or "
 		    "privilege before it fails" },
 		{ "memory-limit-mb", OPTION_NUMBER, &engine.memory_limit_mb, 0,

@@ -22,11 +22,14 @@
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
+/* How long a step waits for the schema, unless the engine says so. */
+#define SCHEMA_PATIENCE_S 300
+
 /* How long a workflow waits that met a lock at the end of its own turn. */
-#define POSTPONED_MS  1000
+#define POSTPONED_MS      1000
 
 /* A turn executes no more batches after this share of its time limit. */
-#define BATCHES_SHARE 3
+#define BATCHES_SHARE     3
 
 struct turn *
 turn_new(const struct engine *engine, struct served *served, struct db *db,
@@ -45,6 +48,9 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->write_set = write_set_new(engine->application, engine->executor);
 	turn->batch = batch_new();
 	turn->hold_off = hold_off_new();
+	turn->schema_patience_s = engine->schema_patience_s > 0
+	    ? engine->schema_patience_s
+	    : SCHEMA_PATIENCE_S;
 	return turn;
 }
 
@@ -310,7 +316,7 @@ log_held(const struct turn *turn, const char *step)
 		    "schema lacks something: %s (SQLSTATE %s); mend "
 		    "it within %d s, or the step fails",
 		    wf->id, name, error->message, error->sqlstate,
-		    turn->engine->schema_patience_s);
+		    turn->schema_patience_s);
 	else
 		log_warning("wf=%s step=%s is held off and retried: %s "
 			    "(SQLSTATE %s)",

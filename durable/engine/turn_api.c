@@ -72,7 +72,7 @@ const struct db_error *
 turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
 {
 	return hold_off(turn, wf, step,
-	    (int64_t)turn->engine->schema_patience_s * 1000);
+	    (int64_t)turn->schema_patience_s * 1000);
 }
 
 void

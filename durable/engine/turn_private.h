@@ -35,6 +35,7 @@ struct turn {
 	struct arena *run_arena; /* of one run after the other */
 	struct write_set *write_set;
 	struct hold_off *hold_off; /* steps that met a circumstance */
+	int schema_patience_s;     /* how long they wait for the schema */
 	char *crash_note;          /* see turn_new */
 
 	struct workflow **runs;

@@ -220,10 +220,11 @@ add_step(struct arena *arena, const char *const *line, size_t at)
 static void
 add_message(const char *const *line)
 {
-	const char **row = messages.values[messages.count];
+	const char **row;
 
 	if (messages.count == ROWS_MAX)
 		return;
+	row = messages.values[messages.count];
 	row[0] = line[1];
 	row[1] = not_null(line[5]);
 	row[2] = line[2];

@@ -298,7 +298,7 @@ test_load(void)
 	    "the messages of a workflow of a turn are loaded");
 	is_str(sent("durable.turn_journal", 2), "{\"0\"}",
 	    "a turn writes the steps that its runs have made");
-	is_int(round_trips, 3, "a turn makes three round trips");
+	is_int((long long)round_trips, 3, "a turn makes three round trips");
 
 	begin_turn(300);
 	reply("durable.turn_take", "w|sleeper@1|||");
@@ -441,7 +441,7 @@ test_next_due(void)
 	is_int(turn_due_in_ms(turn, 5000), 5000,
 	    "a turn that knows of nothing due sleeps for the limit");
 	ok(!turn_took_any(turn), "a turn that took nothing says so");
-	is_int(round_trips, 2,
+	is_int((long long)round_trips, 2,
 	    "a turn that took nothing makes two round trips");
 	is_str(sent("durable.next_due", 1),
 	    "{\"sleeper@1\",\"listener@1\",\"stepper@1\",\"two_steps@1\"}",

@@ -23,8 +23,8 @@ struct engine {
 	int turn_limit_s;          /* a worker with a longer turn is killed */
 	int max_attempts;          /* at a workflow that kills its worker */
 	/*
-	 * How long a step waits for an object or privilege that the schema
-	 * lacks before the step fails with that error.
+	 * How long a step waits for what is missing in the schema (a table, a
+	 * function, a privilege) before that is its own error; 0: 300 s.
 	 */
 	int schema_patience_s;
 	int memory_limit_mb; /* of a worker's data; 0 for none */
