@@ -32,25 +32,11 @@ enum {
 
 /*
  * Run in every session.  The TCP settings let the server notice that our host
- * has vanished, perhaps in a transaction.  The planner settings keep every plan
- * a nested loop over an index, whatever the statistics are, because our queries
- * are small and keyed: a sequential scan planned for an empty table would still
- * be used when the table is large.  enable_presorted_aggregate (PostgreSQL 16)
- * would make an ordered aggregate read a whole index.
+ * has vanished, perhaps in a transaction.  The planner is left alone, because
+ * a workflow's statements run here, too: see sql/plans.sql.
  */
 static const char session[] =
     "set default_transaction_isolation = 'read committed';"
-    "set plan_cache_mode = force_generic_plan;"
-    "set enable_seqscan = off;"
-    "set enable_hashjoin = off;"
-    "set enable_mergejoin = off;"
-    "set enable_bitmapscan = off;"
-    "set enable_sort = off;"
-    "set enable_memoize = off;"
-    "set enable_material = off;"
-    "select set_config(s.name, 'off', false) from pg_settings as s "
-    "where s.name = 'enable_presorted_aggregate';"
-    "set jit = off;"
     "set tcp_keepalives_idle = 10;"
     "set tcp_keepalives_interval = 5;"
     "set tcp_keepalives_count = 3;"

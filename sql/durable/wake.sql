@@ -19,7 +19,6 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
 as $$
 declare
     sent record;
@@ -57,7 +56,6 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
 as $$
 declare
     event record;
@@ -107,7 +105,6 @@ returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
 as $$
 declare
     moved text[];

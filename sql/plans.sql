@@ -1,0 +1,42 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The planner settings of the functions that the programs call: those of the
+-- files before this one.
+--
+-- They keep every plan a nested loop over an index, whatever the statistics are,
+-- because these functions ask for little and by key: a sequential scan that was
+-- planned for an empty table would still be used when the table is large.  They
+-- are the functions' own, so that the statements of a workflow's steps, which
+-- run in the same sessions, are planned as everywhere else.
+
+do $$
+declare
+    target record;
+    setting text;
+begin
+    for target in
+        select p.oid::regprocedure as signature
+        from pg_proc as p
+        join pg_namespace as n on n.oid = p.pronamespace
+        join pg_language as l on l.oid = p.prolang
+        where n.nspname in ('durable', 'store')
+            and l.lanname = 'plpgsql'
+    loop
+        execute format('alter function %s set plan_cache_mode = '
+            'force_generic_plan', target.signature);
+        for setting in
+            select s.name
+            from pg_settings as s
+            where s.name in ('enable_seqscan', 'enable_hashjoin',
+                'enable_mergejoin', 'enable_bitmapscan', 'enable_sort',
+                'enable_memoize', 'enable_material', 'jit',
+                -- From PostgreSQL 16 on; an ordered aggregate would read a
+                -- whole index.
+                'enable_presorted_aggregate')
+        loop
+            execute format('alter function %s set %I = off', target.signature,
+                setting);
+        end loop;
+    end loop;
+end
+$$;

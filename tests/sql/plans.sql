@@ -1,0 +1,31 @@
+-- SPDX-License-Identifier: MIT
+--
+-- The planner settings belong to the functions, and to nothing else.
+
+select plan(2);
+
+select is(array(
+    select p.oid::regprocedure::text
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    join pg_language as l on l.oid = p.prolang
+    where n.nspname = 'durable'
+        and l.lanname = 'plpgsql'
+        and p.proname not like 'monitor%'
+        and p.proname !~ '_json$'
+        and not coalesce(p.proconfig, '{}') @> array['enable_seqscan=off',
+            'enable_sort=off', 'plan_cache_mode=force_generic_plan', 'jit=off']
+    order by 1), '{}'::text[],
+    'every function of the engine carries its planner settings');
+
+select is(array(
+    select p.oid::regprocedure::text
+    from pg_proc as p
+    join pg_namespace as n on n.oid = p.pronamespace
+    where n.nspname in ('durable', 'store')
+        and (p.proname like 'monitor%' or p.proname like 'audit%')
+        and coalesce(p.proconfig::text, '') like '%enable_%'
+    order by 1), '{}'::text[],
+    'what watches is planned by the server''s settings');
+
+select finish();
