@@ -36,7 +36,7 @@ static const char load_sql[] =
     "select workflow_uuid, is_enqueued, name, version, input, serialization, "
     "timeout_ms, deadline_ms, step_numbers, step_names, step_outputs, "
     "step_errors, step_serializations, step_children, step_started_ms "
-    "from durable.turn_load($1)";
+    "from durable.turn_load(durable.taken())";
 
 enum {
 	LOAD_ID,
@@ -64,7 +64,7 @@ enum {
 
 static const char inbox_sql[] =
     "select workflow_uuid, message_uuid, topic, message, serialization "
-    "from durable.turn_inbox($1)";
+    "from durable.turn_inbox(durable.taken())";
 
 enum {
 	INBOX_ID,
@@ -222,20 +222,13 @@ load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
 	load_steps(wf, rows, row);
 }
 
-/* Loads what the runs begin with, in one round trip. */
-static bool
-load_runs(struct turn *turn)
+/* What the runs begin with. */
+static void
+load_runs(struct turn *turn, const struct db_rows *workflows,
+    const struct db_rows *messages)
 {
-	const struct db_rows *workflows = NULL, *messages = NULL;
-	const char *const ids = turn_list_ids(turn);
 	size_t row, at = 0;
 
-	if (turn->count == 0)
-		return true;
-	db_queue_rows(turn->db, turn->arena, load_sql, 1, &ids, &workflows);
-	db_queue_rows(turn->db, turn->arena, inbox_sql, 1, &ids, &messages);
-	if (db_finish(turn->db) != DB_DONE)
-		return false;
 	for (row = 0; row < db_row_count(workflows); row++)
 		load_workflow(find_run(turn, db_value(workflows, row, LOAD_ID),
 				  &at),
@@ -249,12 +242,14 @@ load_runs(struct turn *turn)
 			.text = db_value(messages, row, INBOX_MESSAGE),
 			.serialization = db_value(messages, row,
 			    INBOX_SERIALIZATION) });
-	return true;
 }
 
-/* Begins the transaction and locks what the plan says. */
-static bool
-take(struct turn *turn, const struct turn_plan *plan)
+/*
+ * One round trip, but a statement each, because what the workflows begin with
+ * has to be seen by a later snapshot than the one that locked them.
+ */
+bool
+turn_load(struct turn *turn, const struct turn_plan *plan)
 {
 	const char *const params[] = {
 		served_types(turn->served, &plan->partition),
@@ -262,26 +257,23 @@ take(struct turn *turn, const struct turn_plan *plan)
 		served_runnable(turn->served), turn->engine->application,
 		arena_number(turn->arena, turn->engine->turn_size), plan->only
 	};
-	const struct db_rows *begun = NULL, *taken = NULL;
+	const struct db_rows *begun = NULL, *taken = NULL, *workflows = NULL,
+			     *messages = NULL;
 
 	db_queue(turn->db, "begin", 0, NULL);
 	db_queue_rows(turn->db, turn->arena, begin_sql, 0, NULL, &begun);
 	db_queue_rows(turn->db, turn->arena, take_sql, 6, params, &taken);
-	if (db_finish(turn->db) != DB_DONE)
+	db_queue_rows(turn->db, turn->arena, load_sql, 0, NULL, &workflows);
+	db_queue_rows(turn->db, turn->arena, inbox_sql, 0, NULL, &messages);
+	if (db_finish(turn->db) != DB_DONE) {
+		turn->error = *db_last_error(turn->db);
 		return false;
+	}
 	turn->begun_ms = number_at(begun, 0, BEGIN_PRESENT_MS);
 	turn->begun_own_ms = clock_monotonic_ms();
 	turn->saw_suspects = is_true(begun, 0, BEGIN_HAS_SUSPECTS);
 	make_runs(turn, taken);
 	turn->full = plan->only == NULL && is_full(turn, taken);
+	load_runs(turn, workflows, messages);
 	return true;
-}
-
-bool
-turn_load(struct turn *turn, const struct turn_plan *plan)
-{
-	if (take(turn, plan) && load_runs(turn))
-		return true;
-	turn->error = *db_last_error(turn->db);
-	return false;
 }

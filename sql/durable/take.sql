@@ -55,6 +55,30 @@ comment on function durable.turn_begin() is
     'The time at which a turn begins, in milliseconds since the epoch, and '
     'whether there are suspects.  Called by a worker, first in its turn.';
 
+create or replace function durable.set_taken(ids text[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config('durable.taken', ids::text, true);
+end
+$$;
+comment on function durable.set_taken(text[]) is
+    'Keeps the ids of the workflows that a turn has taken until the end of its '
+    'transaction, for the statements behind turn_take in its round trip.';
+
+create or replace function durable.taken()
+returns text[]
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+return coalesce(nullif(current_setting('durable.taken', true), ''),
+    '{}')::text[];
+comment on function durable.taken() is
+    'The ids of the workflows that this turn has taken.  Called by a worker in '
+    'its turn, as the parameter of turn_load and turn_inbox.';
+
 create or replace function durable.take_only(
     only_ids text[],
     runnable text[],
@@ -81,6 +105,7 @@ begin
         for update of s skip locked) as t;
     delete from durable.suspects as x
     where x.workflow_uuid = any (taken);
+    perform durable.set_taken(taken);
     return query
     select unnest(taken);
 end
@@ -174,15 +199,21 @@ begin
             order by s.priority, s.created_at
             limit max_workflows
             for update of s skip locked) as s
+    ), taken as materialized (
+        select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since
+        from waiting as w
+        union all
+        select w.workflow_uuid, w.type, w.timer_group, w.size, null
+        from sleeping as w
+        union all
+        select s.workflow_uuid, s.queue, null, null, null
+        from enqueued as s
     )
-    select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since
-    from waiting as w
-    union all
-    select w.workflow_uuid, w.type, w.timer_group, w.size, null
-    from sleeping as w
-    union all
-    select s.workflow_uuid, s.queue, null, null, null
-    from enqueued as s;
+    select t.*
+    from taken as t
+    cross join durable.set_taken(array(
+        select a.workflow_uuid
+        from taken as a));
 end
 $$;
 comment on function durable.turn_take(text[], text[], text[], text, int,
@@ -272,6 +303,7 @@ comment on function durable.next_due(text[], text[], text[], text, bigint) is
 grant execute on function
     durable.now_ms(),
     durable.turn_begin(),
+    durable.taken(),
     durable.turn_take(text[], text[], text[], text, int, text[]),
     durable.next_due(text[], text[], text[], text, bigint)
 to widget_store_daemon;
