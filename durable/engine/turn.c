@@ -14,9 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "base/strbuf.h"
 #include "engine/batch.h"
-#include "engine/hold_off.h"
 #include "engine/served.h"
 #include "engine/turn_api.h"
 #include "engine/turn_private.h"
@@ -44,7 +42,6 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->run_arena = arena_new();
 	turn->write_set = write_set_new(engine->application, engine->executor);
 	turn->batch = batch_new();
-	turn->hold_off = hold_off_new();
 	return turn;
 }
 
@@ -57,7 +54,6 @@ turn_free(struct turn *turn)
 	arena_free(turn->run_arena);
 	write_set_free(turn->write_set);
 	batch_free(turn->batch);
-	hold_off_free(turn->hold_off);
 	free(turn->runs);
 	free(turn);
 }
@@ -256,7 +252,7 @@ note_commit(struct turn *turn, const struct db_rows *next)
 		turn_wait_note_due(turn, strtoll(due_ms, NULL, 10));
 	for (line = turn->lines; line != NULL; line = line->next)
 		log_text(line->level, line->text);
-	while ((failed_ms = hold_off_take_mended(turn->hold_off)) >= 0)
+	while ((failed_ms = hold_off_take_mended(&turn->hold_off)) >= 0)
 		log_info("a step that was held off for %lld ms works again",
 		    (long long)failed_ms);
 }
@@ -326,7 +322,6 @@ note_held(struct turn *turn)
 {
 	const struct db_error *error = &turn->error;
 	const char *step = error->sql;
-	size_t at = 0;
 
 	if ((error->outcome != DB_RETRY && error->outcome != DB_SCHEMA) ||
 	    error->stale || step == NULL)
@@ -334,9 +329,9 @@ note_held(struct turn *turn)
 	/* In the middle of a C step no run can wait: it waits before it. */
 	if (turn->running != NULL && turn->running->step != NULL)
 		step = turn->running->step;
-	else if (batch_next_of(turn->batch, step, &at) == NULL)
+	else if (batch_step_of(turn->batch, step) == NULL)
 		return;
-	if (hold_off_add(turn->hold_off, step, error))
+	if (hold_off_add(&turn->hold_off, step, error))
 		log_held(turn, step);
 }
 
@@ -344,11 +339,9 @@ note_held(struct turn *turn)
 static bool
 end_met_lock(const struct turn *turn)
 {
-	size_t at = 0;
-
 	return strcmp(turn->error.sqlstate, "55P03") == 0 && turn->count > 0 &&
 	    turn->running == NULL &&
-	    batch_next_of(turn->batch, turn->error.sql, &at) == NULL;
+	    batch_step_of(turn->batch, turn->error.sql) == NULL;
 }
 
 /* Adds the taken workflow that a run comes from: a child's is its creator. */
@@ -416,7 +409,7 @@ reset(struct turn *turn)
 	arena_reset(turn->arena);
 	write_set_reset(turn->write_set);
 	batch_reset(turn->batch);
-	hold_off_begin(turn->hold_off);
+	hold_off_begin(&turn->hold_off);
 	turn->count = turn->taken = 0;
 	turn->due_ms = 0;
 	turn->full = false;

@@ -5,14 +5,12 @@
 #include "engine/turn_api.h"
 
 #include <stdarg.h>
-#include <string.h>
 
 #include <durable/engine.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "db/value.h"
-#include "engine/hold_off.h"
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
@@ -50,7 +48,7 @@ static const struct db_error *
 hold_off(struct turn *turn, struct workflow *wf, const char *step,
     int64_t patience_ms)
 {
-	const struct held_step *held = hold_off_find(turn->hold_off, step);
+	const struct held_step *held = hold_off_find(&turn->hold_off, step);
 	int64_t now_ms = turn_now_ms(turn), since_ms = wf->held_ms;
 
 	if (held == NULL)

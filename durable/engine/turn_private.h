@@ -13,11 +13,11 @@
 
 #include "base/log.h"
 #include "db/db.h"
+#include "engine/hold_off.h"
 #include "engine/run.h"
 #include "engine/turn.h"
 
 struct batch;
-struct hold_off;
 struct write_set;
 
 /* A line for the log, kept until the commit. */
@@ -34,8 +34,8 @@ struct turn {
 	struct arena *arena;     /* of the turn */
 	struct arena *run_arena; /* of one run after the other */
 	struct write_set *write_set;
-	struct hold_off *hold_off; /* steps that met a circumstance */
-	char *crash_note;          /* see turn_new */
+	struct hold_off hold_off; /* steps that met a circumstance */
+	char *crash_note;         /* see turn_new */
 
 	struct workflow **runs;
 	size_t count, size;
