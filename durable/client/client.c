@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "client/courier.h"
 
 /* How long a query may take, because its caller gives no time-out. */
@@ -90,16 +91,10 @@ client_close(struct client *client)
 static struct timespec
 deadline(int timeout_ms)
 {
-	struct timespec when;
+	int64_t when_us = clock_monotonic_us() + timeout_ms * INT64_C(1000);
 
-	clock_gettime(CLOCK_MONOTONIC, &when);
-	when.tv_sec += timeout_ms / 1000;
-	when.tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (when.tv_nsec >= 1000000000L) {
-		when.tv_sec++;
-		when.tv_nsec -= 1000000000L;
-	}
-	return when;
+	return (struct timespec){ .tv_sec = when_us / 1000000,
+		.tv_nsec = when_us % 1000000 * 1000 };
 }
 
 /*
@@ -201,17 +196,6 @@ client_query(struct client *client, const char *sql, const char *param1,
 	call->params[0] = arena_strdup(call->arena, param1);
 	call->params[1] = arena_strdup(call->arena, param2);
 	return make(client, call, QUERY_TIMEOUT_MS);
-}
-
-bool
-client_connected(struct client *client)
-{
-	bool connected;
-
-	pthread_mutex_lock(&client->lock);
-	connected = client->connected;
-	pthread_mutex_unlock(&client->lock);
-	return connected;
 }
 
 int

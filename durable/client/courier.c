@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -194,8 +193,8 @@ collect(struct courier *courier)
 	return !closing;
 }
 
-static void
-answer_list(struct call_list *list, enum client_outcome outcome)
+void
+courier_answer_list(struct call_list *list, enum client_outcome outcome)
 {
 	struct call *call;
 
@@ -217,8 +216,8 @@ answer_all_away(struct courier *courier)
 	client->away = true;
 	sort_queue(courier);
 	pthread_mutex_unlock(&client->lock);
-	answer_list(&courier->pending, CLIENT_UNAVAILABLE);
-	answer_list(&courier->queries, CLIENT_UNAVAILABLE);
+	courier_answer_list(&courier->pending, CLIENT_UNAVAILABLE);
+	courier_answer_list(&courier->queries, CLIENT_UNAVAILABLE);
 	while ((call = TAILQ_FIRST(&courier->due)) != NULL)
 		courier_answer_waiting(courier, call, CLIENT_UNAVAILABLE, NULL);
 }
@@ -243,20 +242,6 @@ note_away(struct courier *courier, int pause_ms)
 	courier->attempt_ms = clock_monotonic_ms() + pause_ms;
 }
 
-static void
-set_connected(struct courier *courier, bool connected)
-{
-	struct client *client = courier->client;
-
-	pthread_mutex_lock(&client->lock);
-	client->connected = connected;
-	if (connected) {
-		client->away = false;
-		client->stats.reconnects += courier->was_connected;
-	}
-	pthread_mutex_unlock(&client->lock);
-}
-
 /*
  * Drops the lost connection.  After one that had lasted the next attempt
  * follows at once, and callers are answered only if it fails.
@@ -267,7 +252,6 @@ courier_lose_session(struct courier *courier)
 	int pause_ms;
 
 	session_lose(courier->session);
-	set_connected(courier, false);
 	pause_ms = session_pause_ms(courier->session);
 	courier->attempt_ms = 0;
 	if (pause_ms != 0)
@@ -278,15 +262,19 @@ static void
 courier_connect(struct courier *courier)
 {
 	enum session_state state = session_open(courier->session);
+	struct client *client = courier->client;
 
 	if (state != SESSION_READY) {
 		note_away(courier, session_pause_ms(courier->session));
 		if (state == SESSION_WRONG_SCHEMA &&
-		    eventfd_write(courier->client->give_up_fd, 1) != 0)
+		    eventfd_write(client->give_up_fd, 1) != 0)
 			abort();
 		return;
 	}
-	set_connected(courier, true);
+	pthread_mutex_lock(&client->lock);
+	client->away = false;
+	client->stats.reconnects += courier->was_connected;
+	pthread_mutex_unlock(&client->lock);
 	courier->was_connected = true;
 	backoff_reset(&courier->rest);
 	courier->rest_ms = 0;

@@ -76,7 +76,6 @@ struct client {
 	pthread_mutex_t lock;   /* of the members below */
 	struct call_list queue; /* calls that the courier has not taken */
 	bool closing;
-	bool connected;
 	bool away; /* no database: calls are answered at once */
 	struct client_stats stats;
 };
@@ -106,6 +105,9 @@ struct courier {
 
 /* The thread of a client's courier; returns when the client closes. */
 void *courier_run(void *client);
+
+/* Removes all calls of a list and answers them, without a value. */
+void courier_answer_list(struct call_list *list, enum client_outcome outcome);
 
 /* Adds a call that has been submitted to those that wait for their event. */
 void courier_add_waiting(struct courier *courier, struct call *call, bool due);

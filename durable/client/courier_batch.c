@@ -408,19 +408,6 @@ carry_locked(struct courier *courier)
 	return DB_DONE;
 }
 
-/* Answers pending calls that there is no database: the schema is incomplete. */
-static void
-answer_pending_unready(struct courier *courier)
-{
-	struct call *call;
-
-	courier_log_unready(courier);
-	while ((call = TAILQ_FIRST(&courier->pending)) != NULL) {
-		TAILQ_REMOVE(&courier->pending, call, link);
-		courier_answer(call, CLIENT_UNAVAILABLE, NULL);
-	}
-}
-
 /* Submits all pending calls and fetches the events of the due ones. */
 static enum db_outcome
 carry_all(struct courier *courier)
@@ -439,8 +426,10 @@ carry_all(struct courier *courier)
 		outcome = carry_one_by_one(courier);
 	if (outcome == DB_DONE)
 		outcome = carry_locked(courier);
-	if (outcome == DB_SCHEMA)
-		answer_pending_unready(courier);
+	if (outcome == DB_SCHEMA) {
+		courier_log_unready(courier);
+		courier_answer_list(&courier->pending, CLIENT_UNAVAILABLE);
+	}
 	if (outcome != DB_DONE)
 		return outcome;
 	/* Calls to busy workflows are left for a later round trip. */
@@ -509,9 +498,8 @@ ask_query(struct courier *courier, struct call *call)
 		answer_equals(courier, call, CLIENT_UNAVAILABLE, NULL);
 		return DB_DONE;
 	case DB_LOST:
-		return DB_LOST;
 	case DB_RETRY:
-		return DB_RETRY;
+		return db_last_error(courier->db)->own;
 	case DB_DONE:
 	case DB_REFUSED:
 		break;
