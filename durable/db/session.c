@@ -98,7 +98,8 @@ prepare(struct session *session)
 	enum session_state state = check_schema(session);
 
 	if (state == SESSION_READY && session->options->member != NULL &&
-	    !monitor_enter(session->db, session->options->member))
+	    !monitor_enter(session->db, session->arena,
+		session->options->member))
 		state = SESSION_AWAY;
 	return state;
 }
