@@ -192,17 +192,20 @@ end_attempt(struct recovery *recovery, const char *id, bool survived)
 		db_disconnect(recovery->db);
 }
 
-/* See recovery_try_suspect. */
-static bool
-try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
+bool
+recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 {
 	const struct engine *engine = recovery->engine;
-	const char *const params[] = { served_runnable(recovery->served),
-		engine->application,
-		arena_number(recovery->arena, engine->max_attempts) };
+	const char *params[3], *id, *attempts;
 	const struct db_rows *rows;
-	const char *id, *attempts;
 
+	/* Only ordinary turns find suspects, once recovering is over. */
+	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
+		return false;
+	arena_reset(recovery->arena);
+	params[0] = served_runnable(recovery->served);
+	params[1] = engine->application;
+	params[2] = arena_number(recovery->arena, engine->max_attempts);
 	rows = db_query(recovery->db, recovery->arena,
 	    "select workflow_uuid, attempts "
 	    "from durable.turn_attempt($1, $2, $3)",
@@ -227,17 +230,4 @@ try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 			end_attempt(recovery, id, *outcome == TURN_RETRY);
 	}
 	return true;
-}
-
-bool
-recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
-{
-	bool tried;
-
-	/* Only ordinary turns find suspects, once recovering is over. */
-	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
-		return false;
-	tried = try_suspect(recovery, outcome);
-	arena_reset(recovery->arena);
-	return tried;
 }

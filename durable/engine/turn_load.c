@@ -12,7 +12,6 @@
 #include "base/clock.h"
 #include "base/strbuf.h"
 #include "engine/served.h"
-#include "engine/turn_api.h"
 #include "engine/turn_private.h"
 
 static const char begin_sql[] =

@@ -19,25 +19,13 @@
 /* ... so that it is at most by this part of itself longer. */
 #define LATE_RATIO   32
 
-static const char *
-wait_name(enum wait_kind kind)
-{
-	switch (kind) {
-	case WAIT_START:
-		return "start";
-	case WAIT_MESSAGE:
-		return "message";
-	case WAIT_EVENT:
-		return "event";
-	case WAIT_RESULT:
-		return "result";
-	case WAIT_HELD:
-		return "held";
-	case WAIT_TIMER:
-		break;
-	}
-	return "timer";
-}
+/* The values of durable.waits.kind. */
+static const char *const kind_names[] = { [WAIT_START] = "start",
+	[WAIT_MESSAGE] = "message",
+	[WAIT_EVENT] = "event",
+	[WAIT_RESULT] = "result",
+	[WAIT_TIMER] = "timer",
+	[WAIT_HELD] = "held" };
 
 void
 turn_wait_note_due(struct turn *turn, int64_t due_ms)
@@ -53,7 +41,7 @@ turn_wait_add(struct turn *turn, const char *id,
 	const char *const values[] = { id,
 		arena_number(turn->arena, wait->wake_ms),
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
-		wait_name(wait->kind), wait->target, wait->key,
+		kind_names[wait->kind], wait->target, wait->key,
 		wait->held_ms == 0 ? NULL
 				   : arena_number(turn->arena, wait->held_ms) };
 
