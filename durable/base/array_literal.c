@@ -5,7 +5,6 @@
  */
 #include "base/array_literal.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #include "base/arena.h"

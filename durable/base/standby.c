@@ -16,7 +16,7 @@
 
 #define HAND_ON_MS   1000
 
-/* For how long a report that there is enough for all holds. */
+/* How long all work after a worker reported itself saturated. */
 #define SATURATED_MS 1000
 
 /* A worker that has not asked for this long loses its partition. */
@@ -64,16 +64,6 @@ void
 standby_begin(struct standby *standby)
 {
 	standby->due_ms = 0;
-	standby->activity++;
-}
-
-void
-standby_report(struct standby *standby, bool saturated, int64_t due_ms)
-{
-	if (saturated)
-		standby->saturated_until_ms = clock_monotonic_ms() +
-		    SATURATED_MS;
-	standby->due_ms = due_ms;
 	standby->activity++;
 }
 
@@ -185,12 +175,18 @@ void
 standby_tell(struct standby_member *member, bool any, bool saturated,
     int64_t due_ms)
 {
-	/* Help goes on for as long as one turn takes all that is due. */
+	struct standby *standby = member->standby;
+
+	/* A worker helps for as long as a turn leaves more to do. */
 	if (member->partition.parts <= 1 || any) {
 		if (!member->helps || !saturated)
 			member->idle_since_ms = 0;
 	} else if (member->idle_since_ms == 0) {
 		member->idle_since_ms = clock_monotonic_ms();
 	}
-	standby_report(member->standby, saturated, due_ms);
+	if (saturated)
+		standby->saturated_until_ms = clock_monotonic_ms() +
+		    SATURATED_MS;
+	standby->due_ms = due_ms;
+	standby->activity++;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which of a master's workers does what any of them could do.
+ * Decides which of a master's workers is active.
  *
  * Work that two workers share travels in two transactions of half the size,
  * which are in each other's way.  So one worker is active and the others stand
@@ -27,25 +27,25 @@
 
 struct standby;
 
-/* Part number part of so many; parts 0 or 1: all. */
+/* The part with this number, from 0, of so many parts; parts 0 or 1: all. */
 struct standby_partition {
 	int part, parts;
 };
 
-/* What there was to see when a worker began to watch. */
+/* The active slot and the activity when a worker began to watch. */
 struct standby_watch {
 	int slot;
 	unsigned long activity;
 };
 
-/* One worker: standby, slot and wait_mask are set, the rest begins as zero. */
+/* One worker.  Its maker sets the first three; the others begin as zero. */
 struct standby_member {
 	struct standby *standby;
 	int slot;
 	const sigset_t *wait_mask;          /* of ppoll(2), while it watches */
 	struct standby_partition partition; /* that standby_ask gave */
-	bool helps;                         /* it takes all for once */
-	int64_t idle_since_ms; /* its partition has nothing; 0: it had some */
+	bool helps;                         /* has all instead, for once */
+	int64_t idle_since_ms; /* its partition had no work; 0: it had */
 };
 
 /* For so many workers; that of slot 0 is active first. */
@@ -76,17 +76,14 @@ bool standby_partition_has(const struct standby_partition *partition, int kind,
 /* When there will be work; 0, at once, while a worker is busy. */
 int64_t standby_due_ms(const struct standby *standby);
 
-/* What standby_ask and standby_tell are made of. */
+/* The parts of standby_ask, for workers with several threads. */
 
 bool standby_is_mine(const struct standby *standby, int slot);
 
 /* A worker begins some work. */
 void standby_begin(struct standby *standby);
 
-/* A worker has ended some work: see standby_tell. */
-void standby_report(struct standby *standby, bool saturated, int64_t due_ms);
-
-/* Whether that was so within the last second. */
+/* Whether a worker has reported itself saturated within the last second. */
 bool standby_is_saturated(const struct standby *standby);
 
 /*
@@ -98,8 +95,8 @@ struct standby_partition standby_partition(struct standby *standby, int slot);
 struct standby_watch standby_watch(const struct standby *standby);
 
 /*
- * At the end of the watch: becomes the active worker.  Returns false when there
- * has been activity, or another worker was faster.
+ * At the end of the watch: makes this worker the active one.  Returns false
+ * when there has been activity, or another worker was faster.
  */
 bool standby_take_over(struct standby *standby,
     const struct standby_watch *watch, int slot);

@@ -55,19 +55,12 @@ strbuf_add_text(struct strbuf *buf, const char *text)
 	strbuf_add(buf, text, strlen(text));
 }
 
-/* Opens the array, or separates the next element from the one before. */
-static void
-next_element(struct strbuf *buf)
-{
-	strbuf_add(buf, buf->len == 0 ? "{" : ",", 1);
-}
-
 void
 strbuf_add_element(struct strbuf *buf, const char *element)
 {
 	size_t plain;
 
-	next_element(buf);
+	strbuf_add(buf, buf->len == 0 ? "{" : ",", 1);
 	if (element == NULL) {
 		strbuf_add_text(buf, "NULL");
 		return;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "client/courier.h"
 
 /* How long a query may take, because its caller gives no time-out. */
@@ -58,10 +59,10 @@ client_open(const char *conninfo, const char *application_name,
 
 	if (client == NULL)
 		abort();
-	client->conninfo = conninfo;
-	client->application_name = application_name;
+	client->options = (struct session_options){ .conninfo = conninfo,
+		.application_name = application_name,
+		.member = member };
 	client->application = application;
-	client->member = member;
 	client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	client->give_up_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	TAILQ_INIT(&client->queue);
@@ -90,16 +91,10 @@ client_close(struct client *client)
 static struct timespec
 deadline(int timeout_ms)
 {
-	struct timespec when;
+	int64_t when_us = clock_monotonic_us() + timeout_ms * INT64_C(1000);
 
-	clock_gettime(CLOCK_MONOTONIC, &when);
-	when.tv_sec += timeout_ms / 1000;
-	when.tv_nsec += timeout_ms % 1000 * 1000000L;
-	if (when.tv_nsec >= 1000000000L) {
-		when.tv_sec++;
-		when.tv_nsec -= 1000000000L;
-	}
-	return when;
+	return (struct timespec){ .tv_sec = when_us / 1000000,
+		.tv_nsec = when_us % 1000000 * 1000 };
 }
 
 /*
@@ -168,8 +163,8 @@ client_start(struct client *client, const struct client_start *start)
 
 	call->id = arena_strdup(call->arena, start->id);
 	call->name = arena_strdup(call->arena, start->name);
-	call->place = arena_strdup(call->arena, start->queue);
-	call->json = arena_strdup(call->arena, start->input);
+	call->queue = arena_strdup(call->arena, start->queue);
+	call->input = arena_strdup(call->arena, start->input);
 	call->event = arena_strdup(call->arena, start->event);
 	call->hint = arena_printf(call->arena, "%s::%s", start->id,
 	    start->event);
@@ -183,8 +178,8 @@ client_send(struct client *client, const struct client_send *send)
 
 	call->id = arena_strdup(call->arena, send->id);
 	call->name = arena_strdup(call->arena, send->name);
-	call->place = arena_strdup(call->arena, send->topic);
-	call->json = arena_strdup(call->arena, send->message);
+	call->topic = arena_strdup(call->arena, send->topic);
+	call->message = arena_strdup(call->arena, send->message);
 	call->key = arena_strdup(call->arena, send->key);
 	call->event = arena_strdup(call->arena, send->event);
 	call->hint = arena_printf(call->arena, "%s::%s", send->id, send->event);
@@ -201,17 +196,6 @@ client_query(struct client *client, const char *sql, const char *param1,
 	call->params[0] = arena_strdup(call->arena, param1);
 	call->params[1] = arena_strdup(call->arena, param2);
 	return make(client, call, QUERY_TIMEOUT_MS);
-}
-
-bool
-client_connected(struct client *client)
-{
-	bool connected;
-
-	pthread_mutex_lock(&client->lock);
-	connected = client->connected;
-	pthread_mutex_unlock(&client->lock);
-	return connected;
 }
 
 int

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -62,14 +61,13 @@ make_due(struct courier *courier, struct call *call)
 	TAILQ_INSERT_TAIL(&courier->due, call, link);
 }
 
-/* Makes the calls due that wait for the event of a notification. */
+/* Lets the calls that wait for a notification's event fetch it. */
 static void
 make_hinted_due(struct courier *courier, const char *hint)
 {
 	struct call *call;
 
-	for (call = LIST_FIRST(bucket(courier, hint)); call != NULL;
-	     call = LIST_NEXT(call, chain))
+	LIST_FOREACH(call, bucket(courier, hint), chain)
 		if (strcmp(call->hint, hint) == 0)
 			make_due(courier, call);
 }
@@ -92,8 +90,7 @@ make_all_due(struct courier *courier)
 	size_t i;
 
 	for (i = 0; i < COURIER_BUCKETS; i++)
-		for (call = LIST_FIRST(&courier->waiting[i]); call != NULL;
-		     call = LIST_NEXT(call, chain))
+		LIST_FOREACH(call, &courier->waiting[i], chain)
 			make_due(courier, call);
 	courier->safety_interval_ms *= 2;
 	if (courier->safety_interval_ms > SAFETY_MAX_MS)
@@ -194,8 +191,8 @@ collect(struct courier *courier)
 	return !closing;
 }
 
-static void
-answer_list(struct call_list *list, enum client_outcome outcome)
+void
+courier_answer_list(struct call_list *list, enum client_outcome outcome)
 {
 	struct call *call;
 
@@ -217,8 +214,8 @@ answer_all_away(struct courier *courier)
 	client->away = true;
 	sort_queue(courier);
 	pthread_mutex_unlock(&client->lock);
-	answer_list(&courier->pending, CLIENT_UNAVAILABLE);
-	answer_list(&courier->queries, CLIENT_UNAVAILABLE);
+	courier_answer_list(&courier->pending, CLIENT_UNAVAILABLE);
+	courier_answer_list(&courier->queries, CLIENT_UNAVAILABLE);
 	while ((call = TAILQ_FIRST(&courier->due)) != NULL)
 		courier_answer_waiting(courier, call, CLIENT_UNAVAILABLE, NULL);
 }
@@ -243,23 +240,9 @@ note_away(struct courier *courier, int pause_ms)
 	courier->attempt_ms = clock_monotonic_ms() + pause_ms;
 }
 
-static void
-set_connected(struct courier *courier, bool connected)
-{
-	struct client *client = courier->client;
-
-	pthread_mutex_lock(&client->lock);
-	client->connected = connected;
-	if (connected) {
-		client->away = false;
-		client->stats.reconnects += courier->was_connected;
-	}
-	pthread_mutex_unlock(&client->lock);
-}
-
 /*
- * Drops the lost connection.  After one that had lasted the next attempt
- * follows at once, and callers are answered only if it fails.
+ * Drops the lost connection.  If it had lasted, the next attempt follows at
+ * once, and callers are answered only if that fails.
  */
 static void
 courier_lose_session(struct courier *courier)
@@ -267,7 +250,6 @@ courier_lose_session(struct courier *courier)
 	int pause_ms;
 
 	session_lose(courier->session);
-	set_connected(courier, false);
 	pause_ms = session_pause_ms(courier->session);
 	courier->attempt_ms = 0;
 	if (pause_ms != 0)
@@ -278,22 +260,26 @@ static void
 courier_connect(struct courier *courier)
 {
 	enum session_state state = session_open(courier->session);
+	struct client *client = courier->client;
 
 	if (state != SESSION_READY) {
 		note_away(courier, session_pause_ms(courier->session));
 		if (state == SESSION_WRONG_SCHEMA &&
-		    eventfd_write(courier->client->give_up_fd, 1) != 0)
+		    eventfd_write(client->give_up_fd, 1) != 0)
 			abort();
 		return;
 	}
-	set_connected(courier, true);
+	pthread_mutex_lock(&client->lock);
+	client->away = false;
+	client->stats.reconnects += courier->was_connected;
+	pthread_mutex_unlock(&client->lock);
 	courier->was_connected = true;
 	backoff_reset(&courier->rest);
 	courier->rest_ms = 0;
 	make_all_due(courier);
 }
 
-/* Reads the notifications and makes the calls that wait for them due. */
+/* Reads the notifications and lets the calls fetch their events. */
 static void
 hear(struct courier *courier)
 {
@@ -415,14 +401,9 @@ courier_run(void *arg)
 	if (courier == NULL)
 		abort();
 	courier->client = client;
-	courier->options = (struct session_options){
-		.conninfo = client->conninfo,
-		.application_name = client->application_name,
-		.setup = setup,
-		.listen = listen_statements,
-		.member = client->member
-	};
-	courier->session = session_new(&courier->options);
+	client->options.setup = setup;
+	client->options.listen = listen_statements;
+	courier->session = session_new(&client->options);
 	courier->db = session_db(courier->session);
 	courier->arena = arena_new();
 	courier->rest = (struct backoff){ .min_ms = REST_MIN_MS,

@@ -38,12 +38,11 @@ struct call {
 	enum call_kind kind;
 	struct arena *arena; /* it has the call itself, too */
 	const char *id, *name;
-	const char *place; /* a start's queue, a send's topic */
-	const char *json;  /* a start's input, a send's message */
-	const char *key;   /* of a send */
-	const char *event; /* key of the event to wait for */
-	const char *hint;  /* payload of the event's notification */
-	const char *sql;   /* of a query */
+	const char *queue, *input;         /* of a start */
+	const char *topic, *message, *key; /* of a send */
+	const char *event;                 /* key of the event to wait for */
+	const char *hint; /* payload of the event's notification */
+	const char *sql;  /* of a query */
 	const char *params[2];
 
 	atomic_int holders;          /* caller, courier */
@@ -63,10 +62,8 @@ TAILQ_HEAD(call_list, call);
 LIST_HEAD(call_bucket, call);
 
 struct client {
-	const char *conninfo;
-	const char *application_name;
+	struct session_options options; /* of the courier's session */
 	const char *application;
-	const struct monitor_member *member; /* enters the monitor, or NULL */
 	pthread_t courier;
 	int wake_fd;    /* eventfd: calls are queued, or the client closes */
 	int give_up_fd; /* eventfd: the courier has given up */
@@ -76,20 +73,18 @@ struct client {
 	pthread_mutex_t lock;   /* of the members below */
 	struct call_list queue; /* calls that the courier has not taken */
 	bool closing;
-	bool connected;
 	bool away; /* no database: calls are answered at once */
 	struct client_stats stats;
 };
 
 struct courier {
 	struct client *client;
-	struct session_options options;
 	struct session *session;
 	struct db *db;            /* the session's */
 	struct arena *arena;      /* of one pass of courier_run's loop */
 	struct call_list pending; /* starts and sends to be submitted */
 	struct call_list queries;
-	struct call_list due; /* waiting calls to be fetched */
+	struct call_list due; /* waiting calls that fetch their event next */
 	struct call_bucket waiting[COURIER_BUCKETS]; /* by hint; due or not */
 	size_t waiting_count;
 	struct strbuf columns[COURIER_COLUMNS];
@@ -100,14 +95,17 @@ struct courier {
 	int64_t unready_ms; /* when an incomplete schema was last logged */
 	int64_t attempt_ms; /* when to connect */
 	int64_t ping_ms;    /* when to test whether the server answers */
-	int64_t safety_ms;  /* when to fetch for all waiting calls */
+	int64_t safety_ms;  /* when to fetch the events of all waiting calls */
 	int safety_interval_ms;
 };
 
 /* The thread of a client's courier; returns when the client closes. */
 void *courier_run(void *client);
 
-/* Adds a call that has been submitted to those that wait for their event. */
+/* Removes all calls of a list and answers them, without a value. */
+void courier_answer_list(struct call_list *list, enum client_outcome outcome);
+
+/* Adds a submitted call to the calls that wait for their event. */
 void courier_add_waiting(struct courier *courier, struct call *call, bool due);
 
 /*

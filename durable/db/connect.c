@@ -96,14 +96,14 @@ wait_for_hosts(const struct search *search, struct pollfd *fds)
 		abort();
 }
 
-/* Returns the host that is connected, or NULL. */
+/* Returns the first host in a state, or NULL. */
 static struct host *
-connected(const struct search *search)
+find_host(const struct search *search, PostgresPollingStatusType state)
 {
 	size_t i;
 
 	for (i = 0; i < search->count; i++)
-		if (search->hosts[i].state == PGRES_POLLING_OK)
+		if (search->hosts[i].state == state)
 			return &search->hosts[i];
 	return NULL;
 }
@@ -130,7 +130,8 @@ run(const struct search *search)
 
 	if (fds == NULL)
 		abort();
-	while ((found = connected(search)) == NULL && is_open(search)) {
+	while ((found = find_host(search, PGRES_POLLING_OK)) == NULL &&
+	    is_open(search)) {
 		wait_for_hosts(search, fds);
 		for (i = 0; i < search->count; i++)
 			advance(search, &search->hosts[i], fds[i].revents);
@@ -219,18 +220,6 @@ limit_ms(const PQconninfoOption *options)
 							  : seconds * 1000;
 }
 
-/* Returns a host that has refused, for its message, or else the first host. */
-static struct host *
-refused(const struct search *search)
-{
-	size_t i;
-
-	for (i = 0; i < search->count; i++)
-		if (search->hosts[i].state == PGRES_POLLING_FAILED)
-			return &search->hosts[i];
-	return search->hosts;
-}
-
 PGconn *
 connect_open(const char *conninfo, const char *application_name)
 {
@@ -252,8 +241,11 @@ connect_open(const char *conninfo, const char *application_name)
 	search.until_ms = clock_monotonic_ms() + limit_ms(options);
 	spread(&search, options);
 	chosen = run(&search);
+	/* A host that has refused says why. */
 	if (chosen == NULL)
-		chosen = refused(&search);
+		chosen = find_host(&search, PGRES_POLLING_FAILED);
+	if (chosen == NULL)
+		chosen = search.hosts;
 	conn = chosen->conn;
 	chosen->conn = NULL;
 	for (i = 0; i < search.count; i++)

@@ -4,7 +4,7 @@
  *
  * db_queue adds a statement and returns at once; db_query and db_finish send
  * all queued statements in one round trip and block for the answers.  When one
- * fails, the server skips those behind it up to the next db_sync.  A statement
+ * fails, the server skips the others up to the next db_sync.  A statement
  * is prepared at its first use.  Parameters and results are text.  A struct db
  * belongs to one thread.
  */
@@ -82,8 +82,8 @@ void db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[]);
 
 /*
- * The same, but the round trip sets *rows to its rows, which the arena owns, if
- * the statement succeeds; else *rows is unchanged.
+ * db_queue, but the round trip sets *rows to the statement's rows, which the
+ * arena owns, if it succeeds; else *rows is unchanged.
  */
 void db_queue_rows(struct db *db, struct arena *arena, const char *sql,
     size_t nparams, const char *const params[], const struct db_rows **rows);

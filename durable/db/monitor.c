@@ -6,25 +6,17 @@
 
 #include <sys/socket.h>
 
-#include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/prefork.h"
 #include "db/db.h"
-
-#define NUMBER_LEN 24
 
 static const char enter_sql[] =
     "select durable.monitor_enter($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 static const char leave_sql[] = "select durable.monitor_leave($1)";
-
-static const char *
-number(char text[NUMBER_LEN], int64_t value)
-{
-	snprintf(text, NUMBER_LEN, "%" PRId64, value);
-	return text;
-}
 
 /*
  * The server's process id, or 0 when it is on another host: the kernel names
@@ -42,18 +34,20 @@ server_pid(const struct db *db)
 }
 
 bool
-monitor_enter(struct db *db, const struct monitor_member *member)
+monitor_enter(struct db *db, struct arena *arena,
+    const struct monitor_member *member)
 {
 	const struct prefork_worker *self = member->self;
-	char host[256] = "", text[9][NUMBER_LEN];
+	char host[256] = "";
 	const char *const params[] = { member->program, host,
-		number(text[0], self->slot), number(text[1], self->pid),
-		number(text[2], self->started_ms),
-		number(text[3], self->master_pid),
-		number(text[4], self->master_started_ms),
-		number(text[5], self->deaths), number(text[6], self->dead_pid),
-		number(text[7], self->died_ms),
-		number(text[8], server_pid(db)) };
+		arena_number(arena, self->slot), arena_number(arena, self->pid),
+		arena_number(arena, self->started_ms),
+		arena_number(arena, self->master_pid),
+		arena_number(arena, self->master_started_ms),
+		arena_number(arena, self->deaths),
+		arena_number(arena, self->dead_pid),
+		arena_number(arena, self->died_ms),
+		arena_number(arena, server_pid(db)) };
 
 	if (gethostname(host, sizeof(host) - 1) != 0)
 		snprintf(host, sizeof(host), "local");

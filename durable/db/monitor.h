@@ -8,8 +8,8 @@
 #define DURABLE_MONITOR_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
+struct arena;
 struct db;
 struct prefork_worker;
 
@@ -21,10 +21,12 @@ struct monitor_member {
 
 /*
  * Registers this worker and its master under the session of a new connection;
- * the worker is shown until the session ends.  Makes a round trip, which
- * blocks.  Returns false when it fails; db_last_error says why.
+ * the worker is shown until the session ends.  The arena has the parameters.
+ * Makes a round trip, which blocks.  Returns false when it fails; db_last_error
+ * says why.
  */
-bool monitor_enter(struct db *db, const struct monitor_member *member);
+bool monitor_enter(struct db *db, struct arena *arena,
+    const struct monitor_member *member);
 
 /*
  * Records that this worker stops as asked, or because its master has died.

@@ -4,35 +4,10 @@
  */
 #include "engine/hold_off.h"
 
-#include <stdlib.h>
-
 #include "base/clock.h"
 
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS 16000
-
-/* Past so many the one that is tried soonest is forgotten. */
-#define STEPS_MAX    64
-
-struct hold_off {
-	struct held_step steps[STEPS_MAX];
-};
-
-struct hold_off *
-hold_off_new(void)
-{
-	struct hold_off *hold_off = calloc(1, sizeof(*hold_off));
-
-	if (hold_off == NULL)
-		abort();
-	return hold_off;
-}
-
-void
-hold_off_free(struct hold_off *hold_off)
-{
-	free(hold_off);
-}
 
 /* The entry of a step, or NULL. */
 static struct held_step *
@@ -40,7 +15,7 @@ entry_of(struct hold_off *hold_off, const char *step)
 {
 	size_t i;
 
-	for (i = 0; i < STEPS_MAX; i++)
+	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++)
 		if (hold_off->steps[i].since_ms != 0 &&
 		    hold_off->steps[i].step == step)
 			return &hold_off->steps[i];
@@ -54,7 +29,7 @@ free_entry(struct hold_off *hold_off)
 	struct held_step *soonest = &hold_off->steps[0];
 	size_t i;
 
-	for (i = 0; i < STEPS_MAX; i++) {
+	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++) {
 		struct held_step *held = &hold_off->steps[i];
 
 		if (held->since_ms == 0)
@@ -103,23 +78,24 @@ hold_off_begin(struct hold_off *hold_off)
 {
 	size_t i;
 
-	for (i = 0; i < STEPS_MAX; i++)
+	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++)
 		hold_off->steps[i].tried = false;
 }
 
 int64_t
 hold_off_take_mended(struct hold_off *hold_off)
 {
+	int64_t failed_ms;
 	size_t i;
 
-	for (i = 0; i < STEPS_MAX; i++) {
+	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++) {
 		struct held_step *held = &hold_off->steps[i];
 
 		if (held->since_ms == 0 || !held->tried)
 			continue;
-		*held = (struct held_step){ .since_ms = 0,
-			.for_ms = clock_monotonic_ms() - held->since_ms };
-		return held->for_ms;
+		failed_ms = clock_monotonic_ms() - held->since_ms;
+		*held = (struct held_step){ 0 };
+		return failed_ms;
 	}
 	return -1;
 }

@@ -13,7 +13,7 @@
 
 #include "db/db.h"
 
-struct hold_off;
+#define HOLD_OFF_STEPS_MAX 64
 
 /* A step that is not tried for now. */
 struct held_step {
@@ -25,9 +25,10 @@ struct held_step {
 	struct db_error error; /* the last failure */
 };
 
-/* Makes an empty set.  The caller frees it with hold_off_free. */
-struct hold_off *hold_off_new(void);
-void hold_off_free(struct hold_off *hold_off);
+/* A zeroed set is empty.  When it is full the step that is tried soonest goes. */
+struct hold_off {
+	struct held_step steps[HOLD_OFF_STEPS_MAX];
+};
 
 /*
  * Notes that a step has failed with the error: it is not tried for a second,

@@ -28,7 +28,7 @@ struct recovery {
 	struct turn *turn;
 	const struct prefork_worker *self;
 	struct arena *arena; /* of one call */
-	bool recovering;     /* what is due is noted as suspect first */
+	bool recovering;     /* notes due workflows as suspects first */
 	int64_t recovering_until_ms;
 };
 
@@ -61,8 +61,6 @@ recovery_new(const struct engine *engine, struct served *served, struct db *db,
 void
 recovery_free(struct recovery *recovery)
 {
-	if (recovery == NULL)
-		return;
 	arena_free(recovery->arena);
 	free(recovery);
 }
@@ -73,7 +71,7 @@ read_crash_note(struct recovery *recovery)
 {
 	char *note = recovery->self->crash_note;
 
-	/* They were too many to be named. */
+	/* The dead worker had more workflows than fit. */
 	if (*note == '?') {
 		begin_recovering(recovery);
 		*note = '\0';
@@ -87,7 +85,7 @@ recovery_is_needed(struct recovery *recovery)
 	return read_crash_note(recovery) != NULL || recovery->recovering;
 }
 
-/* What became of a statement of the recovery's own that failed. */
+/* The outcome when a statement of the recovery's own has failed. */
 static enum turn_outcome
 own_outcome(const struct recovery *recovery)
 {
@@ -132,8 +130,8 @@ recovery_run(struct recovery *recovery)
 
 /*
  * Runs one workflow in a turn of one, where an error that it makes is its
- * own.  When this turn cannot be committed either, the workflow fails, or waits
- * if it met a lock.
+ * own.  When this turn cannot be committed either, the workflow fails, or is
+ * postponed if it met a lock.
  */
 static enum turn_outcome
 run_alone(struct recovery *recovery, const char *id)
@@ -192,17 +190,20 @@ end_attempt(struct recovery *recovery, const char *id, bool survived)
 		db_disconnect(recovery->db);
 }
 
-/* See recovery_try_suspect. */
-static bool
-try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
+bool
+recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 {
 	const struct engine *engine = recovery->engine;
-	const char *const params[] = { served_runnable(recovery->served),
-		engine->application,
-		arena_number(recovery->arena, engine->max_attempts) };
+	const char *params[3], *id, *attempts;
 	const struct db_rows *rows;
-	const char *id, *attempts;
 
+	/* Only ordinary turns find suspects, once recovering is over. */
+	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
+		return false;
+	arena_reset(recovery->arena);
+	params[0] = served_runnable(recovery->served);
+	params[1] = engine->application;
+	params[2] = arena_number(recovery->arena, engine->max_attempts);
 	rows = db_query(recovery->db, recovery->arena,
 	    "select workflow_uuid, attempts "
 	    "from durable.turn_attempt($1, $2, $3)",
@@ -227,17 +228,4 @@ try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 			end_attempt(recovery, id, *outcome == TURN_RETRY);
 	}
 	return true;
-}
-
-bool
-recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
-{
-	bool tried;
-
-	/* Only ordinary turns find suspects, once recovering is over. */
-	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
-		return false;
-	tried = try_suspect(recovery, outcome);
-	arena_reset(recovery->arena);
-	return tried;
 }

@@ -14,9 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "base/strbuf.h"
 #include "engine/batch.h"
-#include "engine/hold_off.h"
 #include "engine/served.h"
 #include "engine/turn_api.h"
 #include "engine/turn_private.h"
@@ -25,10 +23,10 @@
 /* How long a step waits for the schema, unless the engine says so. */
 #define SCHEMA_PATIENCE_S 300
 
-/* How long a workflow waits that met a lock at the end of its own turn. */
+/* How long a workflow is postponed that met a lock at the end of its turn. */
 #define POSTPONED_MS      1000
 
-/* A turn executes no more batches after this share of its time limit. */
+/* A turn executes no more batches after this part of its time limit. */
 #define BATCHES_SHARE     3
 
 struct turn *
@@ -47,7 +45,6 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->run_arena = arena_new();
 	turn->write_set = write_set_new(engine->application, engine->executor);
 	turn->batch = batch_new();
-	turn->hold_off = hold_off_new();
 	turn->schema_patience_s = engine->schema_patience_s > 0
 	    ? engine->schema_patience_s
 	    : SCHEMA_PATIENCE_S;
@@ -57,13 +54,10 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 void
 turn_free(struct turn *turn)
 {
-	if (turn == NULL)
-		return;
 	arena_free(turn->arena);
 	arena_free(turn->run_arena);
 	write_set_free(turn->write_set);
 	batch_free(turn->batch);
-	hold_off_free(turn->hold_off);
 	free(turn->runs);
 	free(turn);
 }
@@ -90,7 +84,7 @@ end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
 	add_status(turn, wf, status);
 }
 
-/* Notes what a run has come to, for the end of the turn. */
+/* Adds how a run ended to what the turn writes at its end. */
 static void
 settle_run(struct turn *turn, struct workflow *wf)
 {
@@ -123,8 +117,9 @@ settle_run(struct turn *turn, struct workflow *wf)
 }
 
 /*
- * Runs those that are ready, and the children that they add.  Returns whether
- * some of them wait for an answer of the database.
+ * Executes the ready runs, and the children that they add.  Returns whether any
+ * run waits for an answer of the database.  Stops at a run that breaks the turn
+ * and leaves it in turn->running.
  */
 static bool
 run_ready(struct turn *turn, const struct turn_plan *plan)
@@ -151,7 +146,7 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 	return any_asks;
 }
 
-/* Leaves the runs that could go on at once to another turn. */
+/* Suspends the ready runs for wait_ms, so that another turn runs them. */
 static void
 postpone(struct turn *turn, int wait_ms)
 {
@@ -172,8 +167,8 @@ postpone(struct turn *turn, int wait_ms)
 /*
  * Runs all workflows.  The statements that they ask for are executed together
  * in a batch; a run that got its answer starts again from its top, where it
- * finds the answer recorded.  When the turn has taken long, the rest is left to
- * another one.
+ * finds the answer recorded.  A turn that takes long leaves ready runs to the
+ * next one.
  */
 static bool
 run_all(struct turn *turn, const struct turn_plan *plan)
@@ -250,7 +245,7 @@ queue_next_due(struct turn *turn, const struct turn_plan *plan,
 	    "select durable.next_due($1, $2, $3, $4, $5)", 5, params, next);
 }
 
-/* What follows from a commit, in memory. */
+/* After the commit: logs what the runs have logged, and steps that work. */
 static void
 note_commit(struct turn *turn, const struct db_rows *next)
 {
@@ -262,14 +257,14 @@ note_commit(struct turn *turn, const struct db_rows *next)
 		turn_wait_note_due(turn, strtoll(due_ms, NULL, 10));
 	for (line = turn->lines; line != NULL; line = line->next)
 		log_text(line->level, line->text);
-	while ((failed_ms = hold_off_take_mended(turn->hold_off)) >= 0)
+	while ((failed_ms = hold_off_take_mended(&turn->hold_off)) >= 0)
 		log_info("a step that was held off for %lld ms works again",
 		    (long long)failed_ms);
 }
 
 /*
- * Writes everything and commits, in one round trip.  The hints are
- * notifications behind the commit: what happens to them does not undo it.
+ * Writes everything and commits, in one round trip.  The notifications follow
+ * the commit, so that their failure does not undo it.
  */
 static bool
 commit(struct turn *turn, const struct turn_plan *plan)
@@ -332,32 +327,29 @@ note_held(struct turn *turn)
 {
 	const struct db_error *error = &turn->error;
 	const char *step = error->sql;
-	size_t at = 0;
 
 	if ((error->outcome != DB_RETRY && error->outcome != DB_SCHEMA) ||
 	    error->stale || step == NULL)
 		return;
-	/* In the middle of a C step no run can wait: it waits before it. */
+	/* A run cannot wait in the middle of a C step, only before it. */
 	if (turn->running != NULL && turn->running->step != NULL)
 		step = turn->running->step;
-	else if (batch_next_of(turn->batch, step, &at) == NULL)
+	else if (batch_step_of(turn->batch, step) == NULL)
 		return;
-	if (hold_off_add(turn->hold_off, step, error))
+	if (hold_off_add(&turn->hold_off, step, error))
 		log_held(turn, step);
 }
 
-/* Whether a statement of the engine's own, at the end, met a lock. */
+/* Whether a statement that the turn writes for all runs met a lock. */
 static bool
 end_met_lock(const struct turn *turn)
 {
-	size_t at = 0;
-
 	return strcmp(turn->error.sqlstate, "55P03") == 0 && turn->count > 0 &&
 	    turn->running == NULL &&
-	    batch_next_of(turn->batch, turn->error.sql, &at) == NULL;
+	    batch_step_of(turn->batch, turn->error.sql) == NULL;
 }
 
-/* Adds the taken workflow that a run comes from: a child's is its creator. */
+/* Adds a workflow; for a child of this turn, which is undone, its creator. */
 static void
 add_error_suspect(struct turn *turn, const struct workflow *wf)
 {
@@ -367,9 +359,9 @@ add_error_suspect(struct turn *turn, const struct workflow *wf)
 }
 
 /*
- * Finds the workflows that may be at fault: those whose statement failed, or
- * the one that was executing.  If it was a statement that the turn writes for
- * all, any of them may be, unless the schema is at fault.
+ * Finds the workflows that may be at fault: the runs with the statement that
+ * failed, or the run that was executing.  When the statement is one that the
+ * turn writes for all runs, it is any run, unless the schema is at fault.
  */
 static void
 find_error_suspects(struct turn *turn)
@@ -391,7 +383,7 @@ find_error_suspects(struct turn *turn)
 			add_error_suspect(turn, turn->runs[i]);
 }
 
-/* Rolls back and says what follows from why. */
+/* Rolls back; returns what follows from the error. */
 static enum turn_outcome
 abandon(struct turn *turn)
 {
@@ -422,7 +414,7 @@ reset(struct turn *turn)
 	arena_reset(turn->arena);
 	write_set_reset(turn->write_set);
 	batch_reset(turn->batch);
-	hold_off_begin(turn->hold_off);
+	hold_off_begin(&turn->hold_off);
 	turn->count = turn->taken = 0;
 	turn->due_ms = 0;
 	turn->full = false;
@@ -441,7 +433,7 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 
 	reset(turn);
 	turn->alone = plan->alone;
-	/* Ends what no statement time-out ends: a function in a loop. */
+	/* No statement time-out ends a workflow function in a loop. */
 	alarm((unsigned)turn->engine->turn_limit_s);
 	done = turn_load(turn, plan);
 	write_crash_note(turn);

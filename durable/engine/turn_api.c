@@ -5,14 +5,12 @@
 #include "engine/turn_api.h"
 
 #include <stdarg.h>
-#include <string.h>
 
 #include <durable/engine.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "db/value.h"
-#include "engine/hold_off.h"
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
@@ -50,7 +48,7 @@ static const struct db_error *
 hold_off(struct turn *turn, struct workflow *wf, const char *step,
     int64_t patience_ms)
 {
-	const struct held_step *held = hold_off_find(turn->hold_off, step);
+	const struct held_step *held = hold_off_find(&turn->hold_off, step);
 	int64_t now_ms = turn_now_ms(turn), since_ms = wf->held_ms;
 
 	if (held == NULL)
@@ -122,7 +120,7 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 {
 	const struct db_rows *rows;
 
-	/* What the run has told before comes first. */
+	/* The run's earlier statements come first. */
 	batch_queue(turn->batch, turn->arena, turn->db);
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
@@ -246,7 +244,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		.nparams = 8,
 		.params = params };
 
-	/* The engine's own statement is waited for without end. */
+	/* The engine's own function may be missing without limit. */
 	hold_off(turn, wf, statement.sql, INT64_MAX);
 	turn_ask(turn, wf, &statement, call);
 }

@@ -130,8 +130,7 @@ returns table (
     "position" int,
     present boolean,
     value text,
-    serialization text,
-    ended boolean
+    serialization text
 )
 language plpgsql
 stable
@@ -142,7 +141,7 @@ as $$
 begin
     return query
     select n.place::int, e.workflow_uuid is not null, e.value,
-        e.serialization, e.workflow_uuid is null
+        e.serialization
     from unnest(ids, keys) with ordinality as n (id, key, place)
     left join dbos.workflow_events as e
         on e.workflow_uuid = n.id
@@ -155,9 +154,9 @@ end
 $$;
 comment on function durable.client_events(text[], text[]) is
     'Called by a client''s courier. Returns a row for each event that is '
-    'decided, with its position from 1: present with its value and the format '
-    'of that, or ended, because the workflow has ended or does not exist and '
-    'will not set it. No row: the event may still come.';
+    'decided, with its position from 1: present, with its value and the format '
+    'of that; or not present, because the workflow has ended or does not exist '
+    'and will not set it. No row: the event may still come.';
 
 
 -- State of the engine, for an operator.
@@ -223,10 +222,10 @@ begin
         where w.type = t.type
         order by w.wake_at
         limit 1), (
-        select a.wake_at
-        from durable.timer_groups as a
-        where a.type = t.type
-        order by a.wake_at
+        select g.wake_at
+        from durable.timer_groups as g
+        where g.type = t.type
+        order by g.wake_at
         limit 1)))) / 1000::double precision
     from types as t;
     return query

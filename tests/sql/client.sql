@@ -171,7 +171,7 @@ language sql
 volatile
 return (
     select coalesce(string_agg(e."position" || ' ' || e.present || ' '
-        || coalesce(e.value, '-') || ' ' || e.ended, ', '
+        || coalesce(e.value, '-'), ', '
         order by e."position"), 'nothing')
     from durable.client_events(ids, keys) as e);
 
@@ -183,21 +183,21 @@ select is(test.events('{a}', '{x}'), 'nothing',
 update dbos.workflow_status set status = 'DELAYED' where workflow_uuid = 'b';
 select is(test.events('{b}', '{x}'), 'nothing',
     'a delayed workflow may still set its event');
-select is(test.events('{c}', '{x}'), '1 false - true',
+select is(test.events('{c}', '{x}'), '1 false -',
     'an ended workflow will not set a missing event');
-select is(test.events('{absent}', '{x}'), '1 false - true',
+select is(test.events('{absent}', '{x}'), '1 false -',
     'an unknown workflow will not set an event');
 insert into dbos.workflow_events (workflow_uuid, key, value, serialization)
 values ('a', 'x', '"v"', 'portable_json'), ('c', 'x', 'null', 'js_superjson');
-select is(test.events('{a}', '{x}'), '1 true "v" false',
+select is(test.events('{a}', '{x}'), '1 true "v"',
     'an event that is set is returned');
-select is(test.events('{c}', '{x}'), '1 true null false',
+select is(test.events('{c}', '{x}'), '1 true null',
     'an event is returned after its workflow ended');
 select is((select e.serialization
     from durable.client_events('{c}', '{x}') as e), 'js_superjson',
     'an event is returned with its format');
 select is(test.events('{a,b,c,a}', '{y,x,y,x}'),
-    '3 false - true, 4 true "v" false',
+    '3 false -, 4 true "v"',
     'only events that are set or impossible are returned');
 select is(test.events('{}', '{}'), 'nothing',
     'no events are returned for no workflows');
@@ -206,7 +206,7 @@ from unnest('{a,b,e}'::text[], '{CANCELLED,ERROR,
     MAX_RECOVERY_ATTEMPTS_EXCEEDED}'::text[]) as s (id, status)
 where workflow_uuid = s.id;
 select is(test.events('{a,b,e}', '{y,y,y}'),
-    '1 false - true, 2 false - true, 3 false - true',
+    '1 false -, 2 false -, 3 false -',
     'cancelled, failed and given-up workflows set no event');
 
 -- Monitoring.

@@ -6,8 +6,6 @@
 #include "engine/hold_off.h"
 #include "tests/unit/tap.h"
 
-#define STEPS_MAX 64
-
 static const char reserve[] = "reserve", create[] = "create";
 static int64_t now_ms = 1;
 
@@ -96,31 +94,27 @@ test_mended(struct hold_off *hold_off)
 static void
 test_many(struct hold_off *hold_off)
 {
-	static const char steps[STEPS_MAX + 1];
+	static const char steps[HOLD_OFF_STEPS_MAX + 1];
 	int i, held = 0;
 
-	for (i = 0; i <= STEPS_MAX; i++, now_ms++)
+	for (i = 0; i <= HOLD_OFF_STEPS_MAX; i++, now_ms++)
 		fails(hold_off, &steps[i], "locked");
-	for (i = 0; i <= STEPS_MAX; i++)
+	for (i = 0; i <= HOLD_OFF_STEPS_MAX; i++)
 		held += hold_off_find(hold_off, &steps[i]) != NULL;
-	is_int(held, STEPS_MAX, "so many steps are held off at a time");
+	is_int(held, HOLD_OFF_STEPS_MAX,
+	    "so many steps are held off at a time");
 	ok(hold_off_find(hold_off, &steps[0]) == NULL &&
-		hold_off_find(hold_off, &steps[STEPS_MAX]) != NULL,
+		hold_off_find(hold_off, &steps[HOLD_OFF_STEPS_MAX]) != NULL,
 	    "the step that is tried soonest makes room");
 }
 
 int
 main(void)
 {
-	struct hold_off *hold_off = hold_off_new();
+	static struct hold_off pauses, mended, many;
 
-	test_pauses(hold_off);
-	hold_off_free(hold_off);
-	hold_off = hold_off_new();
-	test_mended(hold_off);
-	hold_off_free(hold_off);
-	hold_off = hold_off_new();
-	test_many(hold_off);
-	hold_off_free(hold_off);
+	test_pauses(&pauses);
+	test_mended(&mended);
+	test_many(&many);
 	return done_testing();
 }

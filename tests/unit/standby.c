@@ -19,6 +19,14 @@ has_partition(struct standby *standby, int slot, int part, int parts)
 }
 
 static void
+report_saturated(struct standby *standby)
+{
+	struct standby_member member = { .standby = standby };
+
+	standby_tell(&member, true, true, 17);
+}
+
+static void
 wait_ms(int ms)
 {
 	const struct timespec time = { .tv_nsec = ms * 1000000L };
@@ -58,7 +66,7 @@ test_shares(void)
 	is_str(shares_of(3, 1), "3", "three workers for one kind all have it");
 	ok(has_partition(standby, 0, 0, 1) && has_partition(standby, 2, 0, 1),
 	    "without saturation every worker has all");
-	standby_report(standby, true, 17);
+	report_saturated(standby);
 	ok(has_partition(standby, 0, 0, 2) && has_partition(standby, 2, 1, 2),
 	    "when saturated the workers that ask have a partition each");
 	ok(has_partition(standby, 1, 1, 3) && has_partition(standby, 2, 2, 3),
@@ -101,7 +109,7 @@ main(void)
 	    "a turn that begins makes work due now");
 	watch = standby_watch(standby);
 	if ((other = fork()) == 0) {
-		standby_report(standby, true, 17);
+		report_saturated(standby);
 		_exit(0);
 	}
 	ok(waitpid(other, NULL, 0) == other &&

@@ -96,9 +96,6 @@ client_send(struct client *client, const struct client_send *send);
 struct client_answer client_query(struct client *client, const char *sql,
     const char *param1, const char *param2);
 
-/* Whether the courier has a connection now. */
-_Bool client_connected(struct client *client);
-
 /*
  * Returns a descriptor, owned by the client, that becomes readable when the
  * courier has found and logged that the schema is not of this version, so
