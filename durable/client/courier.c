@@ -61,7 +61,7 @@ make_due(struct courier *courier, struct call *call)
 	TAILQ_INSERT_TAIL(&courier->due, call, link);
 }
 
-/* Makes the calls due that wait for the event of a notification. */
+/* Lets the calls that wait for a notification's event fetch it. */
 static void
 make_hinted_due(struct courier *courier, const char *hint)
 {
@@ -243,8 +243,8 @@ note_away(struct courier *courier, int pause_ms)
 }
 
 /*
- * Drops the lost connection.  After one that had lasted the next attempt
- * follows at once, and callers are answered only if it fails.
+ * Drops the lost connection.  If it had lasted, the next attempt follows at
+ * once, and callers are answered only if that fails.
  */
 static void
 courier_lose_session(struct courier *courier)
@@ -281,7 +281,7 @@ courier_connect(struct courier *courier)
 	make_all_due(courier);
 }
 
-/* Reads the notifications and makes the calls that wait for them due. */
+/* Reads the notifications and lets the calls fetch their events. */
 static void
 hear(struct courier *courier)
 {

@@ -88,7 +88,7 @@ struct courier {
 	struct arena *arena;      /* of one pass of courier_run's loop */
 	struct call_list pending; /* starts and sends to be submitted */
 	struct call_list queries;
-	struct call_list due; /* waiting calls to be fetched */
+	struct call_list due; /* waiting calls that fetch their event next */
 	struct call_bucket waiting[COURIER_BUCKETS]; /* by hint; due or not */
 	size_t waiting_count;
 	struct strbuf columns[COURIER_COLUMNS];
@@ -99,7 +99,7 @@ struct courier {
 	int64_t unready_ms; /* when an incomplete schema was last logged */
 	int64_t attempt_ms; /* when to connect */
 	int64_t ping_ms;    /* when to test whether the server answers */
-	int64_t safety_ms;  /* when to fetch for all waiting calls */
+	int64_t safety_ms;  /* when to fetch the events of all waiting calls */
 	int safety_interval_ms;
 };
 
@@ -109,7 +109,7 @@ void *courier_run(void *client);
 /* Removes all calls of a list and answers them, without a value. */
 void courier_answer_list(struct call_list *list, enum client_outcome outcome);
 
-/* Adds a call that has been submitted to those that wait for their event. */
+/* Adds a submitted call to the calls that wait for their event. */
 void courier_add_waiting(struct courier *courier, struct call *call, bool due);
 
 /*

@@ -28,7 +28,7 @@ static const char announce_sql[] = "select pg_notify('durable_due', '')";
 
 /*
  * The calls of one transaction, by position: starts, sends, and the calls for
- * which events are looked up (looks): first those that are due, then the sends.
+ * which events are looked up (looks): first the due calls, then the sends.
  */
 struct courier_batch {
 	struct call **starts, **sends, **looks;

@@ -4,7 +4,7 @@
  *
  * db_queue adds a statement and returns at once; db_query and db_finish send
  * all queued statements in one round trip and block for the answers.  When one
- * fails, the server skips those behind it up to the next db_sync.  A statement
+ * fails, the server skips the others up to the next db_sync.  A statement
  * is prepared at its first use.  Parameters and results are text.  A struct db
  * belongs to one thread.
  */

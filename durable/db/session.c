@@ -91,28 +91,19 @@ check_schema(struct session *session)
 	return SESSION_READY;
 }
 
-/* Checks the schema of a new connection and enters the monitor. */
-static enum session_state
-prepare(struct session *session)
-{
-	enum session_state state = check_schema(session);
-
-	if (state == SESSION_READY && session->options->member != NULL &&
-	    !monitor_enter(session->db, session->arena,
-		session->options->member))
-		state = SESSION_AWAY;
-	return state;
-}
-
 enum session_state
 session_open(struct session *session)
 {
+	const struct session_options *options = session->options;
 	enum session_state state = SESSION_AWAY;
 
 	session->listening = false;
 	arena_reset(session->arena);
-	if (db_connect(session->db, session->options->setup))
-		state = prepare(session);
+	if (db_connect(session->db, options->setup))
+		state = check_schema(session);
+	if (state == SESSION_READY && options->member != NULL &&
+	    !monitor_enter(session->db, session->arena, options->member))
+		state = SESSION_AWAY;
 	switch (state) {
 	case SESSION_READY:
 		if (session->complained)

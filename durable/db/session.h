@@ -49,7 +49,7 @@ enum session_state session_open(struct session *session);
 
 bool session_is_open(const struct session *session);
 
-/* Closes a broken connection and logs why, unless its series was logged. */
+/* Closes a broken connection; logs why, once until one succeeds again. */
 void session_lose(struct session *session);
 
 /*
