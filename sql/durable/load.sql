@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
--- What a worker reads of the workflows of its turn.
+-- What a worker reads in its turn: of the workflows that it has taken, and of a
+-- workflow for which one of them waits.
 --
--- Each is a statement behind turn_take, with a snapshot of its own: what these
--- workflows received before they were locked is seen, and nothing more can come
--- until the turn ends (I5).
+-- turn_load and turn_inbox are statements behind turn_take, so their snapshots
+-- are later: they see all messages that came before the workflows were locked,
+-- and no more can come until the turn ends (I5).
 
 create or replace function durable.turn_load(ids text[])
 returns table (
@@ -54,10 +55,11 @@ begin
 end
 $$;
 comment on function durable.turn_load(text[]) is
-    'Of each workflow, in the order of the ids, what it was started with and its '
-    'journal, an array element a step.  is_enqueued: this turn begins it.  '
-    'version: null when it asks for none.  timeout_ms counts from its begin, '
-    'deadline_ms since the epoch.  Called by a worker in its turn.';
+    'Returns a row for each workflow, in the order of the ids: its input and '
+    'its journal, with an array element for each step.  is_enqueued: the '
+    'workflow begins in this turn.  version: null when it asks for none.  '
+    'timeout_ms counts from its begin, deadline_ms since the epoch.  Called by '
+    'a worker in its turn.';
 
 create or replace function durable.turn_inbox(ids text[])
 returns table (
@@ -102,7 +104,8 @@ begin
 end
 $$;
 comment on function durable.workflow_event(text, text) is
-    'The value of an event; no row when it is not set.';
+    'The value of an event; no row when it is not set.  Called for '
+    'wf_get_event.';
 
 create or replace function durable.workflow_result(id text)
 returns table (status text, output text, error text, serialization text)
@@ -121,7 +124,8 @@ begin
 end
 $$;
 comment on function durable.workflow_result(text) is
-    'How a workflow stands; no row when there is none of this id.';
+    'The status and the result of a workflow; no row when there is none of '
+    'this id.  Called for wf_result and wf_send.';
 
 
 grant execute on function

@@ -21,13 +21,13 @@ declare
     taken text[];
 begin
     if crash_note is not null then
-        -- Also those that another worker has taken by now.
+        -- Also workflows that another worker has locked by now.
         select array_agg(s.workflow_uuid)
         into taken
         from dbos.workflow_status as s
         where s.workflow_uuid = any (crash_note)
             and durable.is_due(s.workflow_uuid, s.status, durable.now_ms())
-            -- A suspect that another worker runs now would be waited for.
+            -- The insert would wait for a suspect that another worker runs.
             and not exists (
                 select from durable.suspects as x
                 where x.workflow_uuid = s.workflow_uuid);
@@ -48,9 +48,9 @@ $$;
 comment on function durable.turn_suspect(text[], text[], text[], text, int,
     text[]) is
     'Notes suspects, in a transaction of its own before the turn that runs them: '
-    'those workflows of the crash note of a dead worker that are still due, or, '
-    'when there is no note (null), those that the calling worker is going to '
-    'run.  Returns the ids of the new suspects.';
+    'the workflows of the crash note of a dead worker that are still due, or, '
+    'without a note (null), the due workflows that the calling worker is going '
+    'to run.  Returns the ids of the new suspects.';
 
 create or replace function durable.release_attempt(id text)
 returns void

@@ -24,14 +24,14 @@ begin
     where c.latest_ms = former_ms;
     if found and present_ms < former_ms then
         -- Up to the former time, plus the minute by which latest_ms may be old
-        -- and the 16 s for which a step may be postponed.  Twice, because a
+        -- and the 16 s for which a step may be held off.  Twice, because a
         -- turn may replace a timer group, while the first pass waits for its
         -- lock, by waits and groups that this pass does not see.
         for look in 1..2 loop
-            update durable.timer_groups as a
+            update durable.timer_groups as g
             set wake_at = present_ms
-            where a.wake_at > present_ms
-                and a.wake_at <= former_ms + 60000 + 16000;
+            where g.wake_at > present_ms
+                and g.wake_at <= former_ms + 60000 + 16000;
             update durable.waits as w
             set wake_at = present_ms
             where w.wake_at > present_ms
@@ -72,11 +72,11 @@ begin
             limit 1000)
             union all
             (select w.workflow_uuid
-            from durable.timer_groups as a
-            join durable.waits as w on w.timer_group = a.timer_group
-            where a.type = t.type
-                and a.wake_at < present_ms - 1000
-            order by a.wake_at
+            from durable.timer_groups as g
+            join durable.waits as w on w.timer_group = g.timer_group
+            where g.type = t.type
+                and g.wake_at < present_ms - 1000
+            order by g.wake_at
             limit 1000)) as due
     loop
         delete from durable.waits as w
@@ -88,8 +88,8 @@ begin
                     and s.status = 'PENDING');
     end loop;
     -- Timer groups that all their workflows have left.
-    delete from durable.timer_groups as a
-    where a.timer_group in (
+    delete from durable.timer_groups as g
+    where g.timer_group in (
             select d.timer_group
             from durable.timer_groups as d
             where d.type = any (types)

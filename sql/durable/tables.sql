@@ -117,13 +117,12 @@ create index if not exists timer_groups_due on durable.timer_groups (type,
     wake_at);
 
 create or replace view durable.waiting as
-select w.workflow_uuid, coalesce(w.wake_at, a.wake_at) as wake_at, w.type,
+select w.workflow_uuid, coalesce(w.wake_at, g.wake_at) as wake_at, w.type,
     w.kind, w.target, w.key
 from durable.waits as w
-left join durable.timer_groups as a on a.timer_group = w.timer_group;
+left join durable.timer_groups as g on g.timer_group = w.timer_group;
 comment on view durable.waiting is
-    'The waits, each with the time of its timer group where '
-    'it has one.';
+    'The waits, each with the time of its timer group where it has one.';
 comment on column durable.waiting.workflow_uuid is 'As in durable.waits.';
 comment on column durable.waiting.wake_at is
     'When the workflow is due, in milliseconds since the epoch.';

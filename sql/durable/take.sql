@@ -188,11 +188,12 @@ $$;
 comment on function durable.turn_take(text[], text[], text[], text, int,
     text[]) is
     'Locks workflows that can go on until the end of the transaction: at most '
-    'max_workflows of each type (name@version) that are due, as '
-    'many in its timer groups, and as many of each queue; or, when it is not '
-    'null, those of only_ids.  source: the type or the queue.  timer_group: the '
-    'one that has woken it, with timer_group_size workflows at most; those of a '
-    'group stand together.  Called by a worker in its turn.';
+    'max_workflows of each type (name@version) that are due, as many in its '
+    'timer groups, and as many of each queue; or the workflows of only_ids, '
+    'when it is not null.  source: the type or the queue, empty for only_ids.  '
+    'timer_group: the group that woke the workflow, and timer_group_size '
+    'workflows at most; the rows of a group stand together.  Called by a worker '
+    'in its turn.';
 
 create or replace function durable.next_due(
     types text[],
@@ -207,15 +208,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- What was due at the begin and is due now, another worker has locked.  It
-    -- gives its rows back without a word when it dies.
-    held_ms constant bigint := durable.now_ms() + 100;
+    -- For workflows that were due at the begin and still are: another worker
+    -- has locked them, and does not notify when it dies.
+    locked_ms constant bigint := durable.now_ms() + 100;
 begin
     return (
         select min(d.at_ms)
         from (
             select least((
-                select held_ms
+                select locked_ms
                 from durable.waits as w
                 join dbos.workflow_status as s
                     on s.workflow_uuid = w.workflow_uuid
@@ -231,7 +232,7 @@ begin
                     and w.wake_at > begun_ms
                 order by w.wake_at
                 limit 1), (
-                select held_ms
+                select locked_ms
                 from durable.timer_groups as g
                 join durable.waits as w on w.timer_group = g.timer_group
                 join dbos.workflow_status as s
@@ -250,7 +251,7 @@ begin
                 limit 1)) as at_ms
             from unnest(types) as t (type)
             union all
-            select held_ms
+            select locked_ms
             from unnest(queues) as q (queue)
             cross join lateral (
                 select
@@ -263,10 +264,9 @@ begin
 end
 $$;
 comment on function durable.next_due(text[], text[], text[], text, bigint) is
-    'When a worker has to look again at the latest, in milliseconds since the '
-    'epoch, as far as the tables say; null: when it is notified.  begun_ms: what '
-    'turn_begin returned.  Called by a worker behind the writers of its turn, '
-    'before the commit.';
+    'When a worker has to have its next turn, in milliseconds since the epoch; '
+    'null: when it is notified.  begun_ms: what turn_begin returned.  Called by '
+    'a worker behind the writers of its turn, before the commit.';
 
 
 grant execute on function

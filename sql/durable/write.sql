@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- What a worker writes in its turn: a function for each kind of row, called once
--- for all workflows of the turn, in the order of this file.  The waits come
+-- What a worker writes in its turn: a function for each kind of row, called
+-- once for many workflows, in the order of this file.  The waits come
 -- before what the turn itself sends, sets or ends, so that this wakes them.
 
 create or replace function durable.turn_start(
@@ -65,8 +65,8 @@ end
 $$;
 comment on function durable.turn_start(text[], text[], text[], text[], text[],
     bigint[], text, text) is
-    'Inserts children that the calling turn runs or lets wait.  Of each: '
-    'created, exists (with this name) or conflict (with another).';
+    'Inserts children, which the calling turn runs or lets wait.  Returns for '
+    'each: created, exists (with this name) or conflict (with another).';
 
 create or replace function durable.turn_end_waits(ids text[])
 returns void
@@ -135,8 +135,8 @@ begin
 end
 $$;
 comment on function durable.make_timer_groups(bigint[], text[], text[]) is
-    'Makes a timer group of each type for the waits that only the same time '
-    'ends.  Returns the group of each wait, null: it has none.';
+    'Makes a timer group of the waits of a type that only the same time ends, '
+    'if there are several.  Returns the group of each wait, or null.';
 
 create or replace function durable.look_again(
     ids text[],
@@ -263,19 +263,19 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update durable.timer_groups as a
+    update durable.timer_groups as g
     set wake_at = n.at,
         size = n.size
     from unnest(timer_groups, due_at, sizes) as n (timer_group, at, size)
-    where a.timer_group = n.timer_group
+    where g.timer_group = n.timer_group
         and n.at is not null;
-    delete from durable.timer_groups as a
+    delete from durable.timer_groups as g
     using unnest(timer_groups, due_at) as n (timer_group, at)
-    where a.timer_group = n.timer_group
+    where g.timer_group = n.timer_group
         and n.at is null
         -- It stays while a wait refers to it: the turn skips locked workflows.
         and not exists (
-            select from durable.waits as w where w.timer_group = a.timer_group);
+            select from durable.waits as w where w.timer_group = g.timer_group);
 end
 $$;
 comment on function durable.turn_timer_groups(bigint[], bigint[], int[]) is
