@@ -238,7 +238,7 @@ is_readable(int fd, int timeout_ms)
 
 /*
  * Whether this process accepts the waiting connection: a standby only does so
- * when no worker accepts it for DUTY_WATCH_MS.
+ * when no worker accepts it for STANDBY_WATCH_MS.
  */
 static bool
 lets_in(struct worker *worker)

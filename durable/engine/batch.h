@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The statements of a turn's runs, gathered and sent in one round trip.  Only
- * those of one run keep their order.  So one execution of a statement with
- * array parameters serves many runs: each adds an element, and its answer is
- * the row with the same number.  Private to the engine.
+ * the statements of the same run keep their order, so that one execution of a
+ * statement with array parameters can serve many runs: each adds an element,
+ * and its answer is the row with the same number.  Private to the engine.
  */
 #ifndef DURABLE_BATCH_H
 #define DURABLE_BATCH_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine's door: makes the parts of each worker process.
+ * Runs the worker processes and makes the parts of each.
  */
 #include <durable/engine.h>
 
@@ -14,8 +14,8 @@
 #include "engine/worker.h"
 
 /*
- * Notifications are hints; this is how long a lost one may delay.  The first
- * worker looks after that; the others in case it cannot.
+ * How often a worker sweeps, and how long it rests at most, because a
+ * notification may be lost.  The others sweep in case the first one cannot.
  */
 #define SAFETY_INTERVAL_MS 1000
 #define OTHERS_INTERVAL_MS WORKER_IDLE_MS
@@ -25,16 +25,18 @@
 #define PAUSE_MAX_MS       250
 
 /*
- * The time-outs end what holds a turn up, and, at the server, a worker that is
- * frozen within one: a turn is silent for milliseconds between its statements.
- * A session that waits for a row of such a worker outlasts it, and so gets the
- * row.  The lock is what durable.daemon_workers counts.
+ * The first two time-outs end statements that hold a turn up.  The third ends
+ * the session of a worker that is frozen in a turn, where two statements follow
+ * each other within milliseconds.  It is shorter than lock_timeout, so that a
+ * session that waits for a row of that worker gets it.  durable.daemon_workers
+ * counts the advisory locks.
  */
 static const char setup[] = "set lock_timeout = '1500ms';"
 			    "set statement_timeout = '15s';"
 			    "set idle_in_transaction_session_timeout = '1s';"
 			    "select pg_advisory_lock_shared(1146442305, 1);";
 
+/* DBOS's channel for messages; ours for all else that makes a workflow due. */
 static const char *const listen_statements[] = {
 	"listen dbos_notifications_channel", "listen durable_due", NULL
 };

@@ -28,7 +28,7 @@ struct recovery {
 	struct turn *turn;
 	const struct prefork_worker *self;
 	struct arena *arena; /* of one call */
-	bool recovering;     /* what is due is noted as suspect first */
+	bool recovering;     /* notes due workflows as suspects first */
 	int64_t recovering_until_ms;
 };
 
@@ -73,7 +73,7 @@ read_crash_note(struct recovery *recovery)
 {
 	char *note = recovery->self->crash_note;
 
-	/* They were too many to be named. */
+	/* The dead worker had more workflows than fit. */
 	if (*note == '?') {
 		begin_recovering(recovery);
 		*note = '\0';
@@ -87,7 +87,7 @@ recovery_is_needed(struct recovery *recovery)
 	return read_crash_note(recovery) != NULL || recovery->recovering;
 }
 
-/* What became of a statement of the recovery's own that failed. */
+/* The outcome when a statement of the recovery's own has failed. */
 static enum turn_outcome
 own_outcome(const struct recovery *recovery)
 {
@@ -132,8 +132,8 @@ recovery_run(struct recovery *recovery)
 
 /*
  * Runs one workflow in a turn of one, where an error that it makes is its
- * own.  When this turn cannot be committed either, the workflow fails, or waits
- * if it met a lock.
+ * own.  When this turn cannot be committed either, the workflow fails, or is
+ * postponed if it met a lock.
  */
 static enum turn_outcome
 run_alone(struct recovery *recovery, const char *id)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker does about workflows that may have killed a process, or whose
- * turn was refused: it notes them as suspects, runs just them, and at last one
- * by one.
+ * What a worker does after a crash and after a refused turn: it notes the
+ * workflows that may have killed a process as suspects and runs just them; and
+ * it runs the workflows of a refused turn one by one.
  */
 #ifndef DURABLE_RECOVERY_H
 #define DURABLE_RECOVERY_H
@@ -33,9 +33,9 @@ void recovery_free(struct recovery *recovery);
 bool recovery_is_needed(struct recovery *recovery);
 
 /*
- * Notes the workflows of the crash note as suspects, or else what is due, in a
- * transaction of its own, and has a turn of just these.  If they kill this
- * process, too, each runs alone from then on.
+ * Notes the workflows of the crash note, or without a note all that are due, as
+ * suspects, in a transaction of its own, and has a turn of just these.  If they
+ * kill this process, too, each runs alone from then on.
  */
 enum turn_outcome recovery_run(struct recovery *recovery);
 

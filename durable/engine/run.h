@@ -18,7 +18,7 @@ struct turn;
 
 /* How a run ended. */
 enum run_end {
-	RUN_READY,     /* it has not run yet, or its answer has come */
+	RUN_READY,     /* to be executed, first or after the next batch */
 	RUN_RETURNED,  /* the function returned: SUCCESS */
 	RUN_FAILED,    /* the workflow failed: ERROR */
 	RUN_CANCELLED, /* its deadline has passed */
@@ -60,18 +60,18 @@ struct wait {
 	enum wait_kind kind;
 	int64_t wake_ms;
 	const char *target; /* workflow of an event or a result */
-	const char *key;    /* of an event; a message's topic; a held step */
+	const char *key;    /* of an event; a message's topic */
 	int64_t held_ms;    /* held: since when, by the database's clock */
 };
 
 struct workflow {
 	struct turn *turn;
-	struct workflow *creator; /* its parent, if of this turn, or NULL */
+	struct workflow *creator; /* its parent, if this turn created it */
 	struct arena *arena;      /* of this run */
 	const struct workflow_type *type;
 	const char *id;
 	const char *timer_group;   /* that woke it, or NULL */
-	int timer_group_size;      /* how many that wakes at most */
+	int timer_group_size;      /* how many the group wakes at most */
 	const char *input;         /* stored arguments */
 	const char *serialization; /* of input, output and error */
 	bool begun;                /* taken from a queue by this turn */
@@ -119,7 +119,7 @@ void run_fail(struct workflow *wf, const char *name, const char *message);
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);
 
-/* The same for the second id of a call, without a check of the deadline. */
+/* Returns the entry of the second id of a call, checked by its name only. */
 const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name);
 
@@ -142,7 +142,7 @@ run_database_error(struct workflow *wf, const struct db_error *error);
  */
 json_object *run_answer(struct workflow *wf, const struct entry *entry);
 
-/* The same for the step just recorded, so that it acts as its replay. */
+/* run_answer of the step just recorded, so that it acts as its replay. */
 json_object *run_recorded(struct workflow *wf, int number);
 
 /* Fails the call; returns after wf_catch only.  Records nothing. */

@@ -12,14 +12,14 @@
 #include "db/db.h"
 #include "engine/served.h"
 
-/* One sweep in so many looks for sessions that are not read any more. */
+/* One sweep in so many looks for sessions of frozen workers. */
 #define FROZEN_SWEEPS 5
 
 /*
- * A worker that is frozen while the server writes to it is not idle, and no
- * time-out ends what cannot be written: its statement is older than any may
- * be.  Nor is a worker idle that is frozen while it sends, which otherwise
- * takes no time.
+ * No time-out ends the session of a worker that is frozen while the server
+ * writes to it (ClientWrite; for longer than statement_timeout) or while it
+ * sends a statement (ClientRead; for longer than that takes), because such a
+ * session is not idle.
  */
 static const char end_frozen[] =
     "select pg_terminate_backend(a.pid) "

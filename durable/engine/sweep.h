@@ -13,7 +13,7 @@ struct db;
 struct engine;
 struct served;
 
-/* Set engine, served, db and interval_ms, the rest begins as zero. */
+/* Its maker sets the members up to interval_ms; the others begin as zero. */
 struct sweep {
 	const struct engine *engine;
 	struct served *served;
@@ -30,9 +30,9 @@ struct sweep {
 bool sweep_register(struct sweep *sweep);
 
 /*
- * Sweeps when the interval is over: wakes what nothing else will wake, enqueues
- * what was delayed, cancels what is late, and ends sessions of workers that are
- * frozen.  Returns false when the connection is lost.
+ * Sweeps when the interval is over: wakes workflows that nothing else will
+ * wake, enqueues delayed ones, cancels late ones, and ends the sessions of
+ * frozen workers.  Returns false when the connection is lost.
  */
 bool sweep_if_due(struct sweep *sweep);
 

@@ -20,10 +20,10 @@
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
-/* How long a workflow waits that met a lock at the end of its own turn. */
+/* How long a workflow is postponed that met a lock at the end of its turn. */
 #define POSTPONED_MS  1000
 
-/* A turn executes no more batches after this share of its time limit. */
+/* A turn executes no more batches after this part of its time limit. */
 #define BATCHES_SHARE 3
 
 struct turn *
@@ -80,7 +80,7 @@ end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
 	add_status(turn, wf, status);
 }
 
-/* Notes what a run has come to, for the end of the turn. */
+/* Adds how a run ended to what the turn writes at its end. */
 static void
 settle_run(struct turn *turn, struct workflow *wf)
 {
@@ -113,8 +113,9 @@ settle_run(struct turn *turn, struct workflow *wf)
 }
 
 /*
- * Runs those that are ready, and the children that they add.  Returns whether
- * some of them wait for an answer of the database.
+ * Executes the ready runs, and the children that they add.  Returns whether any
+ * run waits for an answer of the database.  Stops at a run that breaks the turn
+ * and leaves it in turn->running.
  */
 static bool
 run_ready(struct turn *turn, const struct turn_plan *plan)
@@ -141,7 +142,7 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 	return any_asks;
 }
 
-/* Leaves the runs that could go on at once to another turn. */
+/* Suspends the ready runs for wait_ms, so that another turn runs them. */
 static void
 postpone(struct turn *turn, int wait_ms)
 {
@@ -162,8 +163,8 @@ postpone(struct turn *turn, int wait_ms)
 /*
  * Runs all workflows.  The statements that they ask for are executed together
  * in a batch; a run that got its answer starts again from its top, where it
- * finds the answer recorded.  When the turn has taken long, the rest is left to
- * another one.
+ * finds the answer recorded.  A turn that takes long leaves ready runs to the
+ * next one.
  */
 static bool
 run_all(struct turn *turn, const struct turn_plan *plan)
@@ -240,7 +241,7 @@ queue_next_due(struct turn *turn, const struct turn_plan *plan,
 	    "select durable.next_due($1, $2, $3, $4, $5)", 5, params, next);
 }
 
-/* What follows from a commit, in memory. */
+/* After the commit: logs what the runs have logged, and steps that work. */
 static void
 note_commit(struct turn *turn, const struct db_rows *next)
 {
@@ -258,8 +259,8 @@ note_commit(struct turn *turn, const struct db_rows *next)
 }
 
 /*
- * Writes everything and commits, in one round trip.  The hints are
- * notifications behind the commit: what happens to them does not undo it.
+ * Writes everything and commits, in one round trip.  The notifications follow
+ * the commit, so that their failure does not undo it.
  */
 static bool
 commit(struct turn *turn, const struct turn_plan *plan)
@@ -326,7 +327,7 @@ note_held(struct turn *turn)
 	if ((error->outcome != DB_RETRY && error->outcome != DB_SCHEMA) ||
 	    error->stale || step == NULL)
 		return;
-	/* In the middle of a C step no run can wait: it waits before it. */
+	/* A run cannot wait in the middle of a C step, only before it. */
 	if (turn->running != NULL && turn->running->step != NULL)
 		step = turn->running->step;
 	else if (batch_step_of(turn->batch, step) == NULL)
@@ -335,7 +336,7 @@ note_held(struct turn *turn)
 		log_held(turn, step);
 }
 
-/* Whether a statement of the engine's own, at the end, met a lock. */
+/* Whether a statement that the turn writes for all runs met a lock. */
 static bool
 end_met_lock(const struct turn *turn)
 {
@@ -344,7 +345,7 @@ end_met_lock(const struct turn *turn)
 	    batch_step_of(turn->batch, turn->error.sql) == NULL;
 }
 
-/* Adds the taken workflow that a run comes from: a child's is its creator. */
+/* Adds a workflow; for a child of this turn, which is undone, its creator. */
 static void
 add_error_suspect(struct turn *turn, const struct workflow *wf)
 {
@@ -354,9 +355,9 @@ add_error_suspect(struct turn *turn, const struct workflow *wf)
 }
 
 /*
- * Finds the workflows that may be at fault: those whose statement failed, or
- * the one that was executing.  If it was a statement that the turn writes for
- * all, any of them may be, unless the schema is at fault.
+ * Finds the workflows that may be at fault: the runs with the statement that
+ * failed, or the run that was executing.  When the statement is one that the
+ * turn writes for all runs, it is any run, unless the schema is at fault.
  */
 static void
 find_error_suspects(struct turn *turn)
@@ -378,7 +379,7 @@ find_error_suspects(struct turn *turn)
 			add_error_suspect(turn, turn->runs[i]);
 }
 
-/* Rolls back and says what follows from why. */
+/* Rolls back; returns what follows from the error. */
 static enum turn_outcome
 abandon(struct turn *turn)
 {
@@ -428,7 +429,7 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 
 	reset(turn);
 	turn->alone = plan->alone;
-	/* Ends what no statement time-out ends: a function in a loop. */
+	/* No statement time-out ends a workflow function in a loop. */
 	alarm((unsigned)turn->engine->turn_limit_s);
 	done = turn_load(turn, plan);
 	write_crash_note(turn);

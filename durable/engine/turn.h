@@ -27,12 +27,12 @@ enum turn_outcome {
 
 /* Which workflows a turn takes, and how it runs them. */
 struct turn_plan {
-	const char *only; /* text[] of ids, or NULL: what is due */
-	struct standby_partition partition; /* of what is due; parts 0: all */
-	bool polls_again;      /* after a turn that ran anything: no next_due */
+	const char *only; /* array literal of ids; NULL: all that are due */
+	struct standby_partition partition; /* of types, queues; parts 0: all */
+	bool polls_again;      /* has another turn at once if this took any */
 	bool alone;            /* one workflow, its steps in savepoints */
-	const char *fail_with; /* fail the workflows with this error instead */
-	bool postpone;         /* let them wait for a second instead */
+	const char *fail_with; /* fails the workflows and runs none; or NULL */
+	bool postpone;         /* lets them wait for a second and runs none */
 };
 
 /*
@@ -57,18 +57,18 @@ const char *const *turn_error_suspects(const struct turn *turn, size_t *count);
 /* After any other outcome than TURN_COMMITTED: what went wrong. */
 const struct db_error *turn_error(const struct turn *turn);
 
-/* Whether there are suspects, which run alone. */
+/* Whether there were suspects, which run alone, when the turn began. */
 bool turn_saw_suspects(const struct turn *turn);
 
 /* Whether the turn took any workflow. */
 bool turn_took_any(const struct turn *turn);
 
-/* Whether it took as many as it may of one source: there may be more. */
+/* Whether it took as many as it may of a type or queue: more may be due. */
 bool turn_was_full(const struct turn *turn);
 
 /*
- * Milliseconds until something is due for certain, as far as the turn could
- * see; at most limit_ms, 0 when there may be more at once.
+ * For how many milliseconds nothing will be due that the turn saw, at most
+ * limit_ms; 0 when more may be due now.
  */
 int turn_due_in_ms(const struct turn *turn, int limit_ms);
 

@@ -120,7 +120,7 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 {
 	const struct db_rows *rows;
 
-	/* What the run has told before comes first. */
+	/* The run's earlier statements come first. */
 	batch_queue(turn->batch, turn->arena, turn->db);
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
@@ -244,7 +244,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		.nparams = 8,
 		.params = params };
 
-	/* The engine's own statement is waited for without end. */
+	/* The engine's own function may be missing without limit. */
 	hold_off(turn, wf, statement.sql, INT64_MAX);
 	turn_ask(turn, wf, &statement, call);
 }

@@ -23,7 +23,7 @@ struct turn;
 /* The database's time now, in milliseconds since the epoch. */
 int64_t turn_now_ms(const struct turn *turn);
 
-/* The memory of the turn: what a run leaves to it is copied there. */
+/* The arena of the turn, for texts that outlive a run. */
 struct arena *turn_arena(struct turn *turn);
 
 /* Whether the run is the only one, and its steps are in savepoints. */
@@ -32,9 +32,8 @@ bool turn_is_alone(const struct turn *turn);
 /*
  * Before a step, which is known by its statement (or, of a C step, its name):
  * when it met a circumstance a moment ago, the run ends here and the workflow
- * waits for a while.  Returns NULL when the step may be tried; or the error
- * that is the step's own now, because the workflow has waited for the schema
- * as long as the engine is patient.
+ * waits for a while.  Returns NULL when the step may be tried; or the step's
+ * error, when the workflow has waited for the schema for schema_patience_s.
  */
 const struct db_error *
 turn_hold_off(struct turn *turn, struct workflow *wf, const char *step);
@@ -44,8 +43,8 @@ void turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement);
 
 /*
- * The same with an answer: the run ends here, call->on_result gets the answer
- * when the batch has been executed, and the run begins again from its top.
+ * Adds a statement with an answer: the run ends here, call->on_result gets the
+ * answer when the batch has been executed, and the run begins from its top.
  */
 void turn_ask(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement, const struct pending_call *call)
@@ -62,15 +61,16 @@ const struct db_rows *turn_query(struct turn *turn, struct workflow *wf,
     const struct db_error **refused);
 
 /*
- * Around a step: its savepoint in a turn of one, nothing in a turn of many.
- * turn_undo undoes the step because of error, which breaks a turn of many.
+ * Begin and end a C step: with a savepoint in a turn of one; in a turn of many
+ * they do nothing.  turn_undo undoes the step because of the error; it breaks a
+ * turn of many.
  */
 void turn_savepoint(struct turn *turn);
 void turn_release(struct turn *turn);
 void
 turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error);
 
-/* What a run wants written at the end of the turn; texts are copied. */
+/* Add a row to what the turn writes at its end; the texts are copied. */
 void turn_add_step(struct turn *turn, const struct workflow *wf, int number,
     const struct entry *entry);
 void turn_add_event(struct turn *turn, const struct workflow *wf, int number,
@@ -81,8 +81,8 @@ void
 turn_add_consumed(struct turn *turn, const struct message *message, int number);
 
 /*
- * Logs a line when the turn has committed; a turn that is rolled back has not
- * happened.
+ * Logs a line when the turn has committed; a turn that is rolled back logs
+ * nothing.
  */
 void turn_log(struct turn *turn, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a turn takes: rows of the database become runs.
+ * Begins a turn: takes workflows and makes runs of their rows.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -124,7 +124,7 @@ is_true(const struct db_rows *rows, size_t row, int column)
 	return *db_value(rows, row, column) == 't';
 }
 
-/* The run of a workflow; *at is where the last one was, and is often it. */
+/* Finds the run of a workflow from *at on: rows and runs have one order. */
 static struct workflow *
 find_run(const struct turn *turn, const char *id, size_t *at)
 {
@@ -159,8 +159,8 @@ make_runs(struct turn *turn, const struct db_rows *rows)
 }
 
 /*
- * Whether as many rows as a turn may take came from one source: those of a
- * type, of its timer groups or of a queue stand together.
+ * Whether one source (the waits of a type, its timer groups, or a queue) gave
+ * as many rows as a turn may take.  The rows of a source stand together.
  */
 static bool
 is_full(const struct turn *turn, const struct db_rows *rows)

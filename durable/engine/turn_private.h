@@ -39,16 +39,16 @@ struct turn {
 
 	struct workflow **runs;
 	size_t count, size;
-	struct batch *batch;      /* the statements that they want executed */
-	struct workflow *running; /* that of them which is executing */
+	struct batch *batch;      /* statements of the runs, to be executed */
+	struct workflow *running; /* the run that is executing, or NULL */
 	bool alone;
 	struct db_error error; /* why the turn is broken */
 
 	int64_t begun_ms;     /* the database's clock at the begin */
-	int64_t begun_own_ms; /* this host's, at the same time */
-	int64_t due_ms;       /* when something is due, 0: unknown */
+	int64_t begun_own_ms; /* clock_monotonic_ms at the same time */
+	int64_t due_ms;       /* when a workflow is due next; 0: unknown */
 	size_t taken;         /* workflows that turn_take gave */
-	bool full;            /* and there may be more, due at once */
+	bool full;            /* more may be due than it took */
 	bool saw_suspects;
 	struct line *lines, **last_line;
 	const char **error_suspects;
@@ -84,12 +84,15 @@ void turn_wait_add(struct turn *turn, const char *id,
 /* Adds the waits of all suspended runs, and moves or leaves timer groups. */
 void turn_wait_write(struct turn *turn);
 
-/* Something is due at this time of the database's clock. */
+/* Notes that a workflow is due at a time of the database's clock. */
 void turn_wait_note_due(struct turn *turn, int64_t due_ms);
 
 /* turn_api.c */
 
-/* Executes the batch in one round trip, and hands out the answers. */
+/*
+ * Executes the batch in one round trip, and gives the runs its answers.
+ * Returns false, and why in turn->error, when that failed.
+ */
 bool turn_execute_batch(struct turn *turn);
 
 #endif

@@ -3,9 +3,9 @@
  * How the runs of a turn are suspended.
  *
  * Workflows of a type that only wait for the same time share a timer group, a
- * row that has this time for all of them.  While they all go to sleep again
- * together the group is moved, and their rows in durable.waits stay as they
- * are.
+ * row that has this time for all of them.  While all of them sleep again until
+ * one time, the turn moves the group and leaves their rows in durable.waits as
+ * they are.
  */
 #include <string.h>
 
@@ -14,9 +14,11 @@
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
-/* A wait ends at a multiple of so many milliseconds, or of fewer ... */
+/*
+ * A wait ends at a multiple of GRAIN_MAX_MS milliseconds, or of a smaller power
+ * of two, which makes it longer by at most the LATE_RATIO-th part of itself.
+ */
 #define GRAIN_MAX_MS 16
-/* ... so that it is at most by this part of itself longer. */
 #define LATE_RATIO   32
 
 /* The values of durable.waits.kind. */
@@ -60,7 +62,7 @@ turn_wait_round_up(const struct turn *turn, struct wait *wait)
 	    (grain_ms - wait->wake_ms % grain_ms) % grain_ms);
 }
 
-/* How many runs from this one on the same timer group has woken; 1 for none. */
+/* Counts the runs from this one on that its timer group woke; 1: no group. */
 static size_t
 count_woken_together(const struct turn *turn, size_t from)
 {
@@ -75,8 +77,9 @@ count_woken_together(const struct turn *turn, size_t from)
 }
 
 /*
- * What those runs wait for that are suspended: all for the same time and for
- * nothing else.  NULL when it is not so, or when all have ended.
+ * Returns the wait that the suspended runs have in common, and their number, if
+ * all of them wait for the same time and for nothing else; else NULL, also when
+ * no run is suspended.
  */
 static const struct wait *
 common_wait(struct workflow *const runs[], size_t count, int *waiting)
@@ -126,7 +129,7 @@ turn_wait_write(struct turn *turn)
 
 		count = count_woken_together(turn, from);
 		if (runs[0]->timer_group != NULL) {
-			/* Only a group that this turn has whole can move. */
+			/* A group moves if this turn has all its workflows. */
 			if (count == (size_t)runs[0]->timer_group_size)
 				common = common_wait(runs, count, &size);
 			add_timer_group(turn, runs[0]->timer_group, common,

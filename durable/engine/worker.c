@@ -21,7 +21,7 @@
 /* After so many turns without a rest a worker stops listening. */
 #define BUSY_TURNS 8
 
-/* Waits for input on the connection (-1: for nothing), the time or SIGTERM. */
+/* Waits until fd (-1: none) has input, the time is over or SIGTERM comes. */
 static void
 wait_for(const struct worker *worker, int fd, int timeout_ms)
 {
@@ -34,7 +34,7 @@ wait_for(const struct worker *worker, int fd, int timeout_ms)
 		abort();
 }
 
-/* Opens the session.  Returns false when no repetition helps. */
+/* Opens the session.  Returns false when the schema is of another version. */
 static bool
 worker_connect(struct worker *worker)
 {
@@ -53,13 +53,13 @@ worker_connect(struct worker *worker)
 	return true;
 }
 
-/* Reads what has arrived; returns whether there was a hint. */
+/* Reads the notifications; returns whether there was one. */
 static bool
 take_notifications(struct worker *worker)
 {
 	const char *crash_channel = worker->engine->crash_channel;
 	const struct db_notification *notification;
-	bool hinted = false;
+	bool notified = false;
 
 	if (!db_consume(worker->db)) {
 		session_lose(worker->session);
@@ -72,12 +72,12 @@ take_notifications(struct worker *worker)
 				    "ends, the master starts another");
 			raise(SIGKILL);
 		}
-		hinted = true;
+		notified = true;
 	}
-	return hinted;
+	return notified;
 }
 
-/* A missing table makes every turn be repeated. */
+/* Logs a repeated turn, not each: a missing table repeats them all. */
 static void
 log_repeated(struct worker *worker)
 {
@@ -90,7 +90,10 @@ log_repeated(struct worker *worker)
 			: turn_error(worker->turn)->message);
 }
 
-/* The turn that is wanted now, and the turns of one that it leads to. */
+/*
+ * Runs a turn, of the recovery if *more; if it is refused its workflows one by
+ * one; and then a suspect.  Sets *more when there may be more to do at once.
+ */
 static enum turn_outcome
 run_turns(struct worker *worker, bool *more)
 {
@@ -113,8 +116,8 @@ run_turns(struct worker *worker, bool *more)
 }
 
 /*
- * One step of the loop: turns, or a look whether another worker has them.
- * Returns for how long nothing will be due; 0: there may be more at once.
+ * Runs turns, unless another worker is active.  Returns for how many
+ * milliseconds nothing will be due; 0: there may be more to do at once.
  */
 static int
 worker_work(struct worker *worker)
@@ -166,23 +169,24 @@ worker_listen(struct worker *worker, bool listen)
 }
 
 /*
- * Between two looks for work: waits, unless there may be more.  What comes
- * while the worker does not listen is found by the look after it began to.  A
- * worker with a crash channel always listens.
+ * Waits, unless there may be more to do at once.  A busy worker stops
+ * listening.  When it finds no work it listens again and has one more turn,
+ * which finds what came meanwhile, before it waits.  With a crash channel it
+ * always listens.
  */
 static void
 worker_rest(struct worker *worker, int idle_ms)
 {
 	bool listening = session_is_listening(worker->session);
-	bool hinted = take_notifications(worker);
+	bool notified = take_notifications(worker);
 
 	if (!session_is_open(worker->session))
 		return;
 	if (idle_ms > worker->sweep.interval_ms)
 		idle_ms = worker->sweep.interval_ms;
 	if (!listening)
-		hinted = worker->stood_by || turn_took_any(worker->turn);
-	if (hinted || idle_ms == 0) {
+		notified = worker->stood_by || turn_took_any(worker->turn);
+	if (notified || idle_ms == 0) {
 		if (listening && ++worker->busy_turns >= BUSY_TURNS &&
 		    worker->engine->crash_channel == NULL)
 			worker_listen(worker, false);

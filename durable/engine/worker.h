@@ -14,10 +14,10 @@
 #include "db/session.h"
 #include "engine/sweep.h"
 
-/* The longest rest when nothing is due as far as the worker knows. */
+/* The longest rest of a worker that knows of nothing due. */
 #define WORKER_IDLE_MS 5000
 
-/* Set all up to backoff, the rest begins as zero. */
+/* Its maker sets the members up to backoff; the others begin as zero. */
 struct worker {
 	const struct engine *engine;
 	const struct prefork_worker *self;
@@ -28,9 +28,9 @@ struct worker {
 	struct sweep sweep;
 	struct standby_member member;
 	struct backoff backoff; /* between turns that are repeated */
-	bool stood_by;          /* instead of a turn */
-	int busy_turns;         /* had or left to others, without a rest */
-	int64_t repeated_ms;    /* when it was last logged that one is */
+	bool stood_by;          /* the last pass: another worker is active */
+	int busy_turns;         /* passes since the last rest */
+	int64_t repeated_ms;    /* when a repeated turn was last logged */
 };
 
 /*
