@@ -59,10 +59,10 @@ client_open(const char *conninfo, const char *application_name,
 
 	if (client == NULL)
 		abort();
-	client->conninfo = conninfo;
-	client->application_name = application_name;
+	client->options = (struct session_options){ .conninfo = conninfo,
+		.application_name = application_name,
+		.member = member };
 	client->application = application;
-	client->member = member;
 	client->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	client->give_up_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	TAILQ_INIT(&client->queue);
@@ -163,8 +163,8 @@ client_start(struct client *client, const struct client_start *start)
 
 	call->id = arena_strdup(call->arena, start->id);
 	call->name = arena_strdup(call->arena, start->name);
-	call->place = arena_strdup(call->arena, start->queue);
-	call->json = arena_strdup(call->arena, start->input);
+	call->queue = arena_strdup(call->arena, start->queue);
+	call->input = arena_strdup(call->arena, start->input);
 	call->event = arena_strdup(call->arena, start->event);
 	call->hint = arena_printf(call->arena, "%s::%s", start->id,
 	    start->event);
@@ -178,8 +178,8 @@ client_send(struct client *client, const struct client_send *send)
 
 	call->id = arena_strdup(call->arena, send->id);
 	call->name = arena_strdup(call->arena, send->name);
-	call->place = arena_strdup(call->arena, send->topic);
-	call->json = arena_strdup(call->arena, send->message);
+	call->topic = arena_strdup(call->arena, send->topic);
+	call->message = arena_strdup(call->arena, send->message);
 	call->key = arena_strdup(call->arena, send->key);
 	call->event = arena_strdup(call->arena, send->event);
 	call->hint = arena_printf(call->arena, "%s::%s", send->id, send->event);

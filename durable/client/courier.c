@@ -67,8 +67,7 @@ make_hinted_due(struct courier *courier, const char *hint)
 {
 	struct call *call;
 
-	for (call = LIST_FIRST(bucket(courier, hint)); call != NULL;
-	     call = LIST_NEXT(call, chain))
+	LIST_FOREACH(call, bucket(courier, hint), chain)
 		if (strcmp(call->hint, hint) == 0)
 			make_due(courier, call);
 }
@@ -91,8 +90,7 @@ make_all_due(struct courier *courier)
 	size_t i;
 
 	for (i = 0; i < COURIER_BUCKETS; i++)
-		for (call = LIST_FIRST(&courier->waiting[i]); call != NULL;
-		     call = LIST_NEXT(call, chain))
+		LIST_FOREACH(call, &courier->waiting[i], chain)
 			make_due(courier, call);
 	courier->safety_interval_ms *= 2;
 	if (courier->safety_interval_ms > SAFETY_MAX_MS)
@@ -403,14 +401,9 @@ courier_run(void *arg)
 	if (courier == NULL)
 		abort();
 	courier->client = client;
-	courier->options = (struct session_options){
-		.conninfo = client->conninfo,
-		.application_name = client->application_name,
-		.setup = setup,
-		.listen = listen_statements,
-		.member = client->member
-	};
-	courier->session = session_new(&courier->options);
+	client->options.setup = setup;
+	client->options.listen = listen_statements;
+	courier->session = session_new(&client->options);
 	courier->db = session_db(courier->session);
 	courier->arena = arena_new();
 	courier->rest = (struct backoff){ .min_ms = REST_MIN_MS,

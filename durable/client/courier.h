@@ -38,12 +38,11 @@ struct call {
 	enum call_kind kind;
 	struct arena *arena; /* it has the call itself, too */
 	const char *id, *name;
-	const char *place; /* a start's queue, a send's topic */
-	const char *json;  /* a start's input, a send's message */
-	const char *key;   /* of a send */
-	const char *event; /* key of the event to wait for */
-	const char *hint;  /* payload of the event's notification */
-	const char *sql;   /* of a query */
+	const char *queue, *input;         /* of a start */
+	const char *topic, *message, *key; /* of a send */
+	const char *event;                 /* key of the event to wait for */
+	const char *hint; /* payload of the event's notification */
+	const char *sql;  /* of a query */
 	const char *params[2];
 
 	atomic_int holders;          /* caller, courier */
@@ -63,10 +62,8 @@ TAILQ_HEAD(call_list, call);
 LIST_HEAD(call_bucket, call);
 
 struct client {
-	const char *conninfo;
-	const char *application_name;
+	struct session_options options; /* of the courier's session */
 	const char *application;
-	const struct monitor_member *member; /* enters the monitor, or NULL */
 	pthread_t courier;
 	int wake_fd;    /* eventfd: calls are queued, or the client closes */
 	int give_up_fd; /* eventfd: the courier has given up */
@@ -82,7 +79,6 @@ struct client {
 
 struct courier {
 	struct client *client;
-	struct session_options options;
 	struct session *session;
 	struct db *db;            /* the session's */
 	struct arena *arena;      /* of one pass of courier_run's loop */

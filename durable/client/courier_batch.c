@@ -41,8 +41,7 @@ count_calls(const struct call_list *list)
 	const struct call *call;
 	size_t count = 0;
 
-	for (call = TAILQ_FIRST(list); call != NULL;
-	     call = TAILQ_NEXT(call, link))
+	TAILQ_FOREACH(call, list, link)
 		count++;
 	return count;
 }
@@ -66,8 +65,7 @@ add_due(struct courier_batch *batch, const struct courier *courier)
 {
 	struct call *call;
 
-	for (call = TAILQ_FIRST(&courier->due); call != NULL;
-	     call = TAILQ_NEXT(call, link))
+	TAILQ_FOREACH(call, &courier->due, link)
 		batch->looks[batch->looks_len++] = call;
 }
 
@@ -87,8 +85,7 @@ add_pending(struct courier_batch *batch, const struct courier *courier)
 {
 	struct call *call;
 
-	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
-	     call = TAILQ_NEXT(call, link))
+	TAILQ_FOREACH(call, &courier->pending, link)
 		if (call->retry_ms == 0)
 			add_call(batch, call);
 }
@@ -118,16 +115,16 @@ queue_submit(struct courier *courier, const struct courier_batch *batch,
 
 		strbuf_add_element(&columns[0], call->id);
 		strbuf_add_element(&columns[1], call->name);
-		strbuf_add_element(&columns[2], call->place);
-		strbuf_add_element(&columns[3], call->json);
+		strbuf_add_element(&columns[2], call->queue);
+		strbuf_add_element(&columns[3], call->input);
 	}
 	for (i = 0; i < batch->sends_len; i++) {
 		const struct call *call = batch->sends[i];
 
 		strbuf_add_element(&columns[4], call->id);
 		strbuf_add_element(&columns[5], call->name);
-		strbuf_add_element(&columns[6], call->place);
-		strbuf_add_element(&columns[7], call->json);
+		strbuf_add_element(&columns[6], call->topic);
+		strbuf_add_element(&columns[7], call->message);
 		strbuf_add_element(&columns[8], call->key);
 	}
 	for (i = 0; i < 4; i++)
@@ -264,6 +261,7 @@ answer_event(struct courier *courier, struct call *call, const char *text,
 	    json == NULL ? CLIENT_NOTHING : CLIENT_ANSWERED, json);
 }
 
+/* Answers the calls of the fetched events; other due calls go on waiting. */
 static void
 hand_out(struct courier *courier, const struct courier_batch *batch,
     const struct db_rows *rows)
@@ -400,8 +398,7 @@ carry_locked(struct courier *courier)
 {
 	struct call *call;
 
-	for (call = TAILQ_FIRST(&courier->pending); call != NULL;
-	     call = TAILQ_NEXT(call, link))
+	TAILQ_FOREACH(call, &courier->pending, link)
 		if (call->retry_ms != 0 &&
 		    call->retry_ms <= clock_monotonic_ms())
 			return carry_alone(courier, call);

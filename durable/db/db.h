@@ -82,8 +82,8 @@ void db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[]);
 
 /*
- * The same, but the round trip sets *rows to its rows, which the arena owns, if
- * the statement succeeds; else *rows is unchanged.
+ * db_queue, but the round trip sets *rows to the statement's rows, which the
+ * arena owns, if it succeeds; else *rows is unchanged.
  */
 void db_queue_rows(struct db *db, struct arena *arena, const char *sql,
     size_t nparams, const char *const params[], const struct db_rows **rows);

@@ -114,21 +114,21 @@ const struct wf_error *wf_error(const struct workflow *wf);
 json_object *wf_sql(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
-/* The same for a boolean or an integer; no row and null are false or 0. */
+/* wf_sql for a boolean or an integer; no row and null are false or 0. */
 bool wf_sql_bool(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 int64_t wf_sql_int64(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
-/* The same without a result: the run need not wait for the answer. */
+/* wf_sql without a result: the run need not wait for the answer. */
 void wf_sql_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
 /*
- * The same steps, but one execution of the statement serves all workflows that
- * come to this step in the same batch of a turn: its parameters, at least one,
- * are arrays with one element per workflow.  It returns one row per element,
- * in their order (none for void).  Elements may be equal.
+ * The wf_sql calls, but one execution of the statement serves all workflows
+ * that come to this step in the same batch of a turn: its parameters, at least
+ * one, are arrays with one element per workflow.  It returns one row per
+ * element, in their order (none for void).  Elements may be equal.
  */
 json_object *wf_batch(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
@@ -192,7 +192,7 @@ void wf_send(struct workflow *wf, const char *id, const char *topic,
 json_object *
 wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
-/* The same for a string; returns NULL also for a message of another type. */
+/* wf_recv of a string; returns NULL also for a message of another type. */
 const char *
 wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
