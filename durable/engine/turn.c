@@ -54,6 +54,8 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 void
 turn_free(struct turn *turn)
 {
+	if (turn == NULL)
+		return;
 	arena_free(turn->arena);
 	arena_free(turn->run_arena);
 	write_set_free(turn->write_set);

@@ -2,7 +2,7 @@
 --
 -- How a worker finds its work: turn_begin, turn_take and next_due.
 
-select plan(90);
+select plan(93);
 
 -- The begin.
 
@@ -388,5 +388,19 @@ select ok(test.reads_little($$select durable.turn_take('{job@1}', '{main}',
 select ok(test.reads_little($$select durable.next_due('{job@1}', '{main}',
     '{job@1}', 'app', durable.now_ms())$$),
     'next_due reads few waits of a large timer group');
+
+-- What follows turn_take in its round trip.
+
+select test.waiting('handed', -10);
+begin;
+select test.taken();
+select is(durable.taken(), array['handed'],
+    'the ids that a turn has taken follow it in its transaction')
+where test.sorted(array_to_string(durable.taken(), ',')) = 'handed';
+select is((select count(*) from durable.turn_load(durable.taken()))::int,
+    cardinality(durable.taken()), 'so turn_load reads what was taken');
+commit;
+select is(durable.taken(), '{}'::text[],
+    'the ids end with the transaction of the turn');
 
 select finish();

@@ -171,9 +171,12 @@ sent(const char *to, int param)
 static bool
 is_sent(const char *to)
 {
-	const char *param = sent(to, 1);
+	size_t i;
 
-	return param == NULL || strcmp(param, "no statement") != 0;
+	for (i = 0; i < statements_count; i++)
+		if (strstr(statements[i].sql, to) != NULL)
+			return true;
+	return false;
 }
 
 /* Workflows. */
@@ -292,13 +295,13 @@ static void
 test_load(void)
 {
 	take_new("sleeper");
-	is_str(sent("durable.turn_load", 1), "{\"w\"}",
-	    "a workflow of a turn is loaded");
-	is_str(sent("durable.turn_inbox", 1), "{\"w\"}",
-	    "the messages of a workflow of a turn are loaded");
+	ok(is_sent("durable.turn_load(durable.taken())"),
+	    "the workflows of a turn are loaded");
+	ok(is_sent("durable.turn_inbox(durable.taken())"),
+	    "the messages of the workflows of a turn are loaded");
 	is_str(sent("durable.turn_journal", 2), "{\"0\"}",
 	    "a turn writes the steps that its runs have made");
-	is_int((long long)round_trips, 3, "a turn makes three round trips");
+	is_int((long long)round_trips, 2, "a turn makes two round trips");
 
 	begin_turn(300);
 	reply("durable.turn_take", "w|sleeper@1|||");
@@ -370,10 +373,6 @@ test_timer_group(void)
 	do
 		take_group(2);
 	while (sent("durable.turn_timer_groups", 2) == NULL && ++i < 100);
-	is_str(sent("durable.turn_load", 1), "{\"w\",\"x\"}",
-	    "the workflows of a timer group are loaded");
-	is_str(sent("durable.turn_inbox", 1), "{\"w\",\"x\"}",
-	    "the messages of a timer group are loaded");
 	is_str(sent("durable.turn_timer_groups", 1), "{\"7\"}",
 	    "a timer group whose workflows sleep again is moved");
 	ok(sent("durable.turn_timer_groups", 2) != NULL,
