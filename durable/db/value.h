@@ -23,7 +23,8 @@ bool value_known(const char *serialization);
 /*
  * Reads a stored value; text NULL is null.  The arena owns *value.  Returns
  * false when the format is unknown or the text is not JSON (RFC 8259), not
- * UTF-8, nested deeper than 64 levels, or has an integer beyond 64 bits.
+ * UTF-8, nested deeper than 64 levels, or has an integer beyond 64 bits, a half
+ * of a surrogate pair, or \u0000 in a key.
  */
 bool value_decode(struct arena *arena, const char *text,
     const char *serialization, json_object **value);
@@ -40,10 +41,16 @@ const char *value_encode_argument(struct arena *arena, json_object *value);
 
 /*
  * Returns the value's text in the format, in the arena; NULL when it is no
- * JSON: a string that is not UTF-8, or a number that is not finite.
+ * JSON: a string that is not UTF-8, a number that is not finite.
  */
 const char *value_encode(struct arena *arena, json_object *value,
     const char *serialization);
+
+/*
+ * Returns a string value's text; NULL for another value, and for a string with
+ * \u0000, which the text would end at.
+ */
+const char *value_text(json_object *value);
 
 /* Returns an error's stored text, from which the SDKs restore the error. */
 const char *value_encode_error(struct arena *arena, const char *name,

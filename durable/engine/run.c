@@ -212,13 +212,15 @@ run_answer(struct workflow *wf, const struct entry *entry)
 	const char *text = entry->error != NULL ? entry->error : entry->output;
 	json_object *value;
 
-	if (!value_decode(wf->arena, text, entry->serialization, &value))
-		fail(wf, "DBOSInvalidInput",
+	if (!value_decode(wf->arena, text, entry->serialization, &value)) {
+		run_raise(wf, "DBOSInvalidInput",
 		    arena_printf(wf->arena,
-			"cannot read the result of step '%s': its format is '%s'",
+			"cannot read the result of step '%s' in the format '%s'",
 			entry->name,
 			entry->serialization == NULL ? "unknown"
 						     : entry->serialization));
+		return NULL;
+	}
 	if (entry->error == NULL) {
 		wf->catching = false;
 		return value;

@@ -172,11 +172,7 @@ wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 const char *
 wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms)
 {
-	json_object *message = wf_recv(wf, topic, timeout_ms);
-
-	return json_object_is_type(message, json_type_string)
-	    ? json_object_get_string(message)
-	    : NULL;
+	return value_text(wf_recv(wf, topic, timeout_ms));
 }
 
 json_object *

@@ -188,11 +188,18 @@ void wf_send(struct workflow *wf, const char *id, const char *topic,
  * Returns the message, owned by the run, or NULL when the time is over.  Does
  * not return while there is no message: the run ends here, and a later run
  * replays the workflow up to this line.
+ *
+ * This call and the others that return stored JSON fail with DBOSInvalidInput
+ * when it cannot be read: nested deeper than 64 levels, an integer beyond 64
+ * bits, half of a surrogate pair, or \u0000 in a key.
  */
 json_object *
 wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
-/* The same for a string; returns NULL also for a message of another type. */
+/*
+ * The same for a string; returns NULL also for a message of another type, and
+ * for a string with \u0000, which a text would end at.
+ */
 const char *
 wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
