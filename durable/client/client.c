@@ -197,7 +197,7 @@ client_query(struct client *client, const char *sql, const char *param1,
 {
 	struct call *call = call_new(CALL_QUERY);
 
-	call->sql = sql;
+	call->sql = arena_strdup(call->arena, sql);
 	call->params[0] = arena_strdup(call->arena, param1);
 	call->params[1] = arena_strdup(call->arena, param2);
 	return make(client, call, QUERY_TIMEOUT_MS);

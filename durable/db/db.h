@@ -5,8 +5,9 @@
  * db_queue adds a statement and returns at once; db_query and db_finish send
  * all queued statements in one round trip and block for the answers.  When one
  * fails, the server skips those behind it up to the next db_sync.  A statement
- * is prepared at its first use.  Parameters and results are text.  A struct db
- * belongs to one thread.
+ * is prepared at its first use, and known by its text; of more than 256 the one
+ * whose last use is longest ago is forgotten.  Parameters and results are text.
+ * A struct db belongs to one thread.
  */
 #ifndef DURABLE_DB_H
 #define DURABLE_DB_H
@@ -37,7 +38,7 @@ enum db_type {
 struct db_error {
 	enum db_outcome outcome, own;
 	bool stale;
-	const char *sql; /* the statement that failed, or NULL */
+	const char *sql; /* the statement that failed, as queued, or NULL */
 	char sqlstate[6];
 	char message[512];
 };
@@ -76,7 +77,7 @@ int db_fd(const struct db *db);
 /*
  * Adds a statement to the next round trip and discards its rows.  params has
  * nparams texts, which are copied; NULL is SQL's null.  sql must outlive the
- * handle, because its address is the key of the prepared statement.
+ * round trip, and what reads the error of it.
  */
 void db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[]);

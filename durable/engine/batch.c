@@ -103,7 +103,7 @@ begin_execution(struct batch *batch, size_t at, struct arena *arena,
 
 	if (statement->nparams > BATCH_PARAMS_MAX)
 		abort();
-	execution->sql = statement->sql;
+	execution->sql = arena_strdup(arena, statement->sql);
 	execution->arrays = statement->arrays;
 	execution->nparams = statement->nparams;
 	execution->count = 0;
@@ -135,7 +135,10 @@ find_execution(struct batch *batch, struct arena *arena,
 		/* Only the running run adds, so it is the last member. */
 		if (execution->members[execution->count - 1].wf == wf)
 			break;
-		if (execution->sql == statement->sql && execution->arrays > 0)
+		if (execution->arrays > 0 &&
+		    execution->arrays == statement->arrays &&
+		    execution->nparams == statement->nparams &&
+		    strcmp(execution->sql, statement->sql) == 0)
 			found = execution;
 	}
 	return found == NULL ? begin_execution(batch, i, arena, statement)
@@ -148,6 +151,7 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 {
 	struct execution *execution = find_execution(batch, arena, wf,
 	    statement);
+	struct member *member;
 	size_t i;
 
 	for (i = 0; i < execution->arrays; i++)
@@ -160,13 +164,15 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 		if (execution->members == NULL)
 			abort();
 	}
-	execution->members[execution->count] = (struct member){ .wf = wf,
-		.step = statement->step,
+	member = &execution->members[execution->count++];
+	*member = (struct member){ .wf = wf,
+		.step = arena_strdup(arena, statement->step),
 		.asks = call != NULL };
-	if (call != NULL)
-		execution->members[execution->count].call = *call;
+	if (call != NULL) {
+		member->call = *call;
+		member->call.name = member->step;
+	}
 	execution->asks = execution->asks || call != NULL;
-	execution->count++;
 }
 
 void
@@ -213,8 +219,8 @@ batch_step_of(const struct batch *batch, const char *sql)
 {
 	size_t i;
 
-	for (i = 0; i < batch->queued; i++)
-		if (batch->executions[i]->sql == sql)
+	for (i = 0; sql != NULL && i < batch->queued; i++)
+		if (strcmp(batch->executions[i]->sql, sql) == 0)
 			return batch->executions[i]->members[0].step;
 	return NULL;
 }
@@ -224,10 +230,10 @@ batch_next_of(const struct batch *batch, const char *sql, size_t *at)
 {
 	size_t i, before = 0;
 
-	for (i = 0; i < batch->queued; i++) {
+	for (i = 0; sql != NULL && i < batch->queued; i++) {
 		const struct execution *execution = batch->executions[i];
 
-		if (execution->sql != sql)
+		if (strcmp(execution->sql, sql) != 0)
 			continue;
 		if (*at - before < execution->count)
 			return execution->members[(*at)++ - before].wf;

@@ -23,9 +23,9 @@ struct workflow;
 
 /* A statement of one run; its first parameters are arrays. */
 struct batch_statement {
-	const char *step; /* name of the step; must outlive the turn */
-	const char *sql;  /* a string constant */
-	size_t arrays;    /* how many parameters are arrays */
+	const char *step; /* name of the step */
+	const char *sql;
+	size_t arrays; /* how many parameters are arrays */
 	size_t nparams;
 	const char *const *params; /* an array's element, or the value */
 };
@@ -54,8 +54,9 @@ void batch_free(struct batch *batch);
 void batch_reset(struct batch *batch);
 
 /*
- * Adds a statement of a run and copies its values.  Copies call, but not its
- * texts; batch_answer passes it the answer.  NULL: the answer is discarded.
+ * Adds a statement of a run and copies its texts into the arena.  Copies call,
+ * whose name becomes the step's; batch_answer passes it the answer.  NULL: the
+ * answer is discarded.  Statements are the same when their texts are.
  */
 void batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
     const struct batch_statement *statement, const struct pending_call *call);

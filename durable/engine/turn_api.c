@@ -122,6 +122,8 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 
 	/* What the run has told before comes first. */
 	batch_queue(turn->batch, turn->arena, turn->db);
+	/* The error of the turn has the statement, and outlives the run. */
+	sql = arena_strdup(turn->arena, sql);
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
