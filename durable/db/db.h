@@ -33,10 +33,12 @@ enum db_type {
 /*
  * outcome classifies the error for a workflow's step, own for a statement of
  * the engine or client.  stale: the prepared statement no longer fitted the
- * schema; it is prepared anew at its next use.
+ * schema; it is prepared anew at its next use.  name is of an error that the
+ * engine found, not the server, or NULL.
  */
 struct db_error {
 	enum db_outcome outcome, own;
+	const char *name; /* static */
 	bool stale;
 	const char *sql; /* the statement that failed, as queued, or NULL */
 	char sqlstate[6];

@@ -4,7 +4,7 @@
  */
 #include "engine/batch.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +37,7 @@ struct batch {
 	struct execution **executions; /* in the order of their execution */
 	size_t count, size;
 	size_t queued; /* how many of them have been queued */
+	const struct execution *miscounted; /* see batch_check */
 };
 
 struct batch *
@@ -70,6 +71,7 @@ void
 batch_reset(struct batch *batch)
 {
 	batch->count = batch->queued = 0;
+	batch->miscounted = NULL;
 }
 
 /* Reuses an execution of an earlier batch, with its buffers, if any. */
@@ -189,6 +191,49 @@ batch_queue(struct batch *batch, struct arena *arena, struct db *db)
 		    execution->values,
 		    execution->asks ? &execution->rows : NULL);
 	}
+}
+
+bool
+batch_check(struct batch *batch, struct db_error *error)
+{
+	size_t i, rows;
+
+	for (i = 0; i < batch->queued; i++) {
+		const struct execution *execution = batch->executions[i];
+
+		if (execution->arrays == 0 || !execution->asks)
+			continue;
+		rows = db_row_count(execution->rows);
+		if (rows == execution->count)
+			continue;
+		batch->miscounted = execution;
+		*error = (struct db_error){ .outcome = DB_REFUSED,
+			.own = DB_REFUSED,
+			.name = "DBOSInvalidBatch",
+			.sql = execution->sql };
+		snprintf(error->message, sizeof(error->message),
+		    "the statement of batch step '%s' returned %zu row(s), not "
+		    "one for each of its %zu element(s)",
+		    execution->members[0].step, rows, execution->count);
+		return false;
+	}
+	return true;
+}
+
+struct workflow *
+batch_next_miscounted(const struct batch *batch, size_t *at, int *number)
+{
+	const struct execution *execution = batch->miscounted;
+
+	while (execution != NULL && *at < execution->count) {
+		const struct member *member = &execution->members[(*at)++];
+
+		if (!member->asks)
+			continue;
+		*number = member->call.number;
+		return member->wf;
+	}
+	return NULL;
 }
 
 /* An on_result function adds nothing to the batch. */

@@ -8,6 +8,7 @@
 #ifndef DURABLE_BATCH_H
 #define DURABLE_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,6 +64,16 @@ void batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 
 /* Queues the statements; the caller makes the round trip. */
 void batch_queue(struct batch *batch, struct arena *arena, struct db *db);
+
+/*
+ * After that round trip: whether each statement with array parameters returned
+ * a row per element, unless its rows are discarded.  If not, sets *error, and
+ * batch_next_miscounted returns the next run that waits for a row of the first
+ * such execution, and its step's number; it counts in *at, from 0.
+ */
+bool batch_check(struct batch *batch, struct db_error *error);
+struct workflow *
+batch_next_miscounted(const struct batch *batch, size_t *at, int *number);
 
 /*
  * After that round trip: passes each pending call its answer, or the error that

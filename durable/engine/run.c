@@ -188,6 +188,9 @@ run_record_error(struct workflow *wf, int number, const char *name,
 const char *
 run_database_error(struct workflow *wf, const struct db_error *error)
 {
+	if (error->name != NULL)
+		return value_encode_error(wf->arena, error->name,
+		    error->message, VALUE_PORTABLE);
 	return value_encode_error(wf->arena, "DatabaseError",
 	    arena_printf(wf->arena, "%s (SQLSTATE %s)", error->message,
 		error->sqlstate),

@@ -351,13 +351,17 @@ end_met_lock(const struct turn *turn)
 	    batch_next_of(turn->batch, turn->error.sql, &at) == NULL;
 }
 
-/* Adds the taken workflow that a run comes from: a child's is its creator. */
+/*
+ * Adds the taken workflow that a run comes from: a child's is its creator,
+ * which does not have the child's step.
+ */
 static void
-add_error_suspect(struct turn *turn, const struct workflow *wf)
+add_error_suspect(struct turn *turn, const struct workflow *wf, int step)
 {
-	while (wf->creator != NULL)
-		wf = wf->creator;
-	turn->error_suspects[turn->error_suspects_count++] = wf->id;
+	for (; wf->creator != NULL; wf = wf->creator)
+		step = -1;
+	turn->error_suspects[turn->error_suspects_count++] =
+	    (struct turn_suspect){ .id = wf->id, .step = step };
 }
 
 /*
@@ -370,19 +374,25 @@ find_error_suspects(struct turn *turn)
 {
 	struct workflow *wf;
 	size_t at = 0, i;
+	int step;
 
 	while (batch_next_of(turn->batch, turn->error.sql, &at) != NULL)
 		;
 	turn->error_suspects = arena_alloc(turn->arena,
-	    (at + turn->count) * sizeof(*turn->error_suspects));
+	    (at + 1 + turn->count) * sizeof(*turn->error_suspects));
 	at = 0;
+	while ((wf = batch_next_miscounted(turn->batch, &at, &step)) != NULL)
+		add_error_suspect(turn, wf, step);
+	if (at > 0)
+		return;
 	while ((wf = batch_next_of(turn->batch, turn->error.sql, &at)) != NULL)
-		add_error_suspect(turn, wf);
-	if (at == 0 && turn->running != NULL)
-		add_error_suspect(turn, turn->running);
+		add_error_suspect(turn, wf, -1);
+	/* It may have sent the same text. */
+	if (turn->running != NULL)
+		add_error_suspect(turn, turn->running, -1);
 	else if (at == 0 && turn->error.own != DB_SCHEMA)
 		for (i = 0; i < turn->count; i++)
-			add_error_suspect(turn, turn->runs[i]);
+			add_error_suspect(turn, turn->runs[i], -1);
 }
 
 /* Rolls back and says what follows from why. */
@@ -435,6 +445,8 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 
 	reset(turn);
 	turn->alone = plan->alone;
+	turn->step_error = plan->step_error;
+	turn->step = plan->step;
 	/* Ends what no statement time-out ends: a function in a loop. */
 	alarm((unsigned)turn->engine->turn_limit_s);
 	done = turn_load(turn, plan);
@@ -447,7 +459,7 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 	return outcome;
 }
 
-const char *const *
+const struct turn_suspect *
 turn_error_suspects(const struct turn *turn, size_t *count)
 {
 	*count = turn->error_suspects_count;

@@ -73,6 +73,17 @@ turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
 	    (int64_t)turn->engine->schema_patience_s * 1000);
 }
 
+const struct db_error *
+turn_step_error(const struct turn *turn, int number, const char *sql)
+{
+	const struct db_error *error = turn->step_error;
+
+	return error != NULL && number == turn->step &&
+		strcmp(error->sql, sql) == 0
+	    ? error
+	    : NULL;
+}
+
 void
 turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement)
@@ -102,12 +113,13 @@ turn_execute_batch(struct turn *turn)
 {
 	turn_savepoint(turn);
 	batch_queue(turn->batch, turn->arena, turn->db);
-	turn_release(turn);
-	if (db_finish(turn->db) == DB_DONE) {
+	if (db_finish(turn->db) != DB_DONE) {
+		turn->error = *db_last_error(turn->db);
+	} else if (batch_check(turn->batch, &turn->error)) {
+		turn_release(turn);
 		batch_answer(turn->batch, NULL);
 		return true;
 	}
-	turn->error = *db_last_error(turn->db);
 	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
 		return false;
 	batch_answer(turn->batch, &turn->error);
@@ -127,6 +139,8 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
+		if (!batch_check(turn->batch, &turn->error))
+			break_turn(turn, wf, &turn->error);
 		batch_answer(turn->batch, NULL);
 		return rows;
 	}

@@ -42,6 +42,8 @@ struct turn {
 	struct batch *batch;      /* the statements that they want executed */
 	struct workflow *running; /* that of them which is executing */
 	bool alone;
+	const struct db_error *step_error; /* see struct turn_plan */
+	int step;
 	struct db_error error; /* why the turn is broken */
 
 	int64_t begun_ms;     /* the database's clock at the begin */
@@ -51,7 +53,7 @@ struct turn {
 	bool full;            /* and there may be more, due at once */
 	bool saw_suspects;
 	struct line *lines, **last_line;
-	const char **error_suspects;
+	struct turn_suspect *error_suspects;
 	size_t error_suspects_count;
 };
 

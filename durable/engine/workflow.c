@@ -151,6 +151,24 @@ is_held_too_long(struct workflow *wf, int number, const char *name,
 	return error != NULL;
 }
 
+/*
+ * Called before a statement runs as a step.  Returns true, and records the
+ * step's error, when it may not run.
+ */
+static bool
+is_refused(struct workflow *wf, int number,
+    const struct batch_statement *statement)
+{
+	const char *name = statement->step, *sql = statement->sql;
+	const struct db_error *error = turn_step_error(wf->turn, number, sql);
+
+	if (error == NULL)
+		return is_held_too_long(wf, number, name, sql);
+	run_record_error(wf, number, name, run_database_error(wf, error),
+	    turn_now_ms(wf->turn));
+	return true;
+}
+
 static json_object *
 ask_step(struct workflow *wf, const char *name,
     const struct batch_statement *statement)
@@ -160,7 +178,7 @@ ask_step(struct workflow *wf, const char *name,
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	if (is_held_too_long(wf, call.number, name, statement->sql))
+	if (is_refused(wf, call.number, statement))
 		return run_recorded(wf, call.number);
 	call.started_ms = turn_now_ms(wf->turn);
 	turn_ask(wf->turn, wf, statement, &call);
@@ -183,7 +201,7 @@ tell_step(struct workflow *wf, const char *name,
 		run_answer(wf, entry);
 		return;
 	}
-	if (is_held_too_long(wf, number, name, statement->sql)) {
+	if (is_refused(wf, number, statement)) {
 		run_recorded(wf, number);
 		return;
 	}

@@ -128,7 +128,9 @@ void wf_sql_void(struct workflow *wf, const char *name, const char *sql,
  * The same steps, but one execution of the statement serves all workflows that
  * come to this step in the same batch of a turn: its parameters, at least one,
  * are arrays with one element per workflow.  It returns one row per element,
- * in their order (none for void).  Elements may be equal.
+ * in their order; with another number of rows it has no effect and fails the
+ * step of all these workflows with the error DBOSInvalidBatch.  The rows of
+ * void are not looked at.  Elements may be equal.
  */
 json_object *wf_batch(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
