@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "client/courier.h"
+#include "db/sqltext.h"
 
 /* How long a query may take, because its caller gives no time-out. */
 #define QUERY_TIMEOUT_MS 5000
@@ -195,8 +197,15 @@ struct client_answer
 client_query(struct client *client, const char *sql, const char *param1,
     const char *param2)
 {
-	struct call *call = call_new(CALL_QUERY);
+	const char *command = sqltext_forbidden(sql);
+	struct call *call;
 
+	if (command != NULL) {
+		log_error("a query is refused: %s",
+		    *command == '\0' ? "it is empty" : command);
+		return (struct client_answer){ .outcome = CLIENT_REFUSED };
+	}
+	call = call_new(CALL_QUERY);
 	call->sql = arena_strdup(call->arena, sql);
 	call->params[0] = arena_strdup(call->arena, param1);
 	call->params[1] = arena_strdup(call->arena, param2);

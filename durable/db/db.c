@@ -66,6 +66,9 @@ static const char session[] =
 
 #define STATEMENTS_MAX 256 /* prepared at a time; a power of two */
 
+/* The SQLSTATE of a statement that is no statement. */
+#define SYNTAX_ERROR   "42601"
+
 enum prepared_state { UNPREPARED, PREPARING, PREPARED };
 
 struct prepared {
@@ -118,6 +121,14 @@ is_stale(const char *sqlstate, const char *function)
 	return strcmp(sqlstate, "26000") == 0 ||
 	    (strcmp(sqlstate, "0A000") == 0 && function != NULL &&
 		strcmp(function, "RevalidateCachedQuery") == 0);
+}
+
+/* Whether a text has several commands: no change of the schema mends that. */
+static bool
+is_several(const char *sqlstate, const char *function)
+{
+	return strcmp(sqlstate, SYNTAX_ERROR) == 0 && function != NULL &&
+	    strcmp(function, "exec_parse_message") == 0;
 }
 
 static void
@@ -186,12 +197,26 @@ note_result_error(struct db *db, const PGresult *result,
 	db->error.sql = expected->sql;
 	if (sqlstate == NULL)
 		return;
+	if (is_several(sqlstate, function))
+		db->error.outcome = db->error.own = DB_REFUSED;
 	if (expected->statement == NULL || !is_stale(sqlstate, function))
 		return;
 	db->error.outcome = db->error.own = DB_RETRY;
 	db->error.stale = true;
 	expected->statement->state = UNPREPARED;
 	expected->statement->version++;
+}
+
+/* Notes that a statement, which the server accepted, is of no use here. */
+static void
+note_useless(struct db *db, const struct expected *expected,
+    const char *message)
+{
+	if (db->error.outcome != DB_DONE)
+		return;
+	note_error(db, SYNTAX_ERROR, false, message);
+	db->error.outcome = db->error.own = DB_REFUSED;
+	db->error.sql = expected->sql;
 }
 
 const struct db_error *
@@ -577,10 +602,20 @@ take_answer(struct db *db, const struct expected *expected)
 	ExecStatusType status = PQresultStatus(result);
 	bool done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 
+	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT ||
+	    status == PGRES_COPY_BOTH) {
+		/* libpq cannot leave the copy in a pipeline. */
+		note_useless(db, expected, "COPY is not possible here");
+		PQclear(result);
+		db_disconnect(db);
+		return NULL;
+	}
 	if (result == NULL || PQstatus(db->conn) != CONNECTION_OK)
 		note_lost(db);
 	else if (status == PGRES_FATAL_ERROR)
 		note_result_error(db, result, expected);
+	else if (status == PGRES_EMPTY_QUERY)
+		note_useless(db, expected, "the statement is empty");
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
 	/* libpq returns NULL after each statement's result. */

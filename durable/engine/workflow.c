@@ -10,9 +10,13 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "db/sqltext.h"
 #include "db/value.h"
 #include "engine/run.h"
 #include "engine/turn_api.h"
+
+/* The error of a statement that an author may not run. */
+#define FORBIDDEN "DBOSForbiddenStatement"
 
 struct step {
 	struct workflow *wf;
@@ -151,6 +155,23 @@ is_held_too_long(struct workflow *wf, int number, const char *name,
 	return error != NULL;
 }
 
+/* Why an author's statement is not sent; NULL: it may be. */
+static const char *
+reason_against(struct workflow *wf, const char *step, const char *sql)
+{
+	const char *command = sqltext_forbidden(sql);
+
+	if (command == NULL)
+		return NULL;
+	if (*command == '\0')
+		return arena_printf(wf->arena,
+		    "the statement of step '%s' is empty", step);
+	return arena_printf(wf->arena,
+	    "step '%s' may not run %s, because the workflows of a turn share a "
+	    "transaction and a session",
+	    step, command);
+}
+
 /*
  * Called before a statement runs as a step.  Returns true, and records the
  * step's error, when it may not run.
@@ -159,13 +180,22 @@ static bool
 is_refused(struct workflow *wf, int number,
     const struct batch_statement *statement)
 {
-	const char *name = statement->step, *sql = statement->sql;
-	const struct db_error *error = turn_step_error(wf->turn, number, sql);
+	const char *name = statement->step, *sql = statement->sql, *error;
+	const char *reason = reason_against(wf, name, sql);
+	const struct db_error *step_error;
 
-	if (error == NULL)
+	if (reason == NULL && statement->nparams > BATCH_PARAMS_MAX)
+		reason = arena_printf(wf->arena,
+		    "step '%s' has more than %d parameters", name,
+		    BATCH_PARAMS_MAX);
+	if (reason != NULL)
+		error = value_encode_error(wf->arena, FORBIDDEN, reason,
+		    VALUE_PORTABLE);
+	else if ((step_error = turn_step_error(wf->turn, number, sql)) != NULL)
+		error = run_database_error(wf, step_error);
+	else
 		return is_held_too_long(wf, number, name, sql);
-	run_record_error(wf, number, name, run_database_error(wf, error),
-	    turn_now_ms(wf->turn));
+	run_record_error(wf, number, name, error, turn_now_ms(wf->turn));
 	return true;
 }
 
@@ -326,10 +356,13 @@ step_sql(struct step *step, const char *sql, size_t nparams,
     const char *const params[])
 {
 	struct workflow *wf = step->wf;
+	const char *reason = reason_against(wf, step->name, sql);
 	const struct db_error *refused;
 	const struct db_rows *rows;
 	json_object *value;
 
+	if (reason != NULL)
+		step_fail(step, FORBIDDEN, "%s", reason);
 	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
 	if (rows == NULL)
 		leave_step(step, run_database_error(wf, refused));

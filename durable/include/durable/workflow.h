@@ -106,10 +106,15 @@ const struct wf_error *wf_error(const struct workflow *wf);
 
 /*
  * Runs an SQL statement as the step name, exactly once: its changes and its
- * journal row commit together.  params has nparams texts; NULL is SQL's null.
- * sql must be a string constant.  Returns the first column of the first row,
- * owned by the run: booleans, integers and JSON as such, other types as
- * strings; NULL for no row and for SQL's null.  An error fails the step.
+ * journal row commit together.  params has nparams texts, at most ten; NULL is
+ * SQL's null.  Returns the first column of the first row, owned by the run:
+ * booleans, integers and JSON as such, other types as strings; NULL for no row
+ * and for SQL's null.  An error fails the step.
+ *
+ * The workflows of a turn share a transaction and a session.  So a statement
+ * that controls one of these (begin, commit, savepoint, set, listen, prepare,
+ * declare, create temporary and the like), copy, and a text without a statement
+ * fail the step with the error DBOSForbiddenStatement, unsent.
  */
 json_object *wf_sql(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
