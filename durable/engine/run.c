@@ -4,6 +4,7 @@
  */
 #include "engine/run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -131,9 +132,36 @@ run_lookup(struct workflow *wf, int number, const char *name)
 	return entry;
 }
 
+void
+run_fail_step(struct workflow *wf, const char *name, const char *message)
+{
+	const struct step *step = wf->step;
+	struct db_error error = { .outcome = DB_REFUSED, .own = DB_REFUSED };
+
+	snprintf(error.message, sizeof(error.message), "%s", message);
+	turn_undo(wf->turn, wf, &error);
+	run_record_error(wf, step->number, step->name,
+	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE),
+	    step->started_ms);
+	/* The replay meets the error. */
+	run_leave(wf, RUN_AGAIN);
+}
+
+void
+run_refuse_in_step(struct workflow *wf, const char *call)
+{
+	if (wf->step != NULL)
+		run_fail_step(wf, "DBOSInvalidStep",
+		    arena_printf(wf->arena,
+			"step '%s' calls '%s', but a step calls nothing of "
+			"its workflow",
+			wf->step->name, call));
+}
+
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number)
 {
+	run_refuse_in_step(wf, name);
 	if (wf->deadline_ms != 0 && turn_now_ms(wf->turn) >= wf->deadline_ms)
 		run_leave(wf, RUN_CANCELLED);
 	wf->error = NULL;

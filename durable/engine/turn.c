@@ -297,7 +297,9 @@ log_held(const struct turn *turn, const char *step)
 {
 	const struct db_error *error = &turn->error;
 	const struct workflow *wf = turn->running;
-	const char *name = batch_step_of(turn->batch, error->sql);
+	const char *name = wf != NULL && wf->step != NULL
+	    ? wf->step->name
+	    : batch_step_of(turn->batch, error->sql);
 	size_t at = 0;
 
 	if (wf == NULL)
@@ -333,7 +335,7 @@ note_held(struct turn *turn)
 		return;
 	/* In the middle of a C step no run can wait: it waits before it. */
 	if (turn->running != NULL && turn->running->step != NULL)
-		step = turn->running->step;
+		step = turn->running->step->key;
 	else if (batch_next_of(turn->batch, step, &at) == NULL)
 		return;
 	if (hold_off_add(turn->hold_off, step, error))

@@ -18,13 +18,6 @@
 /* The error of a statement that an author may not run. */
 #define FORBIDDEN "DBOSForbiddenStatement"
 
-struct step {
-	struct workflow *wf;
-	const char *name;
-	int number;
-	int64_t started_ms;
-};
-
 const char *
 wf_id(const struct workflow *wf)
 {
@@ -80,6 +73,7 @@ wf_fail(struct workflow *wf, const char *name, const char *format, ...)
 	const char *message;
 	va_list args;
 
+	run_refuse_in_step(wf, "wf_fail");
 	va_start(args, format);
 	message = arena_vprintf(wf->arena, format, args);
 	va_end(args);
@@ -90,6 +84,7 @@ wf_fail(struct workflow *wf, const char *name, const char *format, ...)
 void
 wf_catch(struct workflow *wf)
 {
+	run_refuse_in_step(wf, "wf_catch");
 	wf->catching = true;
 }
 
@@ -319,27 +314,36 @@ json_object *
 wf_transaction(struct workflow *wf, const char *name, step_function *function,
     void *arg)
 {
-	struct step step = { .wf = wf, .name = name };
-	const struct entry *entry = run_call(wf, name, &step.number);
+	struct arena *arena = turn_arena(wf->turn);
+	struct step *step;
+	const struct entry *entry;
 	json_object *result;
 	const char *output;
+	int number;
 
+	entry = run_call(wf, name, &number);
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	if (is_held_too_long(wf, step.number, name, name))
-		return run_recorded(wf, step.number);
-	step.started_ms = turn_now_ms(wf->turn);
+	step = arena_alloc(arena, sizeof(*step));
+	step->wf = wf;
+	step->name = arena_strdup(arena, name);
+	step->key = arena_printf(arena, "%s@%s %s", wf->type->name,
+	    wf->type->version, name);
+	step->number = number;
+	if (is_held_too_long(wf, number, name, step->key))
+		return run_recorded(wf, number);
+	step->started_ms = turn_now_ms(wf->turn);
 	turn_savepoint(wf->turn);
-	wf->step = name;
-	result = value_own(wf->arena, function(&step, arg));
+	wf->step = step;
+	result = value_own(wf->arena, function(step, arg));
 	output = value_encode(wf->arena, result, VALUE_PORTABLE);
 	if (output == NULL)
-		step_fail(&step, "DBOSInvalidOutput",
+		step_fail(step, "DBOSInvalidOutput",
 		    "the result of step '%s' is not valid JSON", name);
 	turn_release(wf->turn);
 	wf->step = NULL;
-	run_record_output(wf, step.number, name, output, step.started_ms);
-	return run_recorded(wf, step.number);
+	run_record_output(wf, number, name, output, step->started_ms);
+	return run_recorded(wf, number);
 }
 
 /* Records a step's error and reruns the workflow, which replays the error. */
@@ -377,15 +381,11 @@ step_sql(struct step *step, const char *sql, size_t nparams,
 void
 step_fail(struct step *step, const char *name, const char *format, ...)
 {
-	struct workflow *wf = step->wf;
-	struct db_error error = { .outcome = DB_REFUSED };
 	const char *message;
 	va_list args;
 
 	va_start(args, format);
-	message = arena_vprintf(wf->arena, format, args);
+	message = arena_vprintf(step->wf->arena, format, args);
 	va_end(args);
-	turn_undo(wf->turn, wf, &error);
-	leave_step(step,
-	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE));
+	run_fail_step(step->wf, name, message);
 }

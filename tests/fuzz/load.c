@@ -120,6 +120,13 @@ turn_now_ms(const struct turn *turn)
 }
 
 void
+turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error)
+{
+	(void)turn, (void)wf, (void)error;
+	abort();
+}
+
+void
 turn_add_step(struct turn *turn, const struct workflow *wf, int number,
     const struct entry *entry)
 {

@@ -149,9 +149,9 @@ void wf_batch_void(struct workflow *wf, const char *name, const char *sql,
 /*
  * Runs a C function as the step name: all its statements and the step's journal
  * row commit together.  It uses the database by step_sql alone and may run
- * again after a failure, so it changes only its own variables.  The engine
- * takes the reference of its result: to return the result of a call, take
- * another reference to it with json_object_get.
+ * again after a failure, so it changes only its own variables.  A call of the
+ * workflow in it, such as wf_sleep, fails the step with the error
+ * DBOSInvalidStep, which names both; none of its statements takes effect.
  */
 typedef json_object *step_function(struct step *step, void *arg);
 json_object *wf_transaction(struct workflow *wf, const char *name,
