@@ -35,6 +35,17 @@ value_own(struct arena *arena, json_object *value)
 	return value;
 }
 
+const struct deferred *
+value_next_owned(const struct arena *arena, const struct deferred *deferred,
+    json_object **value)
+{
+	void *resource = NULL;
+
+	deferred = arena_deferred_before(arena, deferred, release, &resource);
+	*value = resource;
+	return deferred;
+}
+
 static bool
 is_superjson(const char *serialization)
 {

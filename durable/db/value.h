@@ -13,6 +13,7 @@
 #include <json-c/json_object.h>
 
 struct arena;
+struct deferred;
 
 #define VALUE_PORTABLE  "portable_json"
 #define VALUE_SUPERJSON "js_superjson"
@@ -56,7 +57,14 @@ const char *value_text(json_object *value);
 const char *value_encode_error(struct arena *arena, const char *name,
     const char *message, const char *serialization);
 
-/* Ties a value to the arena and returns it. */
+/* Ties a value, with a reference of it, to the arena and returns the value. */
 json_object *value_own(struct arena *arena, json_object *value);
+
+/*
+ * Sets *value to the value that the arena got before this one; returns NULL
+ * after the first.  Before NULL is the latest.
+ */
+const struct deferred *value_next_owned(const struct arena *arena,
+    const struct deferred *deferred, json_object **value);
 
 #endif

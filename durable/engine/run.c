@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "db/references.h"
 #include "db/value.h"
 #include "engine/turn_api.h"
 
@@ -158,6 +159,12 @@ run_refuse_in_step(struct workflow *wf, const char *call)
 			wf->step->name, call));
 }
 
+json_object *
+run_take(struct workflow *wf, json_object *value)
+{
+	return references_take(&wf->references, wf->arena, value, false);
+}
+
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number)
 {
@@ -286,7 +293,7 @@ call(struct workflow *wf)
 			"cannot read the input: its format is '%s'",
 			wf->serialization == NULL ? "unknown"
 						  : wf->serialization));
-	output = value_own(wf->arena, wf->type->function(wf, input));
+	output = run_take(wf, wf->type->function(wf, input));
 	if (run_replaying(wf))
 		fail(wf, "DBOSUnexpectedStepError",
 		    arena_printf(wf->arena,
@@ -307,6 +314,7 @@ run_execute(struct workflow *wf)
 		wf->next = 0;
 		wf->catching = false;
 		wf->step = NULL;
+		wf->references = NULL;
 		wf->error = NULL;
 		if (setjmp(wf->exit) == 0)
 			call(wf);

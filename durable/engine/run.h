@@ -14,6 +14,7 @@
 #include <durable/workflow.h>
 
 struct db_error;
+struct references;
 struct turn;
 
 /* How a run ended. */
@@ -94,7 +95,8 @@ struct workflow {
 
 	int next; /* function id of the next call */
 	bool catching;
-	const struct step *step; /* the C step that is running, or NULL */
+	const struct step *step;       /* the C step that is running, or NULL */
+	struct references *references; /* of the values in the run's arena */
 	const struct wf_error *error; /* of the last call, in the run's arena */
 
 	jmp_buf exit;
@@ -141,6 +143,12 @@ void run_refuse_in_step(struct workflow *wf, const char *call);
  */
 void run_fail_step(struct workflow *wf, const char *name, const char *message)
     __attribute__((noreturn));
+
+/*
+ * Ties a value that the author hands over to the run, with its reference if it
+ * has one of its own, and returns the value.
+ */
+json_object *run_take(struct workflow *wf, json_object *value);
 
 /* Copies a step into this run's journal and the turn's write set. */
 void run_record(struct workflow *wf, int number, const struct entry *entry);

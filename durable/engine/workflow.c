@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "db/references.h"
 #include "db/sqltext.h"
 #include "db/value.h"
 #include "engine/run.h"
@@ -45,7 +46,7 @@ wf_printf(struct workflow *wf, const char *format, ...)
 json_object *
 wf_own(struct workflow *wf, json_object *value)
 {
-	return value_own(wf->arena, value);
+	return references_take(&wf->references, wf->arena, value, true);
 }
 
 const char *
@@ -335,7 +336,7 @@ wf_transaction(struct workflow *wf, const char *name, step_function *function,
 	step->started_ms = turn_now_ms(wf->turn);
 	turn_savepoint(wf->turn);
 	wf->step = step;
-	result = value_own(wf->arena, function(step, arg));
+	result = run_take(wf, function(step, arg));
 	output = value_encode(wf->arena, result, VALUE_PORTABLE);
 	if (output == NULL)
 		step_fail(step, "DBOSInvalidOutput",

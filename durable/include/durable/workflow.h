@@ -37,9 +37,15 @@ struct step;
 struct workflow;
 
 /*
+ * A value that a workflow or step function returns or passes to a call goes to
+ * the engine with its reference.  It may also be one that the run owns, or a
+ * part of one: then json_object_get, which makes a reference, is not needed.
+ */
+
+/*
  * The function of a workflow.  input is its first argument, owned by the run;
  * NULL for none or null.  The engine records the result as the workflow's
- * output and takes its reference.
+ * output.
  */
 typedef json_object *workflow_function(struct workflow *wf, json_object *input);
 
@@ -73,7 +79,8 @@ const char *wf_printf(struct workflow *wf, const char *format, ...)
 
 /*
  * Gives a value that the function has made to the run, which releases it even
- * when a call does not return.  Returns the value.
+ * when a call does not return.  The function may still add parts to it.
+ * Returns the value.
  */
 json_object *wf_own(struct workflow *wf, json_object *value);
 
@@ -170,7 +177,7 @@ void step_fail(struct step *step, const char *name, const char *format, ...)
 
 /*
  * Sets an event of this workflow to a value (NULL is null); clients and other
- * workflows can wait for it.  A later value replaces it.  Takes the reference.
+ * workflows can wait for it.  A later value replaces it.
  */
 void wf_set_event(struct workflow *wf, const char *key, json_object *value);
 
@@ -184,7 +191,7 @@ json_object *wf_get_event(struct workflow *wf, const char *id, const char *key,
 
 /*
  * Sends a message to another workflow on a topic (NULL: the default topic).
- * Fails when there is no such workflow.  Takes the reference.
+ * Fails when there is no such workflow.
  */
 void wf_send(struct workflow *wf, const char *id, const char *topic,
     json_object *message);
@@ -218,9 +225,9 @@ wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 void wf_sleep(struct workflow *wf, int64_t duration_ms);
 
 /*
- * Starts a child workflow of this type with an input (NULL is null), takes the
- * input's reference, and does not wait for the child.  id NULL means
- * <parent>-<step number>: pass another where a client could have chosen that.
+ * Starts a child workflow of this type with an input (NULL is null) and does
+ * not wait for the child.  id NULL means <parent>-<step number>: pass another
+ * where a client could have chosen that.
  * A child with a known id is not started again; if that id is a workflow's of
  * another type, the call fails.  Returns the child's id.
  */
