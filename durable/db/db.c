@@ -686,6 +686,13 @@ db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
 	return db_finish(db) == DB_DONE ? rows : NULL;
 }
 
+bool
+db_in_transaction(const struct db *db)
+{
+	return db_connected(db) &&
+	    PQtransactionStatus(db->conn) == PQTRANS_INTRANS;
+}
+
 size_t
 db_row_count(const struct db_rows *rows)
 {

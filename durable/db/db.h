@@ -111,6 +111,12 @@ enum db_outcome db_finish(struct db *db);
 /* Returns the first error of the last round trip or connection attempt. */
 const struct db_error *db_last_error(const struct db *db);
 
+/*
+ * Whether the server said, at the end of the last round trip, that a
+ * transaction is open and has not failed.
+ */
+bool db_in_transaction(const struct db *db);
+
 size_t db_row_count(const struct db_rows *rows);
 
 /* Returns the value at a row and column as text, owned by rows; or NULL. */

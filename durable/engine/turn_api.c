@@ -108,6 +108,18 @@ undo(struct turn *turn)
 	return db_finish(turn->db) == DB_DONE;
 }
 
+/* Whether the turn's transaction is still open, by the server's word. */
+static bool
+is_open(struct turn *turn)
+{
+	if (db_in_transaction(turn->db))
+		return true;
+	turn->error = (struct db_error){ .outcome = DB_REFUSED,
+		.own = DB_REFUSED,
+		.message = "a statement ended the transaction of its turn" };
+	return false;
+}
+
 bool
 turn_execute_batch(struct turn *turn)
 {
@@ -115,6 +127,8 @@ turn_execute_batch(struct turn *turn)
 	batch_queue(turn->batch, turn->arena, turn->db);
 	if (db_finish(turn->db) != DB_DONE) {
 		turn->error = *db_last_error(turn->db);
+	} else if (!is_open(turn)) {
+		return false;
 	} else if (batch_check(turn->batch, &turn->error)) {
 		turn_release(turn);
 		batch_answer(turn->batch, NULL);
@@ -139,7 +153,7 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
-		if (!batch_check(turn->batch, &turn->error))
+		if (!is_open(turn) || !batch_check(turn->batch, &turn->error))
 			break_turn(turn, wf, &turn->error);
 		batch_answer(turn->batch, NULL);
 		return rows;
