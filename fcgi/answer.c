@@ -86,15 +86,14 @@ void
 answer_with_event(struct http_request *request,
     const struct client_answer *answer, const struct answer_texts *texts)
 {
-	const char *text = answer->value;
+	const char *text = NULL;
 	json_object *value;
 
 	if (!answer_has_value(request, answer, texts))
 		return;
-	if (value_decode(request->arena, text, VALUE_PORTABLE, &value) &&
-	    json_object_is_type(value, json_type_string))
-		text = json_object_get_string(value);
-	http_text(request, text);
+	if (value_decode(request->arena, answer->value, VALUE_PORTABLE, &value))
+		text = value_text(value);
+	http_text(request, text == NULL ? answer->value : text);
 }
 
 void

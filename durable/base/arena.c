@@ -174,3 +174,15 @@ arena_defer(struct arena *arena, void (*release)(void *), void *resource)
 	deferred->resource = resource;
 	arena->deferred = deferred;
 }
+
+const struct deferred *
+arena_deferred_before(const struct arena *arena,
+    const struct deferred *deferred, void (*release)(void *), void **resource)
+{
+	deferred = deferred == NULL ? arena->deferred : deferred->next;
+	while (deferred != NULL && deferred->release != release)
+		deferred = deferred->next;
+	if (deferred != NULL)
+		*resource = deferred->resource;
+	return deferred;
+}

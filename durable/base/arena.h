@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct arena;
+struct deferred;
 
 /* Makes an empty arena.  The caller frees it with arena_free. */
 struct arena *arena_new(void);
@@ -43,5 +44,12 @@ char *arena_vprintf(struct arena *arena, const char *format, va_list args)
 
 /* Calls release(resource) when the arena is freed or reset. */
 void arena_defer(struct arena *arena, void (*release)(void *), void *resource);
+
+/*
+ * Returns the clean-up by release that was deferred before this one, or NULL,
+ * and sets *resource; before NULL is the latest.
+ */
+const struct deferred *arena_deferred_before(const struct arena *arena,
+    const struct deferred *deferred, void (*release)(void *), void **resource);
 
 #endif

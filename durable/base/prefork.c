@@ -22,9 +22,18 @@
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 1000
 
+/*
+ * What the master shares with the worker of a slot.  returned: the worker's
+ * function has returned, so its end is not a call of exit(3) within it.
+ */
+struct shared {
+	char crash_note[PREFORK_CRASH_NOTE_SIZE];
+	bool returned;
+};
+
 struct slot {
-	pid_t pid;            /* of the worker that runs; 0: there is none */
-	char *crash_note;     /* see struct prefork_worker */
+	pid_t pid; /* of the worker that runs; 0: there is none */
+	struct shared *shared;
 	int pause_ms;         /* before the next fork */
 	int64_t born_ms;      /* when the last worker was forked; 0: never */
 	int64_t due_ms;       /* when to fork, while pid is 0 */
@@ -107,7 +116,7 @@ start_worker(struct master *master, int number, int64_t now_ms)
 	struct slot *slot = &master->slots[number];
 	struct prefork_worker self = { .slot = number,
 		.first = slot->born_ms == 0,
-		.crash_note = slot->crash_note,
+		.crash_note = slot->shared->crash_note,
 		.standby = master->standby,
 		.master_pid = (int)getpid(),
 		.started_ms = epoch_ms(),
@@ -115,12 +124,17 @@ start_worker(struct master *master, int number, int64_t now_ms)
 		.deaths = slot->deaths,
 		.dead_pid = slot->dead_pid,
 		.died_ms = slot->died_ms };
-	pid_t master_pid = getpid(), pid = fork();
+	pid_t master_pid = getpid(), pid;
+	int status;
 
+	slot->shared->returned = false;
+	pid = fork();
 	if (pid == 0) {
 		self.pid = (int)getpid();
 		become_worker(master, &self, master_pid);
-		exit(master->worker(&self, master->arg));
+		status = master->worker(&self, master->arg);
+		slot->shared->returned = true;
+		exit(status);
 	}
 	if (pid < 0) {
 		log_error("cannot fork a worker: %s; trying again in %d ms",
@@ -159,16 +173,20 @@ stop_workers(struct master *master)
 static void
 bury(struct master *master, struct slot *slot, int how)
 {
-	bool gave_up = WIFEXITED(how) &&
-	    WEXITSTATUS(how) == PREFORK_EXIT_GIVE_UP;
+	bool returned = slot->shared->returned && WIFEXITED(how);
+	bool gave_up = returned && WEXITSTATUS(how) == PREFORK_EXIT_GIVE_UP;
 
 	if (WIFSIGNALED(how))
 		log_warning("worker %d was ended by signal %d", (int)slot->pid,
 		    WTERMSIG(how));
+	else if (!returned)
+		log_warning("worker %d was ended by a call of exit with status "
+			    "%d in its work",
+		    (int)slot->pid, WEXITSTATUS(how));
 	else if (!gave_up && WEXITSTATUS(how) != 0)
 		log_warning("worker %d ended with status %d", (int)slot->pid,
 		    WEXITSTATUS(how));
-	if ((WIFSIGNALED(how) || WEXITSTATUS(how) != 0) && !gave_up) {
+	if (!returned || (WEXITSTATUS(how) != 0 && !gave_up)) {
 		slot->deaths++;
 		slot->dead_pid = (int)slot->pid;
 		slot->died_ms = epoch_ms();
@@ -242,28 +260,25 @@ take_signal(struct master *master, int64_t timeout_ms)
 		stop_workers(master);
 }
 
-/* Makes the slots; the master and its workers share the crash notes. */
 static struct slot *
 make_slots(int count)
 {
-	const size_t size = (size_t)count * PREFORK_CRASH_NOTE_SIZE;
 	struct slot *slots = calloc((size_t)count, sizeof(*slots));
-	char *shared = mmap(NULL, size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct shared *shared = mmap(NULL, (size_t)count * sizeof(*shared),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int i;
 
 	if (slots == NULL || shared == MAP_FAILED)
 		abort();
 	for (i = 0; i < count; i++)
-		slots[i].crash_note = shared +
-		    (size_t)i * PREFORK_CRASH_NOTE_SIZE;
+		slots[i].shared = &shared[i];
 	return slots;
 }
 
 static void
 free_slots(struct slot *slots, int count)
 {
-	munmap(slots[0].crash_note, (size_t)count * PREFORK_CRASH_NOTE_SIZE);
+	munmap(slots[0].shared, (size_t)count * sizeof(*slots[0].shared));
 	free(slots);
 }
 

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A worker's exit status that tells the master to give up: no restart helps. */
+/* A worker's result that tells the master to give up: no restart helps. */
 #define PREFORK_EXIT_GIVE_UP    3
 
 #define PREFORK_CRASH_NOTE_SIZE 65536
@@ -54,8 +54,9 @@ struct prefork_worker {
  * Runs count workers, each as worker(self, arg) in a process of its own, and
  * blocks until all have ended; the worker's result is its exit status.  On
  * SIGTERM or SIGINT the master sends SIGTERM to the workers, waits without
- * limit and returns 0.  When a worker exits with PREFORK_EXIT_GIVE_UP, the
- * master stops the others and returns that status.
+ * limit and returns 0.  When a worker returns PREFORK_EXIT_GIVE_UP, the master
+ * stops the others and returns that status.  A worker that calls exit(3) has
+ * died, whatever the status is.
  */
 int prefork_run(int count,
     int (*worker)(struct prefork_worker *self, const void *arg),

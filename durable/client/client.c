@@ -15,7 +15,9 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "client/courier.h"
+#include "db/sqltext.h"
 
 /* How long a query may take, because its caller gives no time-out. */
 #define QUERY_TIMEOUT_MS 5000
@@ -190,9 +192,16 @@ struct client_answer
 client_query(struct client *client, const char *sql, const char *param1,
     const char *param2)
 {
-	struct call *call = call_new(CALL_QUERY);
+	const char *command = sqltext_forbidden(sql);
+	struct call *call;
 
-	call->sql = sql;
+	if (command != NULL) {
+		log_error("a query is refused: %s",
+		    *command == '\0' ? "it is empty" : command);
+		return (struct client_answer){ .outcome = CLIENT_REFUSED };
+	}
+	call = call_new(CALL_QUERY);
+	call->sql = arena_strdup(call->arena, sql);
 	call->params[0] = arena_strdup(call->arena, param1);
 	call->params[1] = arena_strdup(call->arena, param2);
 	return make(client, call, QUERY_TIMEOUT_MS);

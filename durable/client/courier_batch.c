@@ -443,7 +443,7 @@ same_text(const char *one, const char *other)
 static bool
 same_query(const struct call *one, const struct call *other)
 {
-	return one->sql == other->sql &&
+	return strcmp(one->sql, other->sql) == 0 &&
 	    same_text(one->params[0], other->params[0]) &&
 	    same_text(one->params[1], other->params[1]);
 }

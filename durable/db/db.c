@@ -50,14 +50,19 @@ static const char session[] =
 #define LATE_MS        1000
 #define GIVE_UP_MS     30000
 
-#define STATEMENTS_MAX 256 /* distinct statements; a power of two */
+#define STATEMENTS_MAX 256 /* prepared at a time; a power of two */
+
+/* The SQLSTATE of a statement that is no statement. */
+#define SYNTAX_ERROR   "42601"
 
 enum prepared_state { UNPREPARED, PREPARING, PREPARED };
 
 struct prepared {
-	const char *sql;
+	struct prepared *next; /* of the same bucket */
+	char *sql;
 	enum prepared_state state;
-	unsigned version; /* how often it was stale; part of its name */
+	unsigned version;   /* how often its place was freed; in its name */
+	unsigned long trip; /* the last that used it */
 };
 
 /* The kinds of answers that the server sends, in the order of the requests. */
@@ -65,7 +70,8 @@ enum expected_kind { EXPECT_PREPARE, EXPECT_RESULT, EXPECT_SYNC };
 
 struct expected {
 	enum expected_kind kind;
-	struct prepared *statement;
+	const char *sql;
+	struct prepared *statement;  /* NULL: sent without a name */
 	const struct db_rows **rows; /* where the result goes, or NULL */
 	struct arena *arena;         /* that owns the result */
 };
@@ -75,10 +81,13 @@ struct db {
 	const char *application_name;
 	PGconn *conn;
 	struct db_error error;
-	struct prepared statements[STATEMENTS_MAX]; /* open addressing */
+	struct prepared statements[STATEMENTS_MAX];
+	struct prepared *buckets[STATEMENTS_MAX]; /* by the text's hash */
+	size_t statements_count;
 	struct expected *expected;
 	size_t expected_count, expected_size;
-	bool in_trip; /* something was queued since the last round trip */
+	bool in_trip;       /* something was queued since the last round trip */
+	unsigned long trip; /* the number of that round trip */
 	PGnotify *notified;
 	struct db_notification notification;
 };
@@ -100,6 +109,14 @@ is_stale(const char *sqlstate, const char *function)
 		strcmp(function, "RevalidateCachedQuery") == 0);
 }
 
+/* Whether a text has several commands: no change of the schema mends that. */
+static bool
+is_several(const char *sqlstate, const char *function)
+{
+	return strcmp(sqlstate, SYNTAX_ERROR) == 0 && function != NULL &&
+	    strcmp(function, "exec_parse_message") == 0;
+}
+
 static void
 clear_error(struct db *db)
 {
@@ -110,9 +127,11 @@ clear_error(struct db *db)
 static void
 begin_trip(struct db *db)
 {
-	if (!db->in_trip)
-		clear_error(db);
+	if (db->in_trip)
+		return;
+	clear_error(db);
 	db->in_trip = true;
+	db->trip++;
 }
 
 /* Keeps only the first error of a round trip: later ones follow from it. */
@@ -141,30 +160,49 @@ note_lost(struct db *db)
 	    *message == '\0' ? "connection lost" : message);
 }
 
+/* expected: the statement that the error is about, or NULL. */
 static void
 note_result_error(struct db *db, const PGresult *result,
-    struct prepared *statement)
+    const struct expected *expected)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	bool is_first = db->error.outcome == DB_DONE;
 	const char *primary = PQresultErrorField(result,
 	    PG_DIAG_MESSAGE_PRIMARY);
 	const char *severity = PQresultErrorField(result,
 	    PG_DIAG_SEVERITY_NONLOCALIZED);
+	const char *function = PQresultErrorField(result,
+	    PG_DIAG_SOURCE_FUNCTION);
 
-	if (is_first)
-		db->error.sql = statement == NULL ? NULL : statement->sql;
+	if (db->error.outcome != DB_DONE)
+		return;
 	note_error(db, sqlstate,
 	    severity != NULL && strcmp(severity, "ERROR") != 0,
 	    primary == NULL ? PQresultErrorMessage(result) : primary);
-	if (!is_first || statement == NULL || sqlstate == NULL ||
-	    !is_stale(sqlstate,
-		PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION)))
+	if (expected == NULL)
+		return;
+	db->error.sql = expected->sql;
+	if (sqlstate == NULL)
+		return;
+	if (is_several(sqlstate, function))
+		db->error.outcome = db->error.own = DB_REFUSED;
+	if (expected->statement == NULL || !is_stale(sqlstate, function))
 		return;
 	db->error.outcome = db->error.own = DB_RETRY;
 	db->error.stale = true;
-	statement->state = UNPREPARED;
-	statement->version++;
+	expected->statement->state = UNPREPARED;
+	expected->statement->version++;
+}
+
+/* Notes that a statement, which the server accepted, is of no use here. */
+static void
+note_useless(struct db *db, const struct expected *expected,
+    const char *message)
+{
+	if (db->error.outcome != DB_DONE)
+		return;
+	note_error(db, SYNTAX_ERROR, false, message);
+	db->error.outcome = db->error.own = DB_REFUSED;
+	db->error.sql = expected->sql;
 }
 
 const struct db_error *
@@ -193,6 +231,18 @@ free_notification(struct db *db)
 	db->notified = NULL;
 }
 
+static void
+forget_statements(struct db *db)
+{
+	size_t i;
+
+	for (i = 0; i < db->statements_count; i++)
+		free(db->statements[i].sql);
+	memset(db->statements, 0, sizeof(db->statements));
+	memset(db->buckets, 0, sizeof(db->buckets));
+	db->statements_count = 0;
+}
+
 void
 db_disconnect(struct db *db)
 {
@@ -202,7 +252,7 @@ db_disconnect(struct db *db)
 	db->conn = NULL;
 	db->expected_count = 0;
 	db->in_trip = false;
-	memset(db->statements, 0, sizeof(db->statements));
+	forget_statements(db);
 }
 
 void
@@ -312,7 +362,8 @@ db_fd(const struct db *db)
 }
 
 static struct expected *
-expect(struct db *db, enum expected_kind kind, struct prepared *statement)
+expect(struct db *db, enum expected_kind kind, const char *sql,
+    struct prepared *statement)
 {
 	if (db->expected_count == db->expected_size) {
 		db->expected_size = db->expected_size * 2 + 64;
@@ -322,29 +373,121 @@ expect(struct db *db, enum expected_kind kind, struct prepared *statement)
 			abort();
 	}
 	db->expected[db->expected_count] = (struct expected){ .kind = kind,
+		.sql = sql,
 		.statement = statement };
 	return &db->expected[db->expected_count++];
 }
 
-/* Finds or adds a statement in the table, by its address. */
+/* FNV-1a. */
+static struct prepared **
+bucket_of(struct db *db, const char *sql)
+{
+	uint32_t hash = 2166136261;
+
+	for (; *sql != '\0'; sql++)
+		hash = (hash ^ (unsigned char)*sql) * 16777619;
+	return &db->buckets[hash % STATEMENTS_MAX];
+}
+
+static void
+write_name(const struct db *db, const struct prepared *statement, char name[32])
+{
+	snprintf(name, 32, "s%d_%u", (int)(statement - db->statements),
+	    statement->version);
+}
+
+/*
+ * Frees the place of a statement for another one.  In a pipeline that fails
+ * the server keeps the old one, whose name is not used again.
+ */
+static void
+evict(struct db *db, struct prepared *statement)
+{
+	struct prepared **link = bucket_of(db, statement->sql);
+	char name[32], deallocate[64];
+
+	while (*link != statement)
+		link = &(*link)->next;
+	*link = statement->next;
+	write_name(db, statement, name);
+	snprintf(deallocate, sizeof(deallocate), "deallocate %s", name);
+	if (statement->state == PREPARED) {
+		if (PQsendQueryParams(db->conn, deallocate, 0, NULL, NULL, NULL,
+			NULL, 0))
+			expect(db, EXPECT_RESULT, NULL, NULL);
+		else
+			note_lost(db);
+	}
+	free(statement->sql);
+	statement->sql = NULL;
+	statement->state = UNPREPARED;
+	statement->version++;
+}
+
+/*
+ * A place for one more statement: that of the one whose last use is longest
+ * ago, when there is no free one.  NULL when this round trip uses all.
+ */
+static struct prepared *
+free_place(struct db *db)
+{
+	struct prepared *oldest = &db->statements[0];
+	size_t i;
+
+	if (db->statements_count < STATEMENTS_MAX)
+		return &db->statements[db->statements_count++];
+	for (i = 1; i < STATEMENTS_MAX; i++)
+		if (db->statements[i].trip < oldest->trip)
+			oldest = &db->statements[i];
+	if (oldest->trip == db->trip)
+		return NULL;
+	evict(db, oldest);
+	return oldest;
+}
+
+/*
+ * Finds or adds a statement by its text, because an author may change the text
+ * in a buffer.  NULL: there is no place for it.
+ */
 static struct prepared *
 find_statement(struct db *db, const char *sql)
 {
-	size_t at = ((uintptr_t)sql >> 3) % STATEMENTS_MAX, tried;
+	struct prepared **bucket = bucket_of(db, sql), *statement;
 
-	for (tried = 0; tried < STATEMENTS_MAX; tried++) {
-		struct prepared *statement =
-		    &db->statements[(at + tried) % STATEMENTS_MAX];
-
+	for (statement = *bucket; statement != NULL;
+	     statement = statement->next)
+		if (strcmp(statement->sql, sql) == 0)
+			break;
+	if (statement == NULL) {
+		statement = free_place(db);
+		if (statement == NULL)
+			return NULL;
+		statement->sql = strdup(sql);
 		if (statement->sql == NULL)
-			statement->sql = sql;
-		if (statement->sql == sql)
-			return statement;
+			abort();
+		statement->next = *bucket;
+		*bucket = statement;
 	}
-	log_error("more than %d distinct statements, so this process aborts: "
-		  "a statement may be no string constant",
-	    STATEMENTS_MAX);
-	abort();
+	statement->trip = db->trip;
+	return statement;
+}
+
+/* Sends a statement, which is prepared before if it is not yet. */
+static bool
+send_prepared(struct db *db, struct prepared *statement, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	char name[32];
+
+	write_name(db, statement, name);
+	if (statement->state == UNPREPARED) {
+		if (!PQsendPrepare(db->conn, name, sql, 0, NULL))
+			return false;
+		statement->state = PREPARING;
+		expect(db, EXPECT_PREPARE, sql, statement);
+	}
+	return PQsendQueryPrepared(db->conn, name, (int)nparams, params, NULL,
+		   NULL, 0) == 1;
 }
 
 void
@@ -360,7 +503,7 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 {
 	struct prepared *statement;
 	struct expected *expected;
-	char name[32];
+	bool sent;
 
 	begin_trip(db);
 	if (!db_connected(db)) {
@@ -368,22 +511,15 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 		return;
 	}
 	statement = find_statement(db, sql);
-	snprintf(name, sizeof(name), "s%d_%u",
-	    (int)(statement - db->statements), statement->version);
-	if (statement->state == UNPREPARED) {
-		if (!PQsendPrepare(db->conn, name, sql, 0, NULL)) {
-			note_lost(db);
-			return;
-		}
-		statement->state = PREPARING;
-		expect(db, EXPECT_PREPARE, statement);
-	}
-	if (!PQsendQueryPrepared(db->conn, name, (int)nparams, params, NULL,
-		NULL, 0)) {
+	sent = statement != NULL
+	    ? send_prepared(db, statement, sql, nparams, params)
+	    : PQsendQueryParams(db->conn, sql, (int)nparams, NULL, params, NULL,
+		  NULL, 0) == 1;
+	if (!sent) {
 		note_lost(db);
 		return;
 	}
-	expected = expect(db, EXPECT_RESULT, statement);
+	expected = expect(db, EXPECT_RESULT, sql, statement);
 	expected->rows = rows;
 	expected->arena = arena;
 }
@@ -395,7 +531,7 @@ db_sync(struct db *db)
 	if (!db_connected(db) || !PQpipelineSync(db->conn))
 		note_lost(db);
 	else
-		expect(db, EXPECT_SYNC, NULL);
+		expect(db, EXPECT_SYNC, NULL, NULL);
 }
 
 /*
@@ -452,10 +588,20 @@ take_answer(struct db *db, const struct expected *expected)
 	ExecStatusType status = PQresultStatus(result);
 	bool done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 
+	if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT ||
+	    status == PGRES_COPY_BOTH) {
+		/* libpq cannot leave the copy in a pipeline. */
+		note_useless(db, expected, "COPY is not possible here");
+		PQclear(result);
+		db_disconnect(db);
+		return NULL;
+	}
 	if (result == NULL || PQstatus(db->conn) != CONNECTION_OK)
 		note_lost(db);
 	else if (status == PGRES_FATAL_ERROR)
-		note_result_error(db, result, expected->statement);
+		note_result_error(db, result, expected);
+	else if (status == PGRES_EMPTY_QUERY)
+		note_useless(db, expected, "the statement is empty");
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
 	/* libpq returns NULL after each statement's result. */
@@ -524,6 +670,13 @@ db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
 
 	db_queue_rows(db, arena, sql, nparams, params, &rows);
 	return db_finish(db) == DB_DONE ? rows : NULL;
+}
+
+bool
+db_in_transaction(const struct db *db)
+{
+	return db_connected(db) &&
+	    PQtransactionStatus(db->conn) == PQTRANS_INTRANS;
 }
 
 size_t

@@ -4,9 +4,10 @@
  *
  * db_queue adds a statement and returns at once; db_query and db_finish send
  * all queued statements in one round trip and block for the answers.  When one
- * fails, the server skips the others up to the next db_sync.  A statement
- * is prepared at its first use.  Parameters and results are text.  A struct db
- * belongs to one thread.
+ * fails, the server skips the others up to the next db_sync.  A statement is
+ * prepared at its first use, and known by its text; of more than 256 the one
+ * whose last use is longest ago is forgotten.  Parameters and results are text.
+ * A struct db belongs to one thread.
  */
 #ifndef DURABLE_DB_H
 #define DURABLE_DB_H
@@ -32,12 +33,14 @@ enum db_type {
 /*
  * outcome classifies the error for a workflow's step, own for a statement of
  * the engine or client.  stale: the prepared statement no longer fitted the
- * schema; it is prepared anew at its next use.
+ * schema; it is prepared anew at its next use.  name is of an error that the
+ * engine found, not the server, or NULL.
  */
 struct db_error {
 	enum db_outcome outcome, own;
+	const char *name; /* static */
 	bool stale;
-	const char *sql; /* the statement that failed, or NULL */
+	const char *sql; /* the statement that failed, as queued, or NULL */
 	char sqlstate[6];
 	char message[512];
 };
@@ -76,7 +79,7 @@ int db_fd(const struct db *db);
 /*
  * Adds a statement to the next round trip and discards its rows.  params has
  * nparams texts, which are copied; NULL is SQL's null.  sql must outlive the
- * handle, because its address is the key of the prepared statement.
+ * round trip, and what reads the error of it.
  */
 void db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[]);
@@ -107,6 +110,12 @@ enum db_outcome db_finish(struct db *db);
 
 /* Returns the first error of the last round trip or connection attempt. */
 const struct db_error *db_last_error(const struct db *db);
+
+/*
+ * Whether the server said, at the end of the last round trip, that a
+ * transaction is open and has not failed.
+ */
+bool db_in_transaction(const struct db *db);
 
 size_t db_row_count(const struct db_rows *rows);
 

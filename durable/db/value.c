@@ -35,6 +35,17 @@ value_own(struct arena *arena, json_object *value)
 	return value;
 }
 
+const struct deferred *
+value_next_owned(const struct arena *arena, const struct deferred *deferred,
+    json_object **value)
+{
+	void *resource = NULL;
+
+	deferred = arena_deferred_before(arena, deferred, release, &resource);
+	*value = resource;
+	return deferred;
+}
+
 static bool
 is_superjson(const char *serialization)
 {
@@ -50,18 +61,75 @@ value_known(const char *serialization)
 		strcmp(serialization, VALUE_PORTABLE) == 0);
 }
 
-/* Moves *at behind a string; false when it has a control character. */
+/* Moves *at behind a character of UTF-8 (RFC 3629) beyond ASCII. */
+static bool
+skip_character(const char **at)
+{
+	const unsigned char *byte = (const unsigned char *)*at;
+	size_t len = byte[0] >= 0xf0 ? 4 : byte[0] >= 0xe0 ? 3 : 2, i;
+
+	for (i = 1; i < len; i++)
+		if ((byte[i] & 0xc0) != 0x80)
+			return false;
+	*at += len;
+	return byte[0] >= 0xc2 && byte[0] <= 0xf4 &&
+	    (byte[0] != 0xe0 || byte[1] >= 0xa0) &&
+	    (byte[0] != 0xed || byte[1] < 0xa0) &&
+	    (byte[0] != 0xf0 || byte[1] >= 0x90) &&
+	    (byte[0] != 0xf4 || byte[1] < 0x90);
+}
+
+/* The number of an escape \uXXXX, and -1 for another text. */
+static long
+escaped_unit(const char *text)
+{
+	char digits[5] = "";
+
+	if (text[0] != '\\' || text[1] != 'u')
+		return -1;
+	memcpy(digits, text + 2, 4);
+	return strtol(digits, NULL, 16);
+}
+
+/* Moves *at behind an escape; false for half of a surrogate pair. */
+static bool
+skip_escape(const char **at, bool *has_nul)
+{
+	long unit = escaped_unit(*at), second;
+
+	*at += unit < 0 ? 2 : 6;
+	*has_nul = *has_nul || unit == 0;
+	if (unit < 0xd800 || unit > 0xdfff)
+		return true;
+	second = escaped_unit(*at);
+	*at += 6;
+	return unit < 0xdc00 && second >= 0xdc00 && second <= 0xdfff;
+}
+
+/*
+ * Moves *at behind a string.  False when it has a control character or what is
+ * no character, or is a key with \u0000, which json-c would cut there.
+ */
 static bool
 skip_string(const char **at)
 {
-	for (++*at; **at != '"'; ++*at) {
-		if (**at == '\\')
-			++*at;
+	bool has_nul = false;
+
+	++*at;
+	while (**at != '"') {
 		if ((unsigned char)**at < ' ')
 			return false;
+		if (**at == '\\') {
+			if (!skip_escape(at, &has_nul))
+				return false;
+		} else if ((unsigned char)**at < 0x80) {
+			++*at;
+		} else if (!skip_character(at)) {
+			return false;
+		}
 	}
 	++*at;
-	return true;
+	return !has_nul || (*at)[strspn(*at, " \t\r\n")] != ':';
 }
 
 /* Whether the digits make an integer that json-c can hold. */
@@ -99,7 +167,8 @@ skip_number(const char **at)
 /*
  * Whether a text that json-c has accepted is JSON by RFC 8259.  Even in strict
  * mode json-c accepts NaN, Infinity, -01, 1. and control characters in strings,
- * and changes an integer that it cannot hold to the nearest it can.
+ * and changes an integer that it cannot hold to the nearest it can, and half of
+ * a surrogate pair to another character.
  */
 static bool
 is_strict(const char *text)
@@ -293,6 +362,18 @@ value_encode(struct arena *arena, json_object *value, const char *serialization)
 	 * later reader could not repair it.
 	 */
 	return parse(arena, text, &again) ? text : NULL;
+}
+
+const char *
+value_text(json_object *value)
+{
+	const char *text;
+
+	if (!json_object_is_type(value, json_type_string))
+		return NULL;
+	text = json_object_get_string(value);
+	return strlen(text) == (size_t)json_object_get_string_len(value) ? text
+									 : NULL;
 }
 
 const char *

@@ -13,6 +13,7 @@
 #include <json-c/json_object.h>
 
 struct arena;
+struct deferred;
 
 #define VALUE_PORTABLE  "portable_json"
 #define VALUE_SUPERJSON "js_superjson"
@@ -23,7 +24,8 @@ bool value_known(const char *serialization);
 /*
  * Reads a stored value; text NULL is null.  The arena owns *value.  Returns
  * false when the format is unknown or the text is not JSON (RFC 8259), not
- * UTF-8, nested deeper than 64 levels, or has an integer beyond 64 bits.
+ * UTF-8, nested deeper than 64 levels, or has an integer beyond 64 bits, a half
+ * of a surrogate pair, or \u0000 in a key.
  */
 bool value_decode(struct arena *arena, const char *text,
     const char *serialization, json_object **value);
@@ -40,16 +42,29 @@ const char *value_encode_argument(struct arena *arena, json_object *value);
 
 /*
  * Returns the value's text in the format, in the arena; NULL when it is no
- * JSON: a string that is not UTF-8, or a number that is not finite.
+ * JSON: a string that is not UTF-8, a number that is not finite.
  */
 const char *value_encode(struct arena *arena, json_object *value,
     const char *serialization);
+
+/*
+ * Returns a string value's text; NULL for another value, and for a string with
+ * \u0000, which the text would end at.
+ */
+const char *value_text(json_object *value);
 
 /* Returns an error's stored text, from which the SDKs restore the error. */
 const char *value_encode_error(struct arena *arena, const char *name,
     const char *message, const char *serialization);
 
-/* Ties a value to the arena and returns it. */
+/* Ties a value, with a reference of it, to the arena and returns the value. */
 json_object *value_own(struct arena *arena, json_object *value);
+
+/*
+ * Sets *value to the value that the arena got before this one; returns NULL
+ * after the first.  Before NULL is the latest.
+ */
+const struct deferred *value_next_owned(const struct arena *arena,
+    const struct deferred *deferred, json_object **value);
 
 #endif

@@ -4,7 +4,7 @@
  */
 #include "engine/batch.h"
 
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +37,7 @@ struct batch {
 	struct execution **executions; /* in the order of their execution */
 	size_t count, size;
 	size_t queued; /* how many of them have been queued */
+	const struct execution *miscounted; /* see batch_check */
 };
 
 struct batch *
@@ -70,6 +71,7 @@ void
 batch_reset(struct batch *batch)
 {
 	batch->count = batch->queued = 0;
+	batch->miscounted = NULL;
 }
 
 /* Reuses an execution of an earlier batch, with its buffers, if any. */
@@ -103,7 +105,7 @@ begin_execution(struct batch *batch, size_t at, struct arena *arena,
 
 	if (statement->nparams > BATCH_PARAMS_MAX)
 		abort();
-	execution->sql = statement->sql;
+	execution->sql = arena_strdup(arena, statement->sql);
 	execution->arrays = statement->arrays;
 	execution->nparams = statement->nparams;
 	execution->count = 0;
@@ -135,7 +137,10 @@ find_execution(struct batch *batch, struct arena *arena,
 		/* Only the running run adds, so it is the last member. */
 		if (execution->members[execution->count - 1].wf == wf)
 			break;
-		if (execution->sql == statement->sql && execution->arrays > 0)
+		if (execution->arrays > 0 &&
+		    execution->arrays == statement->arrays &&
+		    execution->nparams == statement->nparams &&
+		    strcmp(execution->sql, statement->sql) == 0)
 			found = execution;
 	}
 	return found == NULL ? begin_execution(batch, i, arena, statement)
@@ -148,6 +153,7 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 {
 	struct execution *execution = find_execution(batch, arena, wf,
 	    statement);
+	struct member *member;
 	size_t i;
 
 	for (i = 0; i < execution->arrays; i++)
@@ -160,13 +166,15 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 		if (execution->members == NULL)
 			abort();
 	}
-	execution->members[execution->count] = (struct member){ .wf = wf,
-		.step = statement->step,
+	member = &execution->members[execution->count++];
+	*member = (struct member){ .wf = wf,
+		.step = arena_strdup(arena, statement->step),
 		.asks = call != NULL };
-	if (call != NULL)
-		execution->members[execution->count].call = *call;
+	if (call != NULL) {
+		member->call = *call;
+		member->call.name = member->step;
+	}
 	execution->asks = execution->asks || call != NULL;
-	execution->count++;
 }
 
 void
@@ -183,6 +191,49 @@ batch_queue(struct batch *batch, struct arena *arena, struct db *db)
 		    execution->values,
 		    execution->asks ? &execution->rows : NULL);
 	}
+}
+
+bool
+batch_check(struct batch *batch, struct db_error *error)
+{
+	size_t i, rows;
+
+	for (i = 0; i < batch->queued; i++) {
+		const struct execution *execution = batch->executions[i];
+
+		if (execution->arrays == 0 || !execution->asks)
+			continue;
+		rows = db_row_count(execution->rows);
+		if (rows == execution->count)
+			continue;
+		batch->miscounted = execution;
+		*error = (struct db_error){ .outcome = DB_REFUSED,
+			.own = DB_REFUSED,
+			.name = "DBOSInvalidBatch",
+			.sql = execution->sql };
+		snprintf(error->message, sizeof(error->message),
+		    "the statement of batch step '%s' returned %zu row(s), not "
+		    "one for each of its %zu element(s)",
+		    execution->members[0].step, rows, execution->count);
+		return false;
+	}
+	return true;
+}
+
+struct workflow *
+batch_next_miscounted(const struct batch *batch, size_t *at, int *number)
+{
+	const struct execution *execution = batch->miscounted;
+
+	while (execution != NULL && *at < execution->count) {
+		const struct member *member = &execution->members[(*at)++];
+
+		if (!member->asks)
+			continue;
+		*number = member->call.number;
+		return member->wf;
+	}
+	return NULL;
 }
 
 /* An on_result function adds nothing to the batch. */
@@ -213,8 +264,8 @@ batch_step_of(const struct batch *batch, const char *sql)
 {
 	size_t i;
 
-	for (i = 0; i < batch->queued; i++)
-		if (batch->executions[i]->sql == sql)
+	for (i = 0; sql != NULL && i < batch->queued; i++)
+		if (strcmp(batch->executions[i]->sql, sql) == 0)
 			return batch->executions[i]->members[0].step;
 	return NULL;
 }
@@ -224,10 +275,10 @@ batch_next_of(const struct batch *batch, const char *sql, size_t *at)
 {
 	size_t i, before = 0;
 
-	for (i = 0; i < batch->queued; i++) {
+	for (i = 0; sql != NULL && i < batch->queued; i++) {
 		const struct execution *execution = batch->executions[i];
 
-		if (execution->sql != sql)
+		if (strcmp(execution->sql, sql) != 0)
 			continue;
 		if (*at - before < execution->count)
 			return execution->members[(*at)++ - before].wf;

@@ -8,6 +8,7 @@
 #ifndef DURABLE_BATCH_H
 #define DURABLE_BATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,9 +24,9 @@ struct workflow;
 
 /* A statement of one run; its first parameters are arrays. */
 struct batch_statement {
-	const char *step; /* name of the step; must outlive the turn */
-	const char *sql;  /* a string constant */
-	size_t arrays;    /* how many parameters are arrays */
+	const char *step; /* name of the step */
+	const char *sql;
+	size_t arrays; /* how many parameters are arrays */
 	size_t nparams;
 	const char *const *params; /* an array's element, or the value */
 };
@@ -54,14 +55,25 @@ void batch_free(struct batch *batch);
 void batch_reset(struct batch *batch);
 
 /*
- * Adds a statement of a run and copies its values.  Copies call, but not its
- * texts; batch_answer passes it the answer.  NULL: the answer is discarded.
+ * Adds a statement of a run and copies its texts into the arena.  Copies call,
+ * whose name becomes the step's; batch_answer passes it the answer.  NULL: the
+ * answer is discarded.  Statements are the same when their texts are.
  */
 void batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
     const struct batch_statement *statement, const struct pending_call *call);
 
 /* Queues the statements; the caller makes the round trip. */
 void batch_queue(struct batch *batch, struct arena *arena, struct db *db);
+
+/*
+ * After that round trip: whether each statement with array parameters returned
+ * a row per element, unless its rows are discarded.  If not, sets *error, and
+ * batch_next_miscounted returns the next run that waits for a row of the first
+ * such execution, and its step's number; it counts in *at, from 0.
+ */
+bool batch_check(struct batch *batch, struct db_error *error);
+struct workflow *
+batch_next_miscounted(const struct batch *batch, size_t *at, int *number);
 
 /*
  * After that round trip: passes each pending call its answer, or the error that

@@ -4,10 +4,23 @@
  */
 #include "engine/hold_off.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/clock.h"
 
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS 16000
+
+void
+hold_off_clear(struct hold_off *hold_off)
+{
+	size_t i;
+
+	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++)
+		free(hold_off->steps[i].step);
+	*hold_off = (struct hold_off){ 0 };
+}
 
 /* The entry of a step, or NULL. */
 static struct held_step *
@@ -16,8 +29,8 @@ entry_of(struct hold_off *hold_off, const char *step)
 	size_t i;
 
 	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++)
-		if (hold_off->steps[i].since_ms != 0 &&
-		    hold_off->steps[i].step == step)
+		if (hold_off->steps[i].step != NULL &&
+		    strcmp(hold_off->steps[i].step, step) == 0)
 			return &hold_off->steps[i];
 	return NULL;
 }
@@ -32,7 +45,7 @@ free_entry(struct hold_off *hold_off)
 	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++) {
 		struct held_step *held = &hold_off->steps[i];
 
-		if (held->since_ms == 0)
+		if (held->step == NULL)
 			return held;
 		if (held->until_ms < soonest->until_ms)
 			soonest = held;
@@ -49,13 +62,17 @@ hold_off_add(struct hold_off *hold_off, const char *step,
 
 	if (is_new) {
 		held = free_entry(hold_off);
-		*held = (struct held_step){ .step = step,
+		free(held->step);
+		*held = (struct held_step){ .step = strdup(step),
 			.since_ms = clock_monotonic_ms(),
 			.for_ms = PAUSE_MIN_MS };
+		if (held->step == NULL)
+			abort();
 	} else if (held->for_ms < PAUSE_MAX_MS) {
 		held->for_ms *= 2;
 	}
 	held->error = *error;
+	held->error.sql = NULL;
 	held->until_ms = clock_monotonic_ms() + held->for_ms;
 	return is_new;
 }
@@ -91,9 +108,10 @@ hold_off_take_mended(struct hold_off *hold_off)
 	for (i = 0; i < HOLD_OFF_STEPS_MAX; i++) {
 		struct held_step *held = &hold_off->steps[i];
 
-		if (held->since_ms == 0 || !held->tried)
+		if (held->step == NULL || !held->tried)
 			continue;
 		failed_ms = clock_monotonic_ms() - held->since_ms;
+		free(held->step);
 		*held = (struct held_step){ 0 };
 		return failed_ms;
 	}

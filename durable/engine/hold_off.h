@@ -17,11 +17,11 @@
 
 /* A step that is not tried for now. */
 struct held_step {
-	const char *step; /* its statement or name, compared by address */
-	int64_t until_ms; /* clock: tried again from then on */
-	int64_t for_ms;   /* the pause, doubled at each failure */
-	int64_t since_ms; /* clock: of the first failure; 0: a free place */
-	bool tried;       /* in this turn */
+	char *step;            /* its statement or name; NULL: a free place */
+	int64_t until_ms;      /* clock: tried again from then on */
+	int64_t for_ms;        /* the pause, doubled at each failure */
+	int64_t since_ms;      /* clock: of the first failure */
+	bool tried;            /* in this turn */
 	struct db_error error; /* the last failure */
 };
 
@@ -30,10 +30,13 @@ struct hold_off {
 	struct held_step steps[HOLD_OFF_STEPS_MAX];
 };
 
+/* Empties the set, and frees what it has copied. */
+void hold_off_clear(struct hold_off *hold_off);
+
 /*
  * Notes that a step has failed with the error: it is not tried for a second,
- * then for twice as long each time, up to 16 s.  Returns whether the step was
- * not in the set before.
+ * then for twice as long each time, up to 16 s.  Copies the text.  Returns
+ * whether the step was not in the set before.
  */
 bool hold_off_add(struct hold_off *hold_off, const char *step,
     const struct db_error *error);

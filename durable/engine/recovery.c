@@ -131,16 +131,20 @@ recovery_run(struct recovery *recovery)
 /*
  * Runs one workflow in a turn of one, where an error that it makes is its
  * own.  When this turn cannot be committed either, the workflow fails, or is
- * postponed if it met a lock.
+ * postponed if it met a lock.  step_error is the error that its suspected step
+ * meets.
  */
 static enum turn_outcome
-run_alone(struct recovery *recovery, const char *id)
+run_alone(struct recovery *recovery, const struct turn_suspect *suspect,
+    const struct db_error *step_error)
 {
 	struct strbuf ids = { 0 };
-	struct turn_plan plan = { .alone = true };
+	struct turn_plan plan = { .alone = true,
+		.step = suspect->step,
+		.step_error = suspect->step < 0 ? NULL : step_error };
 	enum turn_outcome outcome;
 
-	strbuf_add_element(&ids, id);
+	strbuf_add_element(&ids, suspect->id);
 	plan.only = strbuf_end_array(&ids);
 	outcome = turn_run(recovery->turn, &plan);
 	if (outcome == TURN_REFUSED) {
@@ -162,18 +166,22 @@ recovery_run_one_by_one(struct recovery *recovery)
 {
 	int64_t until_ms = clock_monotonic_ms() + ONE_BY_ONE_MS;
 	enum turn_outcome outcome = TURN_COMMITTED;
-	const char *const *suspects;
-	const char **ids;
+	struct db_error error = *turn_error(recovery->turn);
+	const struct turn_suspect *found;
+	struct turn_suspect *suspects;
 	size_t count, i;
 
-	suspects = turn_error_suspects(recovery->turn, &count);
-	ids = arena_alloc(recovery->arena, count * sizeof(*ids));
+	/* The turns of one reset what the turn has kept. */
+	error.sql = arena_strdup(recovery->arena, error.sql);
+	found = turn_error_suspects(recovery->turn, &count);
+	suspects = arena_alloc(recovery->arena, count * sizeof(*suspects));
 	for (i = 0; i < count; i++)
-		ids[i] = arena_strdup(recovery->arena, suspects[i]);
+		suspects[i] = (struct turn_suspect){ .step = found[i].step,
+			.id = arena_strdup(recovery->arena, found[i].id) };
 	for (i = 0; i < count && outcome == TURN_COMMITTED &&
 	     clock_monotonic_ms() < until_ms;
 	     i++)
-		outcome = run_alone(recovery, ids[i]);
+		outcome = run_alone(recovery, &suspects[i], &error);
 	arena_reset(recovery->arena);
 	return outcome;
 }
@@ -223,7 +231,8 @@ recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 		    id, attempts);
 		*outcome = TURN_COMMITTED;
 	} else {
-		*outcome = run_alone(recovery, id);
+		*outcome = run_alone(recovery,
+		    &(struct turn_suspect){ .id = id, .step = -1 }, NULL);
 		if (*outcome != TURN_LOST)
 			end_attempt(recovery, id, *outcome == TURN_RETRY);
 	}

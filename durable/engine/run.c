@@ -4,9 +4,11 @@
  */
 #include "engine/run.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "db/references.h"
 #include "db/value.h"
 #include "engine/turn_api.h"
 
@@ -131,9 +133,42 @@ run_lookup(struct workflow *wf, int number, const char *name)
 	return entry;
 }
 
+void
+run_fail_step(struct workflow *wf, const char *name, const char *message)
+{
+	const struct step *step = wf->step;
+	struct db_error error = { .outcome = DB_REFUSED, .own = DB_REFUSED };
+
+	snprintf(error.message, sizeof(error.message), "%s", message);
+	turn_undo(wf->turn, wf, &error);
+	run_record_error(wf, step->number, step->name,
+	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE),
+	    step->started_ms);
+	/* The replay meets the error. */
+	run_leave(wf, RUN_AGAIN);
+}
+
+void
+run_refuse_in_step(struct workflow *wf, const char *call)
+{
+	if (wf->step != NULL)
+		run_fail_step(wf, "DBOSInvalidStep",
+		    arena_printf(wf->arena,
+			"step '%s' calls '%s', but a step calls nothing of "
+			"its workflow",
+			wf->step->name, call));
+}
+
+json_object *
+run_take(struct workflow *wf, json_object *value)
+{
+	return references_take(&wf->references, wf->arena, value, false);
+}
+
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number)
 {
+	run_refuse_in_step(wf, name);
 	if (wf->deadline_ms != 0 && turn_now_ms(wf->turn) >= wf->deadline_ms)
 		run_leave(wf, RUN_CANCELLED);
 	wf->error = NULL;
@@ -189,6 +224,9 @@ run_record_error(struct workflow *wf, int number, const char *name,
 const char *
 run_database_error(struct workflow *wf, const struct db_error *error)
 {
+	if (error->name != NULL)
+		return value_encode_error(wf->arena, error->name,
+		    error->message, VALUE_PORTABLE);
 	return value_encode_error(wf->arena, "DatabaseError",
 	    arena_printf(wf->arena, "%s (SQLSTATE %s)", error->message,
 		error->sqlstate),
@@ -213,13 +251,15 @@ run_answer(struct workflow *wf, const struct entry *entry)
 	const char *text = entry->error != NULL ? entry->error : entry->output;
 	json_object *value;
 
-	if (!value_decode(wf->arena, text, entry->serialization, &value))
-		fail(wf, "DBOSInvalidInput",
+	if (!value_decode(wf->arena, text, entry->serialization, &value)) {
+		run_raise(wf, "DBOSInvalidInput",
 		    arena_printf(wf->arena,
-			"cannot read the result of step '%s': its format is '%s'",
+			"cannot read the result of step '%s' in the format '%s'",
 			entry->name,
 			entry->serialization == NULL ? "unknown"
 						     : entry->serialization));
+		return NULL;
+	}
 	if (entry->error == NULL) {
 		wf->catching = false;
 		return value;
@@ -254,7 +294,7 @@ call(struct workflow *wf)
 			"cannot read the input: its format is '%s'",
 			wf->serialization == NULL ? "unknown"
 						  : wf->serialization));
-	output = value_own(wf->arena, wf->type->function(wf, input));
+	output = run_take(wf, wf->type->function(wf, input));
 	if (run_replaying(wf))
 		fail(wf, "DBOSUnexpectedStepError",
 		    arena_printf(wf->arena,
@@ -275,6 +315,7 @@ run_execute(struct workflow *wf)
 		wf->next = 0;
 		wf->catching = false;
 		wf->step = NULL;
+		wf->references = NULL;
 		wf->error = NULL;
 		wf->log_end = turn_log_end(wf->turn);
 		if (setjmp(wf->exit) == 0)

@@ -14,6 +14,7 @@
 #include <durable/workflow.h>
 
 struct db_error;
+struct references;
 struct turn;
 
 /* How a run ended. */
@@ -64,6 +65,15 @@ struct wait {
 	int64_t held_ms;    /* held: since when, by the database's clock */
 };
 
+/* A C step that is running, in the turn's arena. */
+struct step {
+	struct workflow *wf;
+	const char *name;
+	const char *key; /* that it is held off by: its type's and its name */
+	int number;
+	int64_t started_ms;
+};
+
 struct workflow {
 	struct turn *turn;
 	struct workflow *creator; /* its parent, if this turn created it */
@@ -86,7 +96,8 @@ struct workflow {
 	int next;      /* function id of the next call */
 	void *log_end; /* of the turn, at the last recorded step of this run */
 	bool catching;
-	const char *step; /* name of the C step that is running, or NULL */
+	const struct step *step;       /* the C step that is running, or NULL */
+	struct references *references; /* of the values in the run's arena */
 	const struct wf_error *error; /* of the last call, in the run's arena */
 
 	jmp_buf exit;
@@ -114,7 +125,8 @@ void run_fail(struct workflow *wf, const char *name, const char *message);
 /*
  * Begins the next call: checks the deadline, sets *number to the call's
  * function id and returns its journal entry, or NULL for a new call.  Does not
- * return when the deadline has passed or the recorded step has another name.
+ * return when the deadline has passed or the recorded step has another name,
+ * nor in a C step, which it fails.
  */
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);
@@ -122,6 +134,22 @@ run_call(struct workflow *wf, const char *name, int *number);
 /* Returns the entry of the second id of a call, checked by its name only. */
 const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name);
+
+/* Fails the C step that is running, if any: call is not allowed in it. */
+void run_refuse_in_step(struct workflow *wf, const char *call);
+
+/*
+ * Fails the C step that is running: none of its statements takes effect.  Does
+ * not return.
+ */
+void run_fail_step(struct workflow *wf, const char *name, const char *message)
+    __attribute__((noreturn));
+
+/*
+ * Ties a value that the author hands over to the run, with its reference if it
+ * has one of its own, and returns the value.
+ */
+json_object *run_take(struct workflow *wf, json_object *value);
 
 /* Copies a step into this run's journal and the turn's write set. */
 void run_record(struct workflow *wf, int number, const struct entry *entry);

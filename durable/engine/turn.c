@@ -60,6 +60,7 @@ turn_free(struct turn *turn)
 	arena_free(turn->run_arena);
 	write_set_free(turn->write_set);
 	batch_free(turn->batch);
+	hold_off_clear(&turn->hold_off);
 	free(turn->runs);
 	free(turn);
 }
@@ -300,7 +301,9 @@ log_held(const struct turn *turn, const char *step)
 {
 	const struct db_error *error = &turn->error;
 	const struct workflow *wf = turn->running;
-	const char *name = batch_step_of(turn->batch, error->sql);
+	const char *name = wf != NULL && wf->step != NULL
+	    ? wf->step->name
+	    : batch_step_of(turn->batch, error->sql);
 	size_t at = 0;
 
 	if (wf == NULL)
@@ -335,7 +338,7 @@ note_held(struct turn *turn)
 		return;
 	/* A run cannot wait in the middle of a C step, only before it. */
 	if (turn->running != NULL && turn->running->step != NULL)
-		step = turn->running->step;
+		step = turn->running->step->key;
 	else if (batch_step_of(turn->batch, step) == NULL)
 		return;
 	if (hold_off_add(&turn->hold_off, step, error))
@@ -351,13 +354,17 @@ end_met_lock(const struct turn *turn)
 	    batch_step_of(turn->batch, turn->error.sql) == NULL;
 }
 
-/* Adds a workflow; for a child of this turn, which is undone, its creator. */
+/*
+ * Adds a workflow; for a child of this turn, which is undone, its creator, which
+ * does not have the child's step.
+ */
 static void
-add_error_suspect(struct turn *turn, const struct workflow *wf)
+add_error_suspect(struct turn *turn, const struct workflow *wf, int step)
 {
-	while (wf->creator != NULL)
-		wf = wf->creator;
-	turn->error_suspects[turn->error_suspects_count++] = wf->id;
+	for (; wf->creator != NULL; wf = wf->creator)
+		step = -1;
+	turn->error_suspects[turn->error_suspects_count++] =
+	    (struct turn_suspect){ .id = wf->id, .step = step };
 }
 
 /*
@@ -370,19 +377,25 @@ find_error_suspects(struct turn *turn)
 {
 	struct workflow *wf;
 	size_t at = 0, i;
+	int step;
 
 	while (batch_next_of(turn->batch, turn->error.sql, &at) != NULL)
 		;
 	turn->error_suspects = arena_alloc(turn->arena,
-	    (at + turn->count) * sizeof(*turn->error_suspects));
+	    (at + 1 + turn->count) * sizeof(*turn->error_suspects));
 	at = 0;
+	while ((wf = batch_next_miscounted(turn->batch, &at, &step)) != NULL)
+		add_error_suspect(turn, wf, step);
+	if (at > 0)
+		return;
 	while ((wf = batch_next_of(turn->batch, turn->error.sql, &at)) != NULL)
-		add_error_suspect(turn, wf);
-	if (at == 0 && turn->running != NULL)
-		add_error_suspect(turn, turn->running);
+		add_error_suspect(turn, wf, -1);
+	/* It may have sent the same text. */
+	if (turn->running != NULL)
+		add_error_suspect(turn, turn->running, -1);
 	else if (at == 0 && turn->error.own != DB_SCHEMA)
 		for (i = 0; i < turn->count; i++)
-			add_error_suspect(turn, turn->runs[i]);
+			add_error_suspect(turn, turn->runs[i], -1);
 }
 
 /* Rolls back; returns what follows from the error. */
@@ -435,6 +448,8 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 
 	reset(turn);
 	turn->alone = plan->alone;
+	turn->step_error = plan->step_error;
+	turn->step = plan->step;
 	/* No statement time-out ends a workflow function in a loop. */
 	alarm((unsigned)turn->engine->turn_limit_s);
 	done = turn_load(turn, plan);
@@ -447,7 +462,7 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 	return outcome;
 }
 
-const char *const *
+const struct turn_suspect *
 turn_error_suspects(const struct turn *turn, size_t *count)
 {
 	*count = turn->error_suspects_count;

@@ -32,7 +32,22 @@ struct turn_plan {
 	bool polls_again;      /* has another turn at once if this took any */
 	bool alone;            /* one workflow, its steps in savepoints */
 	const char *fail_with; /* fails the workflows and runs none; or NULL */
-	bool postpone;         /* lets them wait for a second and runs none */
+	/*
+	 * Fails the step of this number, if it has the error's statement,
+	 * instead of running it; NULL: none.
+	 */
+	const struct db_error *step_error;
+	int step;
+	bool postpone; /* lets them wait for a second and runs none */
+};
+
+/*
+ * A workflow that may be at fault.  step is the number of its step that the
+ * error is about, if the same step would succeed alone; else -1.
+ */
+struct turn_suspect {
+	const char *id;
+	int step;
 };
 
 /*
@@ -49,10 +64,11 @@ void turn_free(struct turn *turn);
 enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
 
 /*
- * After TURN_REFUSED: the ids of the workflows one of which is at fault, or met
- * a lock (DB_RETRY), *count of them, valid until the next turn.
+ * After TURN_REFUSED: the workflows one of which is at fault, or met a lock
+ * (DB_RETRY), *count of them, valid until the next turn.
  */
-const char *const *turn_error_suspects(const struct turn *turn, size_t *count);
+const struct turn_suspect *
+turn_error_suspects(const struct turn *turn, size_t *count);
 
 /* After any other outcome than TURN_COMMITTED: what went wrong. */
 const struct db_error *turn_error(const struct turn *turn);

@@ -5,6 +5,7 @@
 #include "engine/turn_api.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 #include <durable/engine.h>
 
@@ -73,6 +74,17 @@ turn_hold_off(struct turn *turn, struct workflow *wf, const char *step)
 	    (int64_t)turn->schema_patience_s * 1000);
 }
 
+const struct db_error *
+turn_step_error(const struct turn *turn, int number, const char *sql)
+{
+	const struct db_error *error = turn->step_error;
+
+	return error != NULL && number == turn->step &&
+		strcmp(error->sql, sql) == 0
+	    ? error
+	    : NULL;
+}
+
 void
 turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement)
@@ -97,17 +109,32 @@ undo(struct turn *turn)
 	return db_finish(turn->db) == DB_DONE;
 }
 
+/* Whether the turn's transaction is still open, by the server's word. */
+static bool
+is_open(struct turn *turn)
+{
+	if (db_in_transaction(turn->db))
+		return true;
+	turn->error = (struct db_error){ .outcome = DB_REFUSED,
+		.own = DB_REFUSED,
+		.message = "a statement ended the transaction of its turn" };
+	return false;
+}
+
 bool
 turn_execute_batch(struct turn *turn)
 {
 	turn_savepoint(turn);
 	batch_queue(turn->batch, turn->arena, turn->db);
-	turn_release(turn);
-	if (db_finish(turn->db) == DB_DONE) {
+	if (db_finish(turn->db) != DB_DONE) {
+		turn->error = *db_last_error(turn->db);
+	} else if (!is_open(turn)) {
+		return false;
+	} else if (batch_check(turn->batch, &turn->error)) {
+		turn_release(turn);
 		batch_answer(turn->batch, NULL);
 		return true;
 	}
-	turn->error = *db_last_error(turn->db);
 	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
 		return false;
 	batch_answer(turn->batch, &turn->error);
@@ -122,9 +149,13 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 
 	/* The run's earlier statements come first. */
 	batch_queue(turn->batch, turn->arena, turn->db);
+	/* The error of the turn has the statement, and outlives the run. */
+	sql = arena_strdup(turn->arena, sql);
 	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
+		if (!is_open(turn) || !batch_check(turn->batch, &turn->error))
+			break_turn(turn, wf, &turn->error);
 		batch_answer(turn->batch, NULL);
 		return rows;
 	}

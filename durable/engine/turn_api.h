@@ -38,6 +38,13 @@ bool turn_is_alone(const struct turn *turn);
 const struct db_error *
 turn_hold_off(struct turn *turn, struct workflow *wf, const char *step);
 
+/*
+ * The error that the step of this number meets instead of its statement,
+ * because it met that in a turn that was rolled back; NULL for none.
+ */
+const struct db_error *
+turn_step_error(const struct turn *turn, int number, const char *sql);
+
 /* Adds a statement to the turn's batch; its answer is thrown away. */
 void turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement);

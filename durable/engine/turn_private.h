@@ -43,6 +43,8 @@ struct turn {
 	struct batch *batch;      /* statements of the runs, to be executed */
 	struct workflow *running; /* the run that is executing, or NULL */
 	bool alone;
+	const struct db_error *step_error; /* see struct turn_plan */
+	int step;
 	struct db_error error; /* why the turn is broken */
 
 	int64_t begun_ms;     /* the database's clock at the begin */
@@ -52,7 +54,7 @@ struct turn {
 	bool full;            /* more may be due than it took */
 	bool saw_suspects;
 	struct line *lines, **last_line;
-	const char **error_suspects;
+	struct turn_suspect *error_suspects;
 	size_t error_suspects_count;
 };
 

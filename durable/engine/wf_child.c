@@ -53,7 +53,7 @@ wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
 	const struct entry *entry;
 	struct child *child;
 
-	value_own(wf->arena, input);
+	run_take(wf, input);
 	entry = run_call(wf, type->name, &call.number);
 	if (entry != NULL) {
 		run_answer(wf, entry);

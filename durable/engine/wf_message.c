@@ -20,7 +20,7 @@ wf_set_event(struct workflow *wf, const char *key, json_object *value)
 	const char *text;
 	int number;
 
-	value_own(wf->arena, value);
+	run_take(wf, value);
 	if (run_call(wf, "DBOS.setEvent", &number) != NULL)
 		return;
 	text = value_encode(wf->arena, value, VALUE_PORTABLE);
@@ -59,7 +59,7 @@ wf_send(struct workflow *wf, const char *id, const char *topic,
 	int64_t started_ms;
 	int number;
 
-	value_own(wf->arena, message);
+	run_take(wf, message);
 	entry = run_call(wf, name, &number);
 	if (entry != NULL) {
 		run_answer(wf, entry);
@@ -172,11 +172,7 @@ wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 const char *
 wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms)
 {
-	json_object *message = wf_recv(wf, topic, timeout_ms);
-
-	return json_object_is_type(message, json_type_string)
-	    ? json_object_get_string(message)
-	    : NULL;
+	return value_text(wf_recv(wf, topic, timeout_ms));
 }
 
 json_object *

@@ -10,16 +10,14 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "db/references.h"
+#include "db/sqltext.h"
 #include "db/value.h"
 #include "engine/run.h"
 #include "engine/turn_api.h"
 
-struct step {
-	struct workflow *wf;
-	const char *name;
-	int number;
-	int64_t started_ms;
-};
+/* The error of a statement that an author may not run. */
+#define FORBIDDEN "DBOSForbiddenStatement"
 
 const char *
 wf_id(const struct workflow *wf)
@@ -48,7 +46,7 @@ wf_printf(struct workflow *wf, const char *format, ...)
 json_object *
 wf_own(struct workflow *wf, json_object *value)
 {
-	return value_own(wf->arena, value);
+	return references_take(&wf->references, wf->arena, value, true);
 }
 
 const char *
@@ -76,6 +74,7 @@ wf_fail(struct workflow *wf, const char *name, const char *format, ...)
 	const char *message;
 	va_list args;
 
+	run_refuse_in_step(wf, "wf_fail");
 	va_start(args, format);
 	message = arena_vprintf(wf->arena, format, args);
 	va_end(args);
@@ -86,6 +85,7 @@ wf_fail(struct workflow *wf, const char *name, const char *format, ...)
 void
 wf_catch(struct workflow *wf)
 {
+	run_refuse_in_step(wf, "wf_catch");
 	wf->catching = true;
 }
 
@@ -151,6 +151,50 @@ is_held_too_long(struct workflow *wf, int number, const char *name,
 	return error != NULL;
 }
 
+/* Why an author's statement is not sent; NULL: it may be. */
+static const char *
+reason_against(struct workflow *wf, const char *step, const char *sql)
+{
+	const char *command = sqltext_forbidden(sql);
+
+	if (command == NULL)
+		return NULL;
+	if (*command == '\0')
+		return arena_printf(wf->arena,
+		    "the statement of step '%s' is empty", step);
+	return arena_printf(wf->arena,
+	    "step '%s' may not run %s, because the workflows of a turn share a "
+	    "transaction and a session",
+	    step, command);
+}
+
+/*
+ * Called before a statement runs as a step.  Returns true, and records the
+ * step's error, when it may not run.
+ */
+static bool
+is_refused(struct workflow *wf, int number,
+    const struct batch_statement *statement)
+{
+	const char *name = statement->step, *sql = statement->sql, *error;
+	const char *reason = reason_against(wf, name, sql);
+	const struct db_error *step_error;
+
+	if (reason == NULL && statement->nparams > BATCH_PARAMS_MAX)
+		reason = arena_printf(wf->arena,
+		    "step '%s' has more than %d parameters", name,
+		    BATCH_PARAMS_MAX);
+	if (reason != NULL)
+		error = value_encode_error(wf->arena, FORBIDDEN, reason,
+		    VALUE_PORTABLE);
+	else if ((step_error = turn_step_error(wf->turn, number, sql)) != NULL)
+		error = run_database_error(wf, step_error);
+	else
+		return is_held_too_long(wf, number, name, sql);
+	run_record_error(wf, number, name, error, turn_now_ms(wf->turn));
+	return true;
+}
+
 static json_object *
 ask_step(struct workflow *wf, const char *name,
     const struct batch_statement *statement)
@@ -160,7 +204,7 @@ ask_step(struct workflow *wf, const char *name,
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	if (is_held_too_long(wf, call.number, name, statement->sql))
+	if (is_refused(wf, call.number, statement))
 		return run_recorded(wf, call.number);
 	call.started_ms = turn_now_ms(wf->turn);
 	turn_ask(wf->turn, wf, statement, &call);
@@ -183,7 +227,7 @@ tell_step(struct workflow *wf, const char *name,
 		run_answer(wf, entry);
 		return;
 	}
-	if (is_held_too_long(wf, number, name, statement->sql)) {
+	if (is_refused(wf, number, statement)) {
 		run_recorded(wf, number);
 		return;
 	}
@@ -271,27 +315,36 @@ json_object *
 wf_transaction(struct workflow *wf, const char *name, step_function *function,
     void *arg)
 {
-	struct step step = { .wf = wf, .name = name };
-	const struct entry *entry = run_call(wf, name, &step.number);
+	struct arena *arena = turn_arena(wf->turn);
+	struct step *step;
+	const struct entry *entry;
 	json_object *result;
 	const char *output;
+	int number;
 
+	entry = run_call(wf, name, &number);
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	if (is_held_too_long(wf, step.number, name, name))
-		return run_recorded(wf, step.number);
-	step.started_ms = turn_now_ms(wf->turn);
+	step = arena_alloc(arena, sizeof(*step));
+	step->wf = wf;
+	step->name = arena_strdup(arena, name);
+	step->key = arena_printf(arena, "%s@%s %s", wf->type->name,
+	    wf->type->version, name);
+	step->number = number;
+	if (is_held_too_long(wf, number, name, step->key))
+		return run_recorded(wf, number);
+	step->started_ms = turn_now_ms(wf->turn);
 	turn_savepoint(wf->turn);
-	wf->step = name;
-	result = value_own(wf->arena, function(&step, arg));
+	wf->step = step;
+	result = run_take(wf, function(step, arg));
 	output = value_encode(wf->arena, result, VALUE_PORTABLE);
 	if (output == NULL)
-		step_fail(&step, "DBOSInvalidOutput",
+		step_fail(step, "DBOSInvalidOutput",
 		    "the result of step '%s' is not valid JSON", name);
 	turn_release(wf->turn);
 	wf->step = NULL;
-	run_record_output(wf, step.number, name, output, step.started_ms);
-	return run_recorded(wf, step.number);
+	run_record_output(wf, number, name, output, step->started_ms);
+	return run_recorded(wf, number);
 }
 
 /* Records a step's error and reruns the workflow, which replays the error. */
@@ -308,10 +361,13 @@ step_sql(struct step *step, const char *sql, size_t nparams,
     const char *const params[])
 {
 	struct workflow *wf = step->wf;
+	const char *reason = reason_against(wf, step->name, sql);
 	const struct db_error *refused;
 	const struct db_rows *rows;
 	json_object *value;
 
+	if (reason != NULL)
+		step_fail(step, FORBIDDEN, "%s", reason);
 	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
 	if (rows == NULL)
 		leave_step(step, run_database_error(wf, refused));
@@ -326,15 +382,11 @@ step_sql(struct step *step, const char *sql, size_t nparams,
 void
 step_fail(struct step *step, const char *name, const char *format, ...)
 {
-	struct workflow *wf = step->wf;
-	struct db_error error = { .outcome = DB_REFUSED };
 	const char *message;
 	va_list args;
 
 	va_start(args, format);
-	message = arena_vprintf(wf->arena, format, args);
+	message = arena_vprintf(step->wf->arena, format, args);
 	va_end(args);
-	turn_undo(wf->turn, wf, &error);
-	leave_step(step,
-	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE));
+	run_fail_step(step->wf, name, message);
 }

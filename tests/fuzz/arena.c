@@ -11,24 +11,24 @@
 #include <string.h>
 
 /* A piece of memory, or a clean-up; latest first. */
-struct piece {
-	struct piece *next;
+struct deferred {
+	struct deferred *next;
 	void (*release)(void *);
 	void *resource;
 };
 
 struct arena {
-	struct piece *pieces;
+	struct deferred *pieces;
 };
 
 static void
 add_piece(struct arena *arena, void (*release)(void *), void *resource)
 {
-	struct piece *piece = malloc(sizeof(*piece));
+	struct deferred *piece = malloc(sizeof(*piece));
 
 	if (piece == NULL)
 		abort();
-	*piece = (struct piece){ arena->pieces, release, resource };
+	*piece = (struct deferred){ arena->pieces, release, resource };
 	arena->pieces = piece;
 }
 
@@ -45,7 +45,7 @@ arena_new(void)
 void
 arena_reset(struct arena *arena)
 {
-	struct piece *last;
+	struct deferred *last;
 
 	while ((last = arena->pieces) != NULL) {
 		arena->pieces = last->next;
@@ -118,4 +118,16 @@ void
 arena_defer(struct arena *arena, void (*release)(void *), void *resource)
 {
 	add_piece(arena, release, resource);
+}
+
+const struct deferred *
+arena_deferred_before(const struct arena *arena,
+    const struct deferred *deferred, void (*release)(void *), void **resource)
+{
+	deferred = deferred == NULL ? arena->pieces : deferred->next;
+	while (deferred != NULL && deferred->release != release)
+		deferred = deferred->next;
+	if (deferred != NULL)
+		*resource = deferred->resource;
+	return deferred;
 }

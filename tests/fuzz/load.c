@@ -127,6 +127,13 @@ turn_log_end(const struct turn *turn)
 }
 
 void
+turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error)
+{
+	(void)turn, (void)wf, (void)error;
+	abort();
+}
+
+void
 turn_add_step(struct turn *turn, const struct workflow *wf, int number,
     const struct entry *entry)
 {

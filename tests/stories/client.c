@@ -357,6 +357,29 @@ test_idle(void)
 	    "a call after a pause is notified at once");
 }
 
+/* How many of the texts that are no query are refused within a second each. */
+static int
+refused_queries(void)
+{
+	static const char *const texts[] = { "", "-- nothing", ";", "rollback",
+		"set role none", "listen x", "copy (select 1) to stdout",
+		"select 1; select 2" };
+	int refused = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		int64_t begin_ms = clock_monotonic_ms();
+
+		if (call_query(client, arena, texts[i], NULL, NULL).outcome ==
+			CLIENT_REFUSED &&
+		    clock_monotonic_ms() - begin_ms < 1000)
+			refused++;
+		else
+			diag("'%s' was not refused", texts[i]);
+	}
+	return refused;
+}
+
 static void
 test_queries(void)
 {
@@ -373,6 +396,8 @@ test_queries(void)
 		   "select count(*) from dbos.workflow_status", NULL, NULL)
 		   .outcome,
 	    CLIENT_UNAVAILABLE, "the web's role reads no table");
+	is_int(refused_queries(), 8,
+	    "a query that is no query is refused at once");
 	is_str(call_query(client, arena, "select 2", NULL, NULL).value, "2",
 	    "a query after a refused query succeeds");
 }

@@ -94,18 +94,23 @@ test_mended(struct hold_off *hold_off)
 static void
 test_many(struct hold_off *hold_off)
 {
-	static const char steps[HOLD_OFF_STEPS_MAX + 1];
+	char steps[HOLD_OFF_STEPS_MAX + 1][8];
 	int i, held = 0;
 
-	for (i = 0; i <= HOLD_OFF_STEPS_MAX; i++, now_ms++)
-		fails(hold_off, &steps[i], "locked");
+	for (i = 0; i <= HOLD_OFF_STEPS_MAX; i++, now_ms++) {
+		snprintf(steps[i], sizeof(steps[i]), "%d", i);
+		fails(hold_off, steps[i], "locked");
+	}
 	for (i = 0; i <= HOLD_OFF_STEPS_MAX; i++)
-		held += hold_off_find(hold_off, &steps[i]) != NULL;
+		held += hold_off_find(hold_off, steps[i]) != NULL;
 	is_int(held, HOLD_OFF_STEPS_MAX,
 	    "so many steps are held off at a time");
-	ok(hold_off_find(hold_off, &steps[0]) == NULL &&
-		hold_off_find(hold_off, &steps[HOLD_OFF_STEPS_MAX]) != NULL,
+	ok(hold_off_find(hold_off, steps[0]) == NULL &&
+		hold_off_find(hold_off, steps[HOLD_OFF_STEPS_MAX]) != NULL,
 	    "the step that is tried soonest makes room");
+	snprintf(steps[HOLD_OFF_STEPS_MAX], sizeof(steps[0]), "other");
+	ok(hold_off_find(hold_off, steps[HOLD_OFF_STEPS_MAX]) == NULL,
+	    "another text in the same memory is another step");
 }
 
 int

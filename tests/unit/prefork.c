@@ -126,6 +126,15 @@ leave(struct prefork_worker *self, const void *arg)
 	return 0;
 }
 
+/* As a workflow may do. */
+static int
+call_exit(struct prefork_worker *self, const void *arg)
+{
+	(void)arg;
+	tell(self, false);
+	exit(self->deaths == 0 ? PREFORK_EXIT_GIVE_UP : 0);
+}
+
 static pid_t
 start_master(int count, int (*worker)(struct prefork_worker *, const void *))
 {
@@ -210,6 +219,22 @@ test_give_up(void)
 }
 
 static void
+test_exit(void)
+{
+	pid_t master = start_master(1, call_exit);
+	struct report report;
+
+	hear(&report);
+	ok(hear(&report) && report.deaths == 1,
+	    "a worker that calls exit has died, whatever its status");
+	ok(hear(&report) && report.deaths == 2,
+	    "a worker that calls exit(0) has died");
+	is_int(end_master(master, SIGTERM), 0,
+	    "a worker that calls exit does not end its master");
+	close_reports();
+}
+
+static void
 test_orphans(void)
 {
 	pid_t master = start_master(2, wait_for_stop);
@@ -262,6 +287,7 @@ main(void)
 	test_restart();
 	test_stop();
 	test_give_up();
+	test_exit();
 	test_orphans();
 	test_pause();
 	return done_testing();

@@ -42,6 +42,7 @@ static struct statement statements[STATEMENTS_MAX];
 static size_t replies_count, statements_count, round_trips;
 static const char *broken_sql; /* the statement that fails */
 static struct db_error failure, last_error;
+static bool is_ended; /* the transaction, by a statement of a step */
 
 /* The database. */
 
@@ -118,6 +119,13 @@ void
 db_disconnect(struct db *db)
 {
 	(void)db;
+}
+
+bool
+db_in_transaction(const struct db *db)
+{
+	(void)db;
+	return !is_ended;
 }
 
 size_t
@@ -561,6 +569,29 @@ test_held(void)
 	    "a step that has waited for the schema for longer fails");
 }
 
+/* A statement of a step ends the transaction, as the server says. */
+static void
+test_ended_transaction(void)
+{
+	size_t count;
+
+	new_worker();
+	is_ended = true;
+	begin_turn(0);
+	reply("durable.turn_take", "w|stepper@1|||");
+	reply("durable.turn_load", fresh("w", "stepper"));
+	reply("test.step", "1");
+	is_int(run(&ordinary), TURN_REFUSED,
+	    "a turn whose transaction was ended is refused");
+	ok(!is_sent("durable.turn_journal"),
+	    "a turn whose transaction was ended records nothing");
+	is_str(turn_error_suspects(turn, &count)->id, "w",
+	    "a turn whose transaction was ended has suspects");
+	is_int(run(&(struct turn_plan){ .only = "{w}", .alone = true }),
+	    TURN_REFUSED, "a transaction that was ended is no step's result");
+	is_ended = false;
+}
+
 /* A turn without work, that sees suspects. */
 static void
 see_suspects(void)
@@ -676,6 +707,7 @@ main(void)
 	test_full();
 	test_next_due();
 	test_held();
+	test_ended_transaction();
 	test_recovery();
 	turn_free(turn);
 	served_free(served);

@@ -44,7 +44,8 @@ test_portable(void)
 		"18446744073709551615", "-9223372036854775808", "1.50", "1e400",
 		"\"\"", "\"a/b\"", "\"~\x7f\"", "[]", "{}",
 		"[1,[2,{\"a\":null}]]", "\"\xc3\xa9\"", "{\"b\":1,\"a\":2}",
-		"\"\\u0000\"" };
+		"\"\\u0000\"", "\"\xf0\x9f\x98\x80\"",
+		"[\"a\\u0000\",\"b:\"]" };
 	size_t i, n = sizeof(same) / sizeof(same[0]), kept = 0;
 
 	for (i = 0; i < n; i++) {
@@ -60,6 +61,8 @@ test_portable(void)
 	is_str(reads(NULL, VALUE_PORTABLE), "null", "NULL reads as null");
 	is_str(reads("\"\\u00e9\"", VALUE_PORTABLE), "\"\xc3\xa9\"",
 	    "the escapes of other SDKs are read");
+	is_str(reads("\"\\ud83d\\ude00\"", VALUE_PORTABLE),
+	    "\"\xf0\x9f\x98\x80\"", "a surrogate pair is one character");
 }
 
 static void
@@ -69,7 +72,11 @@ test_refusals(void)
 		"NaN", "'a'", "\"\xff\"", "{\"a\":1,}", "[-01]", "1.", "1.e5",
 		"\"\x01\"", "-\"", "\"", "\"a\"b\"", "\"\\\"", "-", "01", "--1",
 		"1-", "truefalse", "18446744073709551616",
-		"-9223372036854775809" };
+		"-9223372036854775809", "{\"a\\u0000b\":1}",
+		"{\"a\":{\"\\u0000\" \n:1}}", "\"\\ud800\"", "[\"\\udc00\"]",
+		"\"\\ud800\\ud800\"", "\"\\ud800a\"", "{\"\\udfff\":1}",
+		"\"\xed\xa0\x80\"", "\"\xc0\xaf\"", "\"\xe0\x80\xaf\"",
+		"\"\xf0\x80\x80\xaf\"", "\"\xf4\x90\x80\x80\"" };
 	size_t i, n = sizeof(bad) / sizeof(bad[0]), refused = 0;
 	char deep[201];
 
@@ -93,6 +100,27 @@ test_refusals(void)
 	ok(value_encode(arena, value_own(arena, json_object_new_string("\xff")),
 	       VALUE_PORTABLE) == NULL,
 	    "a text that is not UTF-8 is not written");
+}
+
+static const char *
+text_of(const char *json)
+{
+	json_object *value;
+
+	return value_decode(arena, json, VALUE_PORTABLE, &value)
+	    ? value_text(value)
+	    : "unreadable";
+}
+
+static void
+test_texts(void)
+{
+	is_str(text_of("\"paid\""), "paid", "a string has a text");
+	is_str(text_of("\"\""), "", "an empty string has an empty text");
+	is_str(text_of("\"paid\\u0000refused\""), NULL,
+	    "a string with \\u0000 has no text");
+	is_str(text_of("1"), NULL, "a number has no text");
+	is_str(text_of("null"), NULL, "null has no text");
 }
 
 static void
@@ -161,6 +189,7 @@ main(void)
 	arena = arena_new();
 	test_portable();
 	test_refusals();
+	test_texts();
 	test_superjson();
 	test_arguments();
 	arena_free(arena);

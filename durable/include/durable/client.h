@@ -90,8 +90,9 @@ client_send(struct client *client, const struct client_send *send);
 /*
  * Runs a query of at most two parameters and returns the first column of its
  * first row; CLIENT_NOTHING: there is no row, or it is null.  Blocks for at
- * most five seconds.  sql is a string constant and must be safe to repeat.
- * Equal queries that wait at the same time are run once.
+ * most five seconds.  sql must be safe to repeat; CLIENT_REFUSED: it is empty,
+ * or controls the transaction or the session.  Equal queries that wait at the
+ * same time are run once.
  */
 struct client_answer client_query(struct client *client, const char *sql,
     const char *param1, const char *param2);

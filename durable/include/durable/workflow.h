@@ -37,9 +37,15 @@ struct step;
 struct workflow;
 
 /*
+ * A value that a workflow or step function returns or passes to a call goes to
+ * the engine with its reference.  It may also be one that the run owns, or a
+ * part of one: then json_object_get, which makes a reference, is not needed.
+ */
+
+/*
  * The function of a workflow.  input is its first argument, owned by the run;
  * NULL for none or null.  The engine records the result as the workflow's
- * output and takes its reference.
+ * output.
  */
 typedef json_object *workflow_function(struct workflow *wf, json_object *input);
 
@@ -73,7 +79,8 @@ const char *wf_printf(struct workflow *wf, const char *format, ...)
 
 /*
  * Gives a value that the function has made to the run, which releases it even
- * when a call does not return.  Returns the value.
+ * when a call does not return.  The function may still add parts to it.
+ * Returns the value.
  */
 json_object *wf_own(struct workflow *wf, json_object *value);
 
@@ -106,10 +113,15 @@ const struct wf_error *wf_error(const struct workflow *wf);
 
 /*
  * Runs an SQL statement as the step name, exactly once: its changes and its
- * journal row commit together.  params has nparams texts; NULL is SQL's null.
- * sql must be a string constant.  Returns the first column of the first row,
- * owned by the run: booleans, integers and JSON as such, other types as
- * strings; NULL for no row and for SQL's null.  An error fails the step.
+ * journal row commit together.  params has nparams texts, at most ten; NULL is
+ * SQL's null.  Returns the first column of the first row, owned by the run:
+ * booleans, integers and JSON as such, other types as strings; NULL for no row
+ * and for SQL's null.  An error fails the step.
+ *
+ * The workflows of a turn share a transaction and a session.  So a statement
+ * that controls one of these (begin, commit, savepoint, set, listen, prepare,
+ * declare, create temporary and the like), copy, and a text without a statement
+ * fail the step with the error DBOSForbiddenStatement, unsent.
  */
 json_object *wf_sql(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
@@ -128,7 +140,9 @@ void wf_sql_void(struct workflow *wf, const char *name, const char *sql,
  * The wf_sql calls, but one execution of the statement serves all workflows
  * that come to this step in the same batch of a turn: its parameters, at least
  * one, are arrays with one element per workflow.  It returns one row per
- * element, in their order (none for void).  Elements may be equal.
+ * element, in their order; with another number of rows it has no effect and
+ * fails the step of all these workflows with the error DBOSInvalidBatch.  The
+ * rows of void are not looked at.  Elements may be equal.
  */
 json_object *wf_batch(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
@@ -142,9 +156,9 @@ void wf_batch_void(struct workflow *wf, const char *name, const char *sql,
 /*
  * Runs a C function as the step name: all its statements and the step's journal
  * row commit together.  It uses the database by step_sql alone and may run
- * again after a failure, so it changes only its own variables.  The engine
- * takes the reference of its result: to return the result of a call, take
- * another reference to it with json_object_get.
+ * again after a failure, so it changes only its own variables.  A call of the
+ * workflow in it, such as wf_sleep, fails the step with the error
+ * DBOSInvalidStep, which names both; none of its statements takes effect.
  */
 typedef json_object *step_function(struct step *step, void *arg);
 json_object *wf_transaction(struct workflow *wf, const char *name,
@@ -163,7 +177,7 @@ void step_fail(struct step *step, const char *name, const char *format, ...)
 
 /*
  * Sets an event of this workflow to a value (NULL is null); clients and other
- * workflows can wait for it.  A later value replaces it.  Takes the reference.
+ * workflows can wait for it.  A later value replaces it.
  */
 void wf_set_event(struct workflow *wf, const char *key, json_object *value);
 
@@ -177,7 +191,7 @@ json_object *wf_get_event(struct workflow *wf, const char *id, const char *key,
 
 /*
  * Sends a message to another workflow on a topic (NULL: the default topic).
- * Fails when there is no such workflow.  Takes the reference.
+ * Fails when there is no such workflow.
  */
 void wf_send(struct workflow *wf, const char *id, const char *topic,
     json_object *message);
@@ -188,11 +202,18 @@ void wf_send(struct workflow *wf, const char *id, const char *topic,
  * Returns the message, owned by the run, or NULL when the time is over.  Does
  * not return while there is no message: the run ends here, and a later run
  * replays the workflow up to this line.
+ *
+ * This call and the others that return stored JSON fail with DBOSInvalidInput
+ * when it cannot be read: nested deeper than 64 levels, an integer beyond 64
+ * bits, half of a surrogate pair, or \u0000 in a key.
  */
 json_object *
 wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
-/* wf_recv of a string; returns NULL also for a message of another type. */
+/*
+ * wf_recv of a string; returns NULL also for a message of another type, and
+ * for a string with \u0000, which a text would end at.
+ */
 const char *
 wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 
@@ -204,9 +225,9 @@ wf_recv_string(struct workflow *wf, const char *topic, int64_t timeout_ms);
 void wf_sleep(struct workflow *wf, int64_t duration_ms);
 
 /*
- * Starts a child workflow of this type with an input (NULL is null), takes the
- * input's reference, and does not wait for the child.  id NULL means
- * <parent>-<step number>: pass another where a client could have chosen that.
+ * Starts a child workflow of this type with an input (NULL is null) and does
+ * not wait for the child.  id NULL means <parent>-<step number>: pass another
+ * where a client could have chosen that.
  * A child with a known id is not started again; if that id is a workflow's of
  * another type, the call fails.  Returns the child's id.
  */
