@@ -349,10 +349,9 @@ port_answers() {
 
 # nginx_start: sets port and URL.
 nginx_start() {
-	local file user=()
+	local file
 
 	need nginx
-	! am_root || user=(-g "user root;")
 	while
 		port=$((20000 + RANDOM % 10000))
 		port_answers
@@ -371,6 +370,14 @@ nginx_start() {
 		    -e "s|@RUN@|$work/nginx|g" \
 		    "$srcdir/nginx/$file.in" >"$work/nginx/$file"
 	done
+	nginx_run
+}
+
+# nginx_run: starts it with the configuration in $work/nginx.
+nginx_run() {
+	local user=()
+
+	! am_root || user=(-g "user root;")
 	start nginx nginx -p "$work/nginx" -c "$work/nginx/nginx.conf" \
 		"${user[@]}"
 	wait_for port_answers 10
