@@ -22,8 +22,6 @@
 #include "base/arena.h"
 #include "base/strbuf.h"
 
-#define BODY_MAX           1024
-
 #define EXHAUSTED_PAUSE_MS 50
 
 #define DIGITS_MAX         16 /* of 2^53, the last exact number of JSON */
@@ -123,15 +121,21 @@ read_path(const struct http_source *source)
 
 /*
  * Reads the body before the answer, because closing a connection with unread
- * bytes resets it, and nginx may lose the answer.  A body that is too long is
- * refused, so its rest is not read.
+ * bytes resets it, and nginx may lose the answer.  A body that is longer than
+ * any route takes is refused, so its rest is not read.
  */
 static void
 read_to_the_end(struct http_source *source)
 {
-	char body[BODY_MAX + 1];
+	char part[4096];
+	int len, rest = HTTP_BODY_MAX + 1;
 
-	FCGX_GetStr(body, sizeof(body), source->fcgx.in);
+	do {
+		len = FCGX_GetStr(part,
+		    rest < (int)sizeof(part) ? rest : (int)sizeof(part),
+		    source->fcgx.in);
+		rest -= len;
+	} while (len > 0 && rest > 0);
 }
 
 struct http_request *
@@ -323,7 +327,7 @@ http_try_again(struct http_request *request, const char *message)
 }
 
 bool
-http_check_body(struct http_request *request)
+http_check_body(struct http_request *request, long max)
 {
 	const char *text = request->content_length;
 	size_t digits;
@@ -336,7 +340,7 @@ http_check_body(struct http_request *request)
 		return false;
 	}
 	text += strspn(text, "0");
-	if (strlen(text) > 4 || strtol(text, NULL, 10) > BODY_MAX) {
+	if (strlen(text) > 9 || strtol(text, NULL, 10) > max) {
 		http_error(request, 413, "The body is too long");
 		return false;
 	}

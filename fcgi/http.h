@@ -13,6 +13,9 @@
 
 struct arena;
 
+/* The longest body that a route may take, in bytes. */
+#define HTTP_BODY_MAX (64 * 1024)
+
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
 
 struct http_request {
@@ -88,10 +91,10 @@ void http_error(struct http_request *request, int status, const char *message);
 void http_try_again(struct http_request *request, const char *message);
 
 /*
- * Returns whether the Content-Length is sound and at most 1024 bytes; when it
- * returns false it has answered 400 or 413.
+ * Returns whether the Content-Length is sound and at most max bytes, which is
+ * HTTP_BODY_MAX or less; when it returns false it has answered 400 or 413.
  */
-bool http_check_body(struct http_request *request);
+bool http_check_body(struct http_request *request, long max);
 
 /*
  * Returns the value of the query's first parameter of this name, in the

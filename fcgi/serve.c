@@ -67,7 +67,7 @@ answer_request(const struct site *site, struct http_request *request)
 
 	switch (match.outcome) {
 	case ROUTE_FOUND:
-		if (http_check_body(request))
+		if (http_check_body(request, routes_body_max(match.route)))
 			match.route->handler(request, site, match.segments);
 		break;
 	case ROUTE_UNKNOWN:
