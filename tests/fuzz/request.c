@@ -171,9 +171,10 @@ client_send(struct client *client, const struct client_send *send)
 
 	(void)client;
 	expect_key(send->id);
-	require(json_object_is_type(message, json_type_string),
-	    "a message is a string");
-	expect_key(json_object_get_string(message));
+	require(json_object_is_type(message, json_type_string) &&
+		(strcmp(json_object_get_string(message), "paid") == 0 ||
+		    strcmp(json_object_get_string(message), "failed") == 0),
+	    "a message is a known status of a payment");
 	json_object_put(message);
 	return say("anulrw");
 }
