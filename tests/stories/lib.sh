@@ -347,6 +347,16 @@ port_answers() {
 	(exec 8<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
 }
 
+# listen6: the sed command that makes the site listen on IPv6, too, where the
+# host has it.
+listen6() {
+	if grep -q '^0*1 ' /proc/net/if_inet6 2>/dev/null; then
+		echo "s|@LISTEN6@|[::1]:$port|g"
+	else
+		echo /@LISTEN6@/d
+	fi
+}
+
 # nginx_start: sets port and URL.
 nginx_start() {
 	local file
@@ -361,6 +371,7 @@ nginx_start() {
 	mkdir -p "$work/nginx"
 	for file in nginx.conf widget-store.conf; do
 		sed -e "s|@LISTEN@|127.0.0.1:$port|g" \
+		    -e "$(listen6)" \
 		    -e "s|@NGINX@|$srcdir/nginx|g" \
 		    -e "s|@STATIC@|$srcdir/static|g" \
 		    -e "s|@SOCKET@|$work/web.sock|g" \
