@@ -371,7 +371,7 @@ nginx_start() {
 	mkdir -p "$work/nginx"
 	for file in nginx.conf widget-store.conf; do
 		sed -e "s|@LISTEN@|127.0.0.1:$port|g" \
-		    -e "$(listen6)" \
+		    -e "$(listen6)" -e "s|@WAITING@|1024|g" \
 		    -e "s|@NGINX@|$srcdir/nginx|g" \
 		    -e "s|@STATIC@|$srcdir/static|g" \
 		    -e "s|@SOCKET@|$work/web.sock|g" \
