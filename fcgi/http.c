@@ -86,7 +86,9 @@ read_method(const char *name)
 		return HTTP_GET;
 	if (strcmp(name, "HEAD") == 0)
 		return HTTP_HEAD;
-	return strcmp(name, "POST") == 0 ? HTTP_POST : HTTP_OTHER;
+	if (strcmp(name, "POST") == 0)
+		return HTTP_POST;
+	return strcmp(name, "OPTIONS") == 0 ? HTTP_OPTIONS : HTTP_OTHER;
 }
 
 const char *
@@ -99,6 +101,8 @@ http_method_name(enum http_method method)
 		return "HEAD";
 	case HTTP_POST:
 		return "POST";
+	case HTTP_OPTIONS:
+		return "OPTIONS";
 	case HTTP_OTHER:
 		break;
 	}
@@ -184,10 +188,11 @@ reason(int status)
 	static const struct {
 		int status;
 		const char *reason;
-	} reasons[] = { { 200, "OK" }, { 304, "Not Modified" },
-		{ 400, "Bad Request" }, { 404, "Not Found" },
-		{ 405, "Method Not Allowed" }, { 409, "Conflict" },
-		{ 413, "Content Too Large" }, { 500, "Internal Server Error" },
+	} reasons[] = { { 200, "OK" }, { 204, "No Content" },
+		{ 304, "Not Modified" }, { 400, "Bad Request" },
+		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
+		{ 409, "Conflict" }, { 413, "Content Too Large" },
+		{ 500, "Internal Server Error" },
 		{ 503, "Service Unavailable" } };
 	size_t i;
 
@@ -218,19 +223,20 @@ put_response(struct http_request *request, int status, const char *body)
 {
 	struct http_source *source = source_of(request);
 	struct strbuf *head = &source->head;
+	bool bodiless = status == 204 || status == 304;
 
 	request->status = status;
 	strbuf_reset(head);
 	add_header(head, "Status",
 	    arena_printf(request->arena, "%d %s", status, reason(status)));
-	if (status != 304)
+	if (!bodiless)
 		add_header(head, "Content-Length",
 		    arena_printf(request->arena, "%zu", strlen(body)));
 	add_header(head, "X-Content-Type-Options", "nosniff");
 	if (source->headers.len > 0)
 		strbuf_add(head, source->headers.text, source->headers.len);
 	strbuf_add_text(head, "\r\n");
-	if (status != 304 && request->method != HTTP_HEAD)
+	if (!bodiless && request->method != HTTP_HEAD)
 		strbuf_add_text(head, body);
 	FCGX_PutStr(head->text, (int)head->len, source->fcgx.out);
 }
@@ -242,6 +248,13 @@ http_answer(struct http_request *request, int status, const char *type,
 	http_header(request, "Content-Type", type);
 	http_header(request, "Cache-Control", "no-store");
 	put_response(request, status, body);
+}
+
+void
+http_no_content(struct http_request *request)
+{
+	http_header(request, "Cache-Control", "no-store");
+	put_response(request, 204, "");
 }
 
 void

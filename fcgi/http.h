@@ -16,7 +16,7 @@ struct arena;
 /* The longest body that a route may take, in bytes. */
 #define HTTP_BODY_MAX (64 * 1024)
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
 struct http_request {
 	enum http_method method;
@@ -60,7 +60,7 @@ struct http_request *http_accept(struct http_source *source);
  */
 void http_finish(struct http_source *source);
 
-/* The method's name for the log: "GET", "HEAD", "POST" or "a request". */
+/* The method's name for the log, or "a request". */
 const char *http_method_name(enum http_method method);
 
 /* Adds a header to the answer; must come before the call that answers. */
@@ -73,6 +73,9 @@ http_header(struct http_request *request, const char *name, const char *value);
  */
 void http_answer(struct http_request *request, int status, const char *type,
     const char *body);
+
+/* Answers 204, without a body. */
+void http_no_content(struct http_request *request);
 
 /* Answers 200 with the text, as text/plain in UTF-8. */
 void http_text(struct http_request *request, const char *text);

@@ -78,6 +78,10 @@ answer_request(const struct site *site, struct http_request *request)
 		    "A key or an id is 1 to 128 "
 		    "characters of A-Z a-z 0-9 . _ ~ -");
 		break;
+	case ROUTE_OPTIONS:
+		http_header(request, "Allow", match.allow);
+		http_no_content(request);
+		break;
 	case ROUTE_WRONG_METHOD:
 		http_header(request, "Allow", match.allow);
 		http_error(request, 405, "Method not allowed");

@@ -272,6 +272,10 @@ answer(struct http_request *request, const struct site *site)
 	case ROUTE_MALFORMED:
 		http_error(request, 400, "Malformed");
 		break;
+	case ROUTE_OPTIONS:
+		http_header(request, "Allow", match.allow);
+		http_no_content(request);
+		break;
 	case ROUTE_WRONG_METHOD:
 		http_header(request, "Allow", match.allow);
 		http_error(request, 405, "Method not allowed");
@@ -334,8 +338,9 @@ expect_answer(const struct http_request *request)
 	body_len = strlen(body += 4);
 	require(strtol(head + strlen("Status: "), NULL, 10) == request->status,
 	    "the status sent is the status counted");
-	if (request->status == 304) {
-		require(body_len == 0, "304 has no body");
+	if (request->status == 204 || request->status == 304) {
+		require(body_len == 0 && (length == NULL || length >= body),
+		    "204 and 304 have no body");
 		return;
 	}
 	require(length != NULL && length < body,
