@@ -22,8 +22,6 @@
 #include "base/arena.h"
 #include "base/strbuf.h"
 
-#define BODY_MAX           1024
-
 #define EXHAUSTED_PAUSE_MS 50
 
 #define DIGITS_MAX         16 /* of 2^53, the last exact number of JSON */
@@ -88,7 +86,9 @@ read_method(const char *name)
 		return HTTP_GET;
 	if (strcmp(name, "HEAD") == 0)
 		return HTTP_HEAD;
-	return strcmp(name, "POST") == 0 ? HTTP_POST : HTTP_OTHER;
+	if (strcmp(name, "POST") == 0)
+		return HTTP_POST;
+	return strcmp(name, "OPTIONS") == 0 ? HTTP_OPTIONS : HTTP_OTHER;
 }
 
 const char *
@@ -101,6 +101,8 @@ http_method_name(enum http_method method)
 		return "HEAD";
 	case HTTP_POST:
 		return "POST";
+	case HTTP_OPTIONS:
+		return "OPTIONS";
 	case HTTP_OTHER:
 		break;
 	}
@@ -123,15 +125,21 @@ read_path(const struct http_source *source)
 
 /*
  * Reads the body before the answer, because closing a connection with unread
- * bytes resets it, and nginx may lose the answer.  A body that is too long is
- * refused, so its rest is not read.
+ * bytes resets it, and nginx may lose the answer.  A body that is longer than
+ * any route takes is refused, so its rest is not read.
  */
 static void
 read_to_the_end(struct http_source *source)
 {
-	char body[BODY_MAX + 1];
+	char part[4096];
+	int len, rest = HTTP_BODY_MAX + 1;
 
-	FCGX_GetStr(body, sizeof(body), source->fcgx.in);
+	do {
+		len = FCGX_GetStr(part,
+		    rest < (int)sizeof(part) ? rest : (int)sizeof(part),
+		    source->fcgx.in);
+		rest -= len;
+	} while (len > 0 && rest > 0);
 }
 
 struct http_request *
@@ -180,10 +188,11 @@ reason(int status)
 	static const struct {
 		int status;
 		const char *reason;
-	} reasons[] = { { 200, "OK" }, { 304, "Not Modified" },
-		{ 400, "Bad Request" }, { 404, "Not Found" },
-		{ 405, "Method Not Allowed" }, { 409, "Conflict" },
-		{ 413, "Content Too Large" }, { 500, "Internal Server Error" },
+	} reasons[] = { { 200, "OK" }, { 204, "No Content" },
+		{ 304, "Not Modified" }, { 400, "Bad Request" },
+		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
+		{ 409, "Conflict" }, { 413, "Content Too Large" },
+		{ 500, "Internal Server Error" },
 		{ 503, "Service Unavailable" } };
 	size_t i;
 
@@ -214,19 +223,20 @@ put_response(struct http_request *request, int status, const char *body)
 {
 	struct http_source *source = source_of(request);
 	struct strbuf *head = &source->head;
+	bool bodiless = status == 204 || status == 304;
 
 	request->status = status;
 	strbuf_reset(head);
 	add_header(head, "Status",
 	    arena_printf(request->arena, "%d %s", status, reason(status)));
-	if (status != 304)
+	if (!bodiless)
 		add_header(head, "Content-Length",
 		    arena_printf(request->arena, "%zu", strlen(body)));
 	add_header(head, "X-Content-Type-Options", "nosniff");
 	if (source->headers.len > 0)
 		strbuf_add(head, source->headers.text, source->headers.len);
 	strbuf_add_text(head, "\r\n");
-	if (status != 304 && request->method != HTTP_HEAD)
+	if (!bodiless && request->method != HTTP_HEAD)
 		strbuf_add_text(head, body);
 	FCGX_PutStr(head->text, (int)head->len, source->fcgx.out);
 }
@@ -238,6 +248,13 @@ http_answer(struct http_request *request, int status, const char *type,
 	http_header(request, "Content-Type", type);
 	http_header(request, "Cache-Control", "no-store");
 	put_response(request, status, body);
+}
+
+void
+http_no_content(struct http_request *request)
+{
+	http_header(request, "Cache-Control", "no-store");
+	put_response(request, 204, "");
 }
 
 void
@@ -323,7 +340,7 @@ http_try_again(struct http_request *request, const char *message)
 }
 
 bool
-http_check_body(struct http_request *request)
+http_check_body(struct http_request *request, long max)
 {
 	const char *text = request->content_length;
 	size_t digits;
@@ -336,7 +353,7 @@ http_check_body(struct http_request *request)
 		return false;
 	}
 	text += strspn(text, "0");
-	if (strlen(text) > 4 || strtol(text, NULL, 10) > BODY_MAX) {
+	if (strlen(text) > 9 || strtol(text, NULL, 10) > max) {
 		http_error(request, 413, "The body is too long");
 		return false;
 	}

@@ -13,7 +13,10 @@
 
 struct arena;
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
+/* The longest body that a route may take, in bytes. */
+#define HTTP_BODY_MAX (64 * 1024)
+
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
 struct http_request {
 	enum http_method method;
@@ -57,7 +60,7 @@ struct http_request *http_accept(struct http_source *source);
  */
 void http_finish(struct http_source *source);
 
-/* The method's name for the log: "GET", "HEAD", "POST" or "a request". */
+/* The method's name for the log, or "a request". */
 const char *http_method_name(enum http_method method);
 
 /* Adds a header to the answer; must come before the call that answers. */
@@ -70,6 +73,9 @@ http_header(struct http_request *request, const char *name, const char *value);
  */
 void http_answer(struct http_request *request, int status, const char *type,
     const char *body);
+
+/* Answers 204, without a body. */
+void http_no_content(struct http_request *request);
 
 /* Answers 200 with the text, as text/plain in UTF-8. */
 void http_text(struct http_request *request, const char *text);
@@ -88,10 +94,10 @@ void http_error(struct http_request *request, int status, const char *message);
 void http_try_again(struct http_request *request, const char *message);
 
 /*
- * Returns whether the Content-Length is sound and at most 1024 bytes; when it
- * returns false it has answered 400 or 413.
+ * Returns whether the Content-Length is sound and at most max bytes, which is
+ * HTTP_BODY_MAX or less; when it returns false it has answered 400 or 413.
  */
-bool http_check_body(struct http_request *request);
+bool http_check_body(struct http_request *request, long max);
 
 /*
  * Returns the value of the query's first parameter of this name, in the

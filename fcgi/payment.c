@@ -4,11 +4,23 @@
  * POST /payment_webhook/{payment}/{status}: sends the checkout workflow the
  * payment's status, once, and answers with the order id.
  */
+#include <string.h>
+
 #include <durable/client.h>
 #include "base/arena.h"
 #include "fcgi/answer.h"
 #include "fcgi/routes.h"
 #include "fcgi/site.h"
+
+/*
+ * A word that is none of these may mean that the payment is not decided yet,
+ * so it must not cancel the order.
+ */
+static bool
+is_status(const char *word)
+{
+	return strcmp(word, "paid") == 0 || strcmp(word, "failed") == 0;
+}
 
 void
 payment_post(struct http_request *request, const struct site *site,
@@ -25,12 +37,16 @@ payment_post(struct http_request *request, const struct site *site,
 		.name = "checkout_workflow",
 		.topic = "payment_status",
 		.key = "payment_status",
-		/* JSON needs no escapes: see the characters in route.h. */
 		.message = arena_printf(request->arena, "\"%s\"", segments[1]),
 		.event = "order_id",
 		.timeout_ms = site->wait_timeout_ms };
 	struct client_answer answer;
 
+	if (!is_status(segments[1])) {
+		http_error(request, 400,
+		    "The status of a payment is paid or failed");
+		return;
+	}
 	if (answer_if_full(request, site))
 		return;
 	answer = answer_send(request, site, &send);

@@ -82,10 +82,13 @@ route_find(const struct route *routes, const struct http_request *request)
 		if (!is_like(request->path, route->pattern))
 			continue;
 		match.route = route;
-		match.allow = route->method == HTTP_GET ? "GET, HEAD" : "POST";
+		match.allow = route->method == HTTP_GET ? "GET, HEAD, OPTIONS"
+							: "POST, OPTIONS";
 		if (!take_segments(request->arena, request->path,
 			route->pattern, match.segments))
 			match.outcome = ROUTE_MALFORMED;
+		else if (request->method == HTTP_OPTIONS)
+			match.outcome = ROUTE_OPTIONS;
 		else if (!has_method(route, request->method))
 			match.outcome = ROUTE_WRONG_METHOD;
 		else

@@ -34,6 +34,7 @@ enum route_outcome {
 	ROUTE_FOUND,
 	ROUTE_UNKNOWN,     /* the path is no route's */
 	ROUTE_MALFORMED,   /* a segment is no key, or no id */
+	ROUTE_OPTIONS,     /* asks for the route's methods: see allow */
 	ROUTE_WRONG_METHOD /* the route has other methods: see allow */
 };
 

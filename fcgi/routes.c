@@ -30,3 +30,10 @@ const struct route routes[] = { { HTTP_POST, "/checkout/{}", "checkout",
 	{ HTTP_GET, "/healthz", "healthz", health_get },
 	{ HTTP_GET, "/readyz", "readyz", health_get_ready },
 	{ HTTP_GET, "/metrics", "metrics", metrics_get }, { .pattern = NULL } };
+
+/* Payment providers send the payment's details, which no program reads. */
+long
+routes_body_max(const struct route *route)
+{
+	return route->handler == payment_post ? HTTP_BODY_MAX : 1024;
+}

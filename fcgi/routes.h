@@ -11,6 +11,9 @@
 /* All routes, in the order of the search; the last one's pattern is NULL. */
 extern const struct route routes[];
 
+/* How long a request's body may be on this route, in bytes. */
+long routes_body_max(const struct route *route);
+
 /* checkout.c */
 route_handler checkout_post;
 

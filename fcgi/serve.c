@@ -67,7 +67,7 @@ answer_request(const struct site *site, struct http_request *request)
 
 	switch (match.outcome) {
 	case ROUTE_FOUND:
-		if (http_check_body(request))
+		if (http_check_body(request, routes_body_max(match.route)))
 			match.route->handler(request, site, match.segments);
 		break;
 	case ROUTE_UNKNOWN:
@@ -77,6 +77,10 @@ answer_request(const struct site *site, struct http_request *request)
 		http_error(request, 400,
 		    "A key or an id is 1 to 128 "
 		    "characters of A-Z a-z 0-9 . _ ~ -");
+		break;
+	case ROUTE_OPTIONS:
+		http_header(request, "Allow", match.allow);
+		http_no_content(request);
 		break;
 	case ROUTE_WRONG_METHOD:
 		http_header(request, "Allow", match.allow);

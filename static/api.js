@@ -225,6 +225,8 @@ async function send(method, path, timeoutMs, signal) {
     // "no-cache" asks every time, and allows 304.
     response = await fetch(path, {
       method,
+      // By this, nginx tells our page's requests from another site's.
+      headers: { "X-Requested-With": "fetch" },
       cache: Date.now() < freshUntilMs ? "no-store" : "no-cache",
       signal: AbortSignal.any(signals),
     });

@@ -171,9 +171,10 @@ client_send(struct client *client, const struct client_send *send)
 
 	(void)client;
 	expect_key(send->id);
-	require(json_object_is_type(message, json_type_string),
-	    "a message is a string");
-	expect_key(json_object_get_string(message));
+	require(json_object_is_type(message, json_type_string) &&
+		(strcmp(json_object_get_string(message), "paid") == 0 ||
+		    strcmp(json_object_get_string(message), "failed") == 0),
+	    "a message is a known status of a payment");
 	json_object_put(message);
 	return say("anulrw");
 }
@@ -262,7 +263,7 @@ answer(struct http_request *request, const struct site *site)
 
 	switch (match.outcome) {
 	case ROUTE_FOUND:
-		if (http_check_body(request))
+		if (http_check_body(request, routes_body_max(match.route)))
 			match.route->handler(request, site, match.segments);
 		break;
 	case ROUTE_UNKNOWN:
@@ -270,6 +271,10 @@ answer(struct http_request *request, const struct site *site)
 		break;
 	case ROUTE_MALFORMED:
 		http_error(request, 400, "Malformed");
+		break;
+	case ROUTE_OPTIONS:
+		http_header(request, "Allow", match.allow);
+		http_no_content(request);
 		break;
 	case ROUTE_WRONG_METHOD:
 		http_header(request, "Allow", match.allow);
@@ -333,8 +338,9 @@ expect_answer(const struct http_request *request)
 	body_len = strlen(body += 4);
 	require(strtol(head + strlen("Status: "), NULL, 10) == request->status,
 	    "the status sent is the status counted");
-	if (request->status == 304) {
-		require(body_len == 0, "304 has no body");
+	if (request->status == 204 || request->status == 304) {
+		require(body_len == 0 && (length == NULL || length >= body),
+		    "204 and 304 have no body");
 		return;
 	}
 	require(length != NULL && length < body,

@@ -121,7 +121,8 @@ export const browser = await chromium.launch({
   args: [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
+    "--disable-sync", "--disable-features=HttpsUpgrades",
+    "--host-resolver-rules=MAP shop.example 127.0.0.1",
   ],
 });
 

@@ -347,12 +347,21 @@ port_answers() {
 	(exec 8<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
 }
 
+# listen6: the sed command that makes the site listen on IPv6, too, where the
+# host has it.
+listen6() {
+	if grep -q '^0*1 ' /proc/net/if_inet6 2>/dev/null; then
+		echo "s|@LISTEN6@|[::1]:$port|g"
+	else
+		echo /@LISTEN6@/d
+	fi
+}
+
 # nginx_start: sets port and URL.
 nginx_start() {
-	local file user=()
+	local file
 
 	need nginx
-	! am_root || user=(-g "user root;")
 	while
 		port=$((20000 + RANDOM % 10000))
 		port_answers
@@ -362,6 +371,7 @@ nginx_start() {
 	mkdir -p "$work/nginx"
 	for file in nginx.conf widget-store.conf; do
 		sed -e "s|@LISTEN@|127.0.0.1:$port|g" \
+		    -e "$(listen6)" -e "s|@WAITING@|1024|g" \
 		    -e "s|@NGINX@|$srcdir/nginx|g" \
 		    -e "s|@STATIC@|$srcdir/static|g" \
 		    -e "s|@SOCKET@|$work/web.sock|g" \
@@ -371,6 +381,14 @@ nginx_start() {
 		    -e "s|@RUN@|$work/nginx|g" \
 		    "$srcdir/nginx/$file.in" >"$work/nginx/$file"
 	done
+	nginx_run
+}
+
+# nginx_run: starts it with the configuration in $work/nginx.
+nginx_run() {
+	local user=()
+
+	! am_root || user=(-g "user root;")
 	start nginx nginx -p "$work/nginx" -c "$work/nginx/nginx.conf" \
 		"${user[@]}"
 	wait_for port_answers 10

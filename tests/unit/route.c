@@ -46,6 +46,8 @@ find(enum http_method method, const char *path)
 		return "unknown";
 	case ROUTE_MALFORMED:
 		return "malformed";
+	case ROUTE_OPTIONS:
+		return arena_printf(arena, "options %s", match.allow);
 	case ROUTE_WRONG_METHOD:
 		return arena_printf(arena, "allow %s", match.allow);
 	}
@@ -107,14 +109,20 @@ test_keys(void)
 static void
 test_methods(void)
 {
-	is_str(find(HTTP_POST, "/list"), "allow GET, HEAD",
+	is_str(find(HTTP_POST, "/list"), "allow GET, HEAD, OPTIONS",
 	    "POST of a route for GET is told GET and HEAD");
-	is_str(find(HTTP_GET, "/buy/key"), "allow POST",
+	is_str(find(HTTP_GET, "/buy/key"), "allow POST, OPTIONS",
 	    "GET of a route for POST is told POST");
-	is_str(find(HTTP_HEAD, "/buy/key"), "allow POST",
+	is_str(find(HTTP_HEAD, "/buy/key"), "allow POST, OPTIONS",
 	    "HEAD of a route for POST is told POST");
-	is_str(find(HTTP_OTHER, "/item/1"), "allow GET, HEAD",
+	is_str(find(HTTP_OTHER, "/item/1"), "allow GET, HEAD, OPTIONS",
 	    "an unknown method is told GET and HEAD");
+	is_str(find(HTTP_OPTIONS, "/item/1"), "options GET, HEAD, OPTIONS",
+	    "OPTIONS of a route for GET is answered with its methods");
+	is_str(find(HTTP_OPTIONS, "/buy/key"), "options POST, OPTIONS",
+	    "OPTIONS of a route for POST is answered with its methods");
+	is_str(find(HTTP_OPTIONS, "/buy/a b"), "malformed",
+	    "a bad key is malformed for OPTIONS, too");
 }
 
 static void
