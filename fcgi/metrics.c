@@ -43,7 +43,7 @@ struct route_counters {
 };
 
 /* The counters of a slot: of its worker and of that worker's predecessors. */
-struct slot {
+struct slot_counters {
 	struct route_counters routes[ROUTES_MAX + 1]; /* the last: no route */
 	counter batches, operations, reconnects;
 	counter waiting, busy;
@@ -52,9 +52,9 @@ struct slot {
 struct metrics {
 	int workers;
 	size_t routes_len;
-	struct slot *slots; /* shared by master and workers */
+	struct slot_counters *slots; /* shared by master and workers */
 	/* Of this worker alone. */
-	struct slot *own;
+	struct slot_counters *own;
 	struct client_stats before; /* the counts of its predecessors */
 	pthread_mutex_t publishing;
 };
@@ -109,7 +109,7 @@ add(counter *to, uint64_t value)
 void
 metrics_enter(struct metrics *metrics, int slot)
 {
-	struct slot *own = &metrics->slots[slot];
+	struct slot_counters *own = &metrics->slots[slot];
 
 	metrics->own = own;
 	metrics->before = (struct client_stats){ .batches = get(&own->batches),
@@ -129,7 +129,7 @@ metrics_begin(struct metrics *metrics)
 static void
 publish(struct metrics *metrics, struct client *client)
 {
-	struct slot *own = metrics->own;
+	struct slot_counters *own = metrics->own;
 	struct client_stats stats;
 
 	pthread_mutex_lock(&metrics->publishing);
@@ -206,7 +206,7 @@ put_sum(struct strbuf *page, const struct metrics *metrics, size_t offset,
 static size_t
 route_offset(size_t route, size_t offset)
 {
-	return offsetof(struct slot, routes) +
+	return offsetof(struct slot_counters, routes) +
 	    route * sizeof(struct route_counters) + offset;
 }
 
@@ -278,16 +278,16 @@ put_http(struct strbuf *page, const struct metrics *metrics)
 static void
 put_courier(struct strbuf *page, const struct metrics *metrics)
 {
-	put_sum(page, metrics, offsetof(struct slot, batches),
+	put_sum(page, metrics, offsetof(struct slot_counters, batches),
 	    "courier_batches_total", "counter",
 	    "Transactions that couriers committed.");
-	put_sum(page, metrics, offsetof(struct slot, operations),
+	put_sum(page, metrics, offsetof(struct slot_counters, operations),
 	    "courier_operations_total", "counter",
 	    "Starts, messages and queries in these transactions.");
-	put_sum(page, metrics, offsetof(struct slot, reconnects),
+	put_sum(page, metrics, offsetof(struct slot_counters, reconnects),
 	    "courier_reconnects_total", "counter",
 	    "Connections made again after a loss.");
-	put_sum(page, metrics, offsetof(struct slot, waiting),
+	put_sum(page, metrics, offsetof(struct slot_counters, waiting),
 	    "courier_waiting", "gauge", "Requests that wait for an event.");
 }
 
@@ -305,7 +305,7 @@ metrics_get(struct http_request *request, const struct site *site,
 	(void)segments;
 	put_http(&page, site->metrics);
 	put_courier(&page, site->metrics);
-	put_sum(&page, site->metrics, offsetof(struct slot, busy),
+	put_sum(&page, site->metrics, offsetof(struct slot_counters, busy),
 	    "threads_busy", "gauge", "Threads that answer a request.");
 	put_type(&page, "threads", "gauge", "Threads allowed, all workers.");
 	put_line(&page, "widget_store_threads %d\n", site->threads);

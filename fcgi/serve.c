@@ -34,7 +34,7 @@
 #define SPARE_MAX_S 5
 
 struct thread {
-	struct worker *worker;
+	struct web_worker *worker;
 	sem_t called;   /* to lead */
 	bool following; /* not called yet */
 	SLIST_ENTRY(thread) link;
@@ -42,7 +42,7 @@ struct thread {
 
 SLIST_HEAD(followers, thread);
 
-struct worker {
+struct web_worker {
 	struct site site;
 	struct standby *standby;
 	int slot;
@@ -108,7 +108,7 @@ handle(const struct site *site, struct http_request *request)
 }
 
 static struct thread *
-thread_new(struct worker *worker)
+thread_new(struct web_worker *worker)
 {
 	struct thread *thread = calloc(1, sizeof(*thread));
 
@@ -127,7 +127,7 @@ thread_free(struct thread *thread)
 
 /* Starts one more thread, up to threads_max.  The caller holds the lock. */
 static void
-start_thread(struct worker *worker)
+start_thread(struct web_worker *worker)
 {
 	struct thread *thread;
 	pthread_attr_t attributes;
@@ -159,7 +159,7 @@ start_thread(struct worker *worker)
 static bool
 leave(struct thread *self)
 {
-	struct worker *worker = self->worker;
+	struct web_worker *worker = self->worker;
 	bool left;
 
 	pthread_mutex_lock(&worker->lock);
@@ -193,7 +193,7 @@ wait_for_call(struct thread *self)
 static bool
 follow(struct thread *self)
 {
-	struct worker *worker = self->worker;
+	struct web_worker *worker = self->worker;
 	bool led;
 
 	pthread_mutex_lock(&worker->lock);
@@ -212,7 +212,7 @@ follow(struct thread *self)
  * that ends its request leads.
  */
 static void
-give_way(struct worker *worker, bool stopping)
+give_way(struct web_worker *worker, bool stopping)
 {
 	struct thread *next;
 
@@ -245,7 +245,7 @@ is_readable(int fd, int timeout_ms)
  * when no worker accepts it for STANDBY_WATCH_MS.
  */
 static bool
-lets_in(struct worker *worker)
+lets_in(struct web_worker *worker)
 {
 	const struct standby_watch watch = standby_watch(worker->standby);
 
@@ -259,7 +259,7 @@ lets_in(struct worker *worker)
 static bool
 wait_for_connection(struct thread *self)
 {
-	struct worker *worker = self->worker;
+	struct web_worker *worker = self->worker;
 	struct pollfd fds[] = { { .fd = worker->stop_fd, .events = POLLIN },
 		{ .fd = worker->listen_fd, .events = POLLIN } };
 	bool stopping;
@@ -280,7 +280,7 @@ wait_for_connection(struct thread *self)
  * when the last leader gave way, it starts one in its place.
  */
 static void
-end_thread(struct worker *worker)
+end_thread(struct web_worker *worker)
 {
 	bool spare;
 
@@ -301,7 +301,7 @@ static void *
 run_thread(void *arg)
 {
 	struct thread *self = arg;
-	struct worker *worker = self->worker;
+	struct web_worker *worker = self->worker;
 	struct http_source *source = http_source_new(worker->listen_fd);
 	struct http_request *request;
 
@@ -326,7 +326,7 @@ run_thread(void *arg)
  * is served.  The descriptor stays taken, as a thread may still accept on it.
  */
 static void
-leave_socket(struct worker *worker)
+leave_socket(struct web_worker *worker)
 {
 	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -337,7 +337,7 @@ leave_socket(struct worker *worker)
 
 /* Waits until every thread has finished its request and ended. */
 static void
-stop_threads(struct worker *worker)
+stop_threads(struct web_worker *worker)
 {
 	if (eventfd_write(worker->stop_fd, 1) != 0)
 		abort();
@@ -350,7 +350,8 @@ stop_threads(struct worker *worker)
 
 /* Waits for SIGTERM, or until the client gives up; returns the exit status. */
 static int
-wait_for_stop(const struct worker *worker, const struct prefork_worker *self)
+wait_for_stop(const struct web_worker *worker,
+    const struct prefork_worker *self)
 {
 	struct pollfd give_up = { .fd = client_give_up_fd(worker->site.client),
 		.events = POLLIN };
@@ -369,7 +370,7 @@ int
 serve_work(struct prefork_worker *self, const void *arg)
 {
 	const struct serve *serve = arg;
-	struct worker worker = {
+	struct web_worker worker = {
 		.site = { .metrics = serve->metrics,
 		    .conninfo = serve->conninfo,
 		    .threads = serve->threads * serve->workers,
