@@ -355,8 +355,8 @@ end_met_lock(const struct turn *turn)
 }
 
 /*
- * Adds a workflow; for a child of this turn, which is undone, its creator, which
- * does not have the child's step.
+ * Adds a workflow; for a child of this turn, which is undone, its creator,
+ * which does not have the child's step.
  */
 static void
 add_error_suspect(struct turn *turn, const struct workflow *wf, int step)
