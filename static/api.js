@@ -23,7 +23,7 @@ export const isOver = (status) =>
 export const KEY_PATTERN = /^(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}$/;
 
 /** What an order id looks like. */
-export const ORDER_PATTERN = /^[1-9][0-9]{0,9}$/;
+export const ORDER_PATTERN = /^[1-9][0-9]{0,15}$/;
 
 const READ_TIMEOUT_MS = 5000;
 
