@@ -10,7 +10,8 @@
 -- settled, when given, means that every workflow must have ended.  The audit
 -- reads schemas dbos, durable and store, and writes nothing; widget-store-audit
 -- runs it in one snapshot.  Columns: the finding, the id of the order or
--- workflow, and details.
+-- workflow, and details.  Two queries, because durable.is_json keeps its query
+-- from running in parallel.
 
 \if :{?stock}
 \else
@@ -59,9 +60,11 @@ places as (
 workflows as (
     select s.workflow_uuid as id, s.name, s.status, s.forked_from,
         s.parent_workflow_id as parent,
-        case when s.name = 'dispatch_order_workflow' then coalesce(
-            coalesce(i.inputs, s.inputs)::json -> 'positionalArgs',
-            coalesce(i.inputs, s.inputs)::json -> 'json') ->> 0 end
+        -- By patterns here and below, because a value that is not JSON would
+        -- end the audit if it was parsed.
+        case when s.name = 'dispatch_order_workflow' then substring(
+            coalesce(i.inputs, s.inputs)
+            from '"(?:positionalArgs|json)"\s*:\s*\[\s*"?([0-9]+)"?\s*\]') end
             as order_id
     from dbos.workflow_status as s
     left join dbos.workflow_input as i on i.workflow_uuid = s.workflow_uuid
@@ -126,9 +129,9 @@ tallies as materialized (
 checkouts as (
     select w.id, w.status, w.forked_from, t.order_id, t.reserved,
         case when t.waited > 0 then coalesce(
-            case t.serialization
-                when 'js_superjson' then t.message::json ->> 'json'
-                else t.message::json #>> '{}' end = 'paid', false) end
+            t.message ~ '^\s*"paid"\s*$'
+                or t.serialization = 'js_superjson'
+                and t.message ~ '^\s*\{.*"json"\s*:\s*"paid"', false) end
             as paid, t.updated_ms, coalesce(t.events, 0) as events,
         coalesce(t.messages, 0) as messages
     from workflows as w
@@ -268,7 +271,7 @@ where b.name = 'checkout_workflow'
         where m.destination_uuid = b.id
             and m.topic = 'payment_status'
             and not m.consumed
-            and m.message in ('"paid"', '{"json":"paid"}')))
+            and m.message ~ '^\s*(\{.*"json"\s*:\s*)?"paid"'))
 
 -- The stock.
 union all
@@ -436,4 +439,39 @@ union all
 select 'still suspect', x.workflow_uuid, x.attempts || ' attempts'
 from durable.suspects as x
 where :settled
+order by 1, 2, 3;
+
+-- The stored values of the store's workflows.
+select 'value is not JSON' as violation, v.id, v.place as detail
+from (
+    select s.workflow_uuid as id, 'input' as place,
+        coalesce(i.inputs, s.inputs) as value
+    from dbos.workflow_status as s
+    left join dbos.workflow_input as i on i.workflow_uuid = s.workflow_uuid
+    union all
+    select o.workflow_uuid, 'outcome', n.value
+    from dbos.workflow_output as o
+    cross join lateral (
+        values (o.output), (o.error)) as n (value)
+    union all
+    select o.workflow_uuid, 'step ' || o.function_id || ' ' || o.function_name,
+        n.value
+    from dbos.operation_outputs as o
+    cross join lateral (
+        values (o.output), (o.error)) as n (value)
+    union all
+    select m.destination_uuid, 'message of topic ' || coalesce(m.topic, 'null'),
+        m.message
+    from dbos.notifications as m
+    union all
+    select e.workflow_uuid, 'event ' || e.key, e.value
+    from dbos.workflow_events as e
+    union all
+    select e.workflow_uuid, 'history of event ' || e.key, e.value
+    from dbos.workflow_events_history as e) as v
+join dbos.workflow_status as w on w.workflow_uuid = v.id
+where w.name in ('checkout_workflow', 'dispatch_order_workflow')
+    -- Most values need no parser.
+    and v.value !~ '^(null|true|false|0|[1-9][0-9]*|"[A-Za-z0-9._~-]*")$'
+    and not durable.is_json(v.value)
 order by 1, 2, 3;
