@@ -99,8 +99,9 @@ sums as (
             and s.effective) as created,
         count(*) filter (where s.name = 'reserve_inventory'
             and s.output = 'true' and s.effective) as taken,
+        -- False: a fork had paid for the order or cancelled it before.
         count(*) filter (where s.name = 'undo_reserve_inventory'
-            and s.effective) as returned,
+            and s.output is distinct from 'false' and s.effective) as returned,
         array_agg(s.child) filter (where s.child is not null) as children,
         array_agg(s.child) filter (where s.name = 'dispatch_order_workflow'
             and s.effective) as dispatches,
@@ -151,11 +152,17 @@ journals as (
     left join tallies as t on t.id = w.id
 ),
 claims as (
-    -- For each order the checkout that updated its status last.
+    -- For each order the checkout that updated its status last; where there are
+    -- forks, one that was paid, because a paid order stays paid.
     select distinct on (c.order_id) c.order_id, c.reserved, c.paid
-    from checkouts as c
+    from (
+        select a.*, bool_or(a.forked_from is not null)
+            over (partition by a.order_id) as forked
+        from checkouts as a
+        where a.order_id is not null) as c
     where c.updated_ms is not null
-    order by c.order_id, c.updated_ms desc, c.id
+    order by c.order_id, (c.forked and c.reserved and c.paid) is true desc,
+        c.updated_ms desc, c.id
 ),
 expected as (
     select o.order_id, o.order_status, o.progress_remaining,
@@ -296,7 +303,6 @@ where not exists (
     select from workflows as d
     where d.id = s.child
         and d.name = 'dispatch_order_workflow'
-        and d.parent = s.id
         and d.order_id = s.order_id)
 union all
 select 'dispatch without a checkout', d.id, 'of checkout ' || d.parent

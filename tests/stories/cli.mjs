@@ -212,7 +212,7 @@ await promise("listWorkflowSteps returns the true steps", async () => {
 
   equal(script(steps), scripts.paid, "paid");
   equal(steps.map((step) => step.childWorkflowID).filter((id) => id),
-    ["one:1"], "child");
+    ["order:1"], "child");
   equal([steps[0].output, steps[1].output, steps[3].output],
     [1, true, "paid"], "outputs");
   equal(steps.filter((step) => step.error), [], "errors");
@@ -227,7 +227,7 @@ await promise("a child is found by its parent's id", async () => {
   const [child] = await client.listWorkflows({ parentWorkflowID: "one" });
 
   equal([child.workflowID, child.workflowName, child.status, child.input],
-    ["one:1", "dispatch_order_workflow", "PENDING", [1]], "child");
+    ["order:1", "dispatch_order_workflow", "PENDING", [1]], "child");
 });
 
 await promise("a second enqueue with an id makes no checkout", async () => {
@@ -364,6 +364,41 @@ await promise("a fork waits for its own payment of the same order",
       "steps of the origin");
   });
 
+await promise("a fork of a dispatched checkout finds the dispatch",
+  async () => {
+    await client.forkWorkflow("one", 5, { newWorkflowID: "under way" });
+    equal(await orderOf("under way"), "1", "order_id");
+    await until(() => statusOf("order:1"), "SUCCESS", "the dispatch");
+    equal(await orderStatus("1"), 1, "order status");
+    await client.forkWorkflow("one", 5, { newWorkflowID: "behind" });
+    equal(await orderOf("behind"), "1", "order_id of the later fork");
+    for (const id of ["under way", "behind"]) {
+      const steps = await client.listWorkflowSteps(id);
+
+      await until(() => statusOf(id), "SUCCESS", id);
+      equal(script(steps), scripts.paid, "steps");
+      equal(steps[6].childWorkflowID, "order:1", "child");
+    }
+    equal(await orderStatus("1"), 1, "order status after the forks");
+    equal(await sql("select count(*) from dbos.workflow_status " +
+      "where name = 'dispatch_order_workflow' and status <> 'SUCCESS' " +
+      "and workflow_uuid like '%:1'"), [["0"]], "other dispatches");
+  });
+
+await promise("a fork that is not paid leaves a dispatched order alone",
+  async () => {
+    const stock = () => sql("select inventory from store.products");
+    const before = await stock();
+
+    await client.forkWorkflow("one", 3, { newWorkflowID: "too late" });
+    await until(() => waits("too late"), ["message", "payment_status"],
+      "wait");
+    await pay("too late", "failed");
+    equal(await orderOf("too late"), "1", "order_id");
+    equal(await orderStatus("1"), 1, "order status");
+    equal(await stock(), before, "stock");
+  });
+
 await promise("a fork from the top is a checkout of its own", async () => {
   await client.forkWorkflow("two", 0, { newWorkflowID: "anew" });
   equal(await client.getEvent("anew", "payment_id", polling), "anew", "id");
@@ -424,7 +459,7 @@ await promise("workflow list shows the oldest ten", async () => {
 
   equal(list.length, 10, "how many");
   equal(list.slice(0, 3).map((w) => `${w.workflowID} ${w.workflowName}`),
-    ["one checkout_workflow", "one:1 dispatch_order_workflow",
+    ["one checkout_workflow", "order:1 dispatch_order_workflow",
       "two checkout_workflow"], "the oldest");
   equal(list[2].status, "SUCCESS", "status");
 });
