@@ -114,6 +114,7 @@ sums as (
             filter (where s.name = 'DBOS.recv') as serialization,
         max(s.at_ms) filter (where s.name = 'update_order_status'
             and s.effective) as updated_ms,
+        bool_or(s.name = 'update_order_status') as settled,
         count(*) filter (where s.name = 'update_order_progress'
             and s.effective) as progress,
         count(*) filter (where s.name = 'DBOS.setEvent') as events,
@@ -133,7 +134,7 @@ checkouts as (
             t.message ~ '^\s*"paid"\s*$'
                 or t.serialization = 'js_superjson'
                 and t.message ~ '^\s*\{.*"json"\s*:\s*"paid"', false) end
-            as paid, t.updated_ms, coalesce(t.events, 0) as events,
+            as paid, t.settled, t.updated_ms, coalesce(t.events, 0) as events,
         coalesce(t.messages, 0) as messages
     from workflows as w
     left join tallies as t on t.id = w.id
@@ -166,13 +167,23 @@ claims as (
 ),
 expected as (
     select o.order_id, o.order_status, o.progress_remaining,
-        case when c.order_id is null then 0
-            when not c.reserved or not c.paid then -1
-            when o.progress_remaining = 0 then 1
-            else 2 end as status,
+        case when c.reserved and c.paid
+                then case when o.progress_remaining = 0 then 1 else 2 end
+            when g.order_id is not null then 0
+            when c.order_id is not null or i.order_id is not null then -1
+            else 0 end as status,
         10 - coalesce(d.progress, 0) as progress
     from store.orders as o
     left join claims as c on c.order_id = o.order_id::text
+    left join (
+        select distinct a.order_id
+        from checkouts as a
+        where not a.settled
+            and a.status in ('PENDING', 'ENQUEUED', 'DELAYED')) as g
+        on g.order_id = o.order_id::text
+    left join (
+        select distinct n.order_id
+        from store.interventions as n) as i on i.order_id = o.order_id
     left join (
         select w.order_id, sum(t.progress) as progress
         from workflows as w
@@ -289,7 +300,9 @@ join (
     select :stock::int - coalesce(sum(t.taken - t.returned), 0) + (
             select coalesce(sum(r.added), 0)
             from store.restocks as r
-            where r.product_id = 1) as should
+            where r.product_id = 1) + (
+            select coalesce(sum(i.widgets), 0)
+            from store.interventions as i) as should
     from tallies as t) as r on r.should <> p.inventory
 where p.product_id = 1
 

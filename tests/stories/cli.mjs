@@ -136,6 +136,16 @@ async function orderStatus(order) {
     "where order_id = $1", order))[0][0];
 }
 
+async function stock() {
+  return (await sql("select inventory from store.products"))[0][0];
+}
+
+/** What the audit finds, a finding a line. */
+async function books(...options) {
+  return (await promisify(execFile)("psql",
+    ["-XAtd", url, ...options, "-f", process.env.BOOKS])).stdout;
+}
+
 async function waits(id) {
   return (await sql("select kind, key from durable.waits " +
     "where workflow_uuid = $1", id))[0];
@@ -325,19 +335,30 @@ await promise("cancelling ends a waiting checkout", async () => {
     scripts.waiting, "steps");
 });
 
-await promise("the order of a cancelled checkout stays pending", async () => {
-  const [[order]] = await sql("select output from dbos.operation_outputs " +
-    "where workflow_uuid = 'cancelled' and function_id = 0");
+await promise("cancelling returns the widget and cancels the order, once",
+  async () => {
+    const [[order]] = await sql("select output from dbos.operation_outputs " +
+      "where workflow_uuid = 'cancelled' and function_id = 0");
+    const before = await stock();
 
-  await pay("cancelled", "paid", "payment");
-  await checkout("after the cancelled");
-  equal(await statusOf("cancelled"), "CANCELLED", "status");
-  equal(await orderStatus(order), 0, "order status");
-});
+    equal(await orderStatus(order), -1, "order status");
+    equal(await books("-v", "stock=100"), "", "books");
+    await client.cancelWorkflow("cancelled");
+    equal(await stock(), before, "stock after a second cancel");
+    await pay("cancelled", "paid", "payment");
+    await checkout("after the cancelled");
+    equal(await stock(), before - 1, "stock after another checkout");
+    equal(await statusOf("cancelled"), "CANCELLED", "status");
+    equal(await orderStatus(order), -1, "order status");
+    equal((await books("-v", "stock=100")).split("|").slice(0, 2),
+      ["payment without outcome", "cancelled"], "books with a payment");
+  });
 
 await promise("a resumed checkout goes on where it was", async () => {
+  const before = await stock();
   const handle = await client.resumeWorkflow("cancelled");
 
+  equal(await stock(), before - 1, "stock");
   equal(await handle.getResult(polling), null, "result");
   equal(await orderStatus(await orderOf("cancelled")), 2, "order status");
   equal(script(await client.listWorkflowSteps("cancelled")),
@@ -387,7 +408,6 @@ await promise("a fork of a dispatched checkout finds the dispatch",
 
 await promise("a fork that is not paid leaves a dispatched order alone",
   async () => {
-    const stock = () => sql("select inventory from store.products");
     const before = await stock();
 
     await client.forkWorkflow("one", 3, { newWorkflowID: "too late" });
@@ -418,6 +438,27 @@ await promise("rewinding removes the steps after the given one", async () => {
   await pay("anew", "failed");
   equal(await orderOf("anew"), order, "order_id");
 });
+
+await promise("a fork of a cancelled checkout has its widget", async () => {
+  const before = await stock();
+
+  await checkout("given up");
+  await client.cancelWorkflow("given up");
+  equal(await stock(), before, "stock");
+  await client.forkWorkflow("given up", 3, { newWorkflowID: "taken up" });
+  equal(await stock(), before - 1, "stock with the fork");
+  await until(() => waits("taken up"), ["message", "payment_status"], "wait");
+  await pay("taken up", "failed");
+  equal(await orderStatus(await orderOf("taken up")), -1, "order status");
+  await until(() => statusOf("taken up"), "SUCCESS", "the fork");
+  equal(await stock(), before, "stock after the fork");
+});
+
+await promise("the books are right after cancels, forks and rewinds",
+  async () => {
+    await checkout("last");
+    equal(await books("-v", "stock=100"), "", "books");
+  });
 
 await promise("deleting a waiting checkout leaves no row", async () => {
   await checkout("deleted");
@@ -503,8 +544,7 @@ await promise("workflow cancel, resume and fork work", async () => {
 
 await promise("the books are right, but for a deleted and an overdue checkout",
   async () => {
-    const { stdout } = await promisify(execFile)("psql",
-      ["-XAtd", url, "-f", process.env.BOOKS]);
+    const stdout = await books();
 
     equal(stdout.replace(/(order |\|)\d+/g, "$1N").split("\n"), [
       "ended and its order is open|slow|CANCELLED, order N has status 0",
