@@ -397,6 +397,30 @@ cross join lateral (
         and m.consumed) as n
 where n.number <> c.messages
 
+-- The order of texts, by which the indexes of ids are sorted: once it has
+-- changed, they may miss rows.
+union all
+select 'collation has changed', c.name, 'was version ' || c.recorded || ', is '
+    || coalesce(c.actual, 'none')
+    || ': REINDEX first'
+from (
+    select 'database ' || d.datname as name, d.datcollversion as recorded,
+        pg_database_collation_actual_version(d.oid) as actual
+    from pg_database as d
+    where d.datname = current_database()
+    union all
+    select 'collation ' || l.collname, l.collversion,
+        pg_collation_actual_version(l.oid)
+    from pg_collation as l
+    where l.oid in (
+            select a.attcollation
+            from pg_attribute as a
+            join pg_class as r on r.oid = a.attrelid
+            where r.relnamespace in ('dbos'::regnamespace,
+                    'durable'::regnamespace, 'store'::regnamespace))) as c
+where c.recorded is distinct from c.actual
+    and c.recorded is not null
+
 -- Waiting.
 union all
 select 'nothing will wake it', u.id, u.name
