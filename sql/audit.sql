@@ -515,6 +515,7 @@ from (
 join dbos.workflow_status as w on w.workflow_uuid = v.id
 where w.name in ('checkout_workflow', 'dispatch_order_workflow')
     -- Most values need no parser.
-    and v.value !~ '^(null|true|false|0|[1-9][0-9]*|"[A-Za-z0-9._~-]*")$'
+    and v.value !~ ('^(null|true|false|0|[1-9][0-9]*|"[A-Za-z0-9._~-]*"'
+        '|\{"positionalArgs":\[(0|[1-9][0-9]*)?\]\})$')
     and not durable.is_json(v.value)
 order by 1, 2, 3;

@@ -66,7 +66,8 @@ work(struct prefork_worker *self, const void *arg)
 		    .served = served,
 		    .db = session_db(session),
 		    .interval_ms = self->slot == 0 ? SAFETY_INTERVAL_MS
-						   : OTHERS_INTERVAL_MS },
+						   : OTHERS_INTERVAL_MS,
+		    .notes_served = self->slot == 0 },
 		.member = { .standby = self->standby,
 		    .slot = self->slot,
 		    .wait_mask = &self->wait_mask },

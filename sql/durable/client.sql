@@ -259,13 +259,16 @@ begin
         select from dbos.workflow_status as s
         where s.status = 'ENQUEUED'
         limit 10000) as enqueued;
+    return query
+    select 'unserved_workflows', u.workflows::double precision
+    from durable.unserved as u;
 end
 $$;
 comment on function durable.metrics() is
     'Returns the gauges of the web''s /metrics: connected workers; for how '
     'long the oldest due wait has been due, in seconds, or 0; waiting '
-    'workflows, by the planner''s estimate; enqueued workflows, counted to '
-    '10000.';
+    'workflows, by the planner''s estimate; enqueued workflows, and workflows '
+    'that no daemon serves, both counted to 10000.';
 
 
 -- Grants.
