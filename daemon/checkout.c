@@ -43,14 +43,17 @@ checkout(struct workflow *wf, json_object *input)
 		wf_log(wf, "order %" PRId64 " is paid: dispatching it",
 		    order_id);
 		update_order_status(wf, order_id, ORDER_PAID);
-		/* Unique: a key has no colon, and order ids do not repeat. */
+		/*
+		 * The order's alone, so that a fork finds it: a key has no
+		 * colon, and order ids do not repeat.
+		 */
 		wf_start(wf, &dispatch_type,
-		    wf_printf(wf, "%s:%" PRId64, wf_id(wf), order_id),
+		    wf_printf(wf, "order:%" PRId64, order_id),
 		    json_object_new_int64(order_id));
 	} else {
 		wf_log(wf, "order %" PRId64 " is cancelled: not paid",
 		    order_id);
-		undo_reserve_inventory(wf);
+		undo_reserve_inventory(wf, order_id);
 		update_order_status(wf, order_id, ORDER_CANCELLED);
 	}
 

@@ -27,12 +27,12 @@ reserve_inventory(struct workflow *wf)
 }
 
 void
-undo_reserve_inventory(struct workflow *wf)
+undo_reserve_inventory(struct workflow *wf, int64_t order_id)
 {
-	const char *const params[] = { widget };
+	const char *const params[] = { widget, wf_number(wf, order_id) };
 
-	wf_batch_void(wf, "undo_reserve_inventory",
-	    "select store.undo_reserve_inventory($1)", 1, params);
+	wf_batch_bool(wf, "undo_reserve_inventory",
+	    "select store.undo_reserve_inventory($1, $2)", 2, params);
 }
 
 void

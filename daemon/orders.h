@@ -27,10 +27,13 @@ int64_t create_order(struct workflow *wf);
 /* Takes one widget from the stock; returns false when it is sold out. */
 bool reserve_inventory(struct workflow *wf);
 
-/* Returns one widget to the stock. */
-void undo_reserve_inventory(struct workflow *wf);
+/* Returns the order's widget to the stock, if the order is still pending. */
+void undo_reserve_inventory(struct workflow *wf, int64_t order_id);
 
-/* Sets the status of an order and the time of its last change. */
+/*
+ * Sets the status of an order and the time of its last change.  A paid order
+ * stays paid, whatever a fork of its checkout comes to.
+ */
 void update_order_status(struct workflow *wf, int64_t order_id,
     enum order_status status);
 

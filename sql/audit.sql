@@ -10,7 +10,8 @@
 -- settled, when given, means that every workflow must have ended.  The audit
 -- reads schemas dbos, durable and store, and writes nothing; widget-store-audit
 -- runs it in one snapshot.  Columns: the finding, the id of the order or
--- workflow, and details.
+-- workflow, and details.  Two queries, because durable.is_json keeps its query
+-- from running in parallel.
 
 \if :{?stock}
 \else
@@ -59,9 +60,11 @@ places as (
 workflows as (
     select s.workflow_uuid as id, s.name, s.status, s.forked_from,
         s.parent_workflow_id as parent,
-        case when s.name = 'dispatch_order_workflow' then coalesce(
-            coalesce(i.inputs, s.inputs)::json -> 'positionalArgs',
-            coalesce(i.inputs, s.inputs)::json -> 'json') ->> 0 end
+        -- By patterns here and below, because a value that is not JSON would
+        -- end the audit if it was parsed.
+        case when s.name = 'dispatch_order_workflow' then substring(
+            coalesce(i.inputs, s.inputs)
+            from '"(?:positionalArgs|json)"\s*:\s*\[\s*"?([0-9]+)"?\s*\]') end
             as order_id
     from dbos.workflow_status as s
     left join dbos.workflow_input as i on i.workflow_uuid = s.workflow_uuid
@@ -96,8 +99,9 @@ sums as (
             and s.effective) as created,
         count(*) filter (where s.name = 'reserve_inventory'
             and s.output = 'true' and s.effective) as taken,
+        -- False: a fork had paid for the order or cancelled it before.
         count(*) filter (where s.name = 'undo_reserve_inventory'
-            and s.effective) as returned,
+            and s.output is distinct from 'false' and s.effective) as returned,
         array_agg(s.child) filter (where s.child is not null) as children,
         array_agg(s.child) filter (where s.name = 'dispatch_order_workflow'
             and s.effective) as dispatches,
@@ -110,6 +114,7 @@ sums as (
             filter (where s.name = 'DBOS.recv') as serialization,
         max(s.at_ms) filter (where s.name = 'update_order_status'
             and s.effective) as updated_ms,
+        bool_or(s.name = 'update_order_status') as settled,
         count(*) filter (where s.name = 'update_order_progress'
             and s.effective) as progress,
         count(*) filter (where s.name = 'DBOS.setEvent') as events,
@@ -126,10 +131,10 @@ tallies as materialized (
 checkouts as (
     select w.id, w.status, w.forked_from, t.order_id, t.reserved,
         case when t.waited > 0 then coalesce(
-            case t.serialization
-                when 'js_superjson' then t.message::json ->> 'json'
-                else t.message::json #>> '{}' end = 'paid', false) end
-            as paid, t.updated_ms, coalesce(t.events, 0) as events,
+            t.message ~ '^\s*"paid"\s*$'
+                or t.serialization = 'js_superjson'
+                and t.message ~ '^\s*\{.*"json"\s*:\s*"paid"', false) end
+            as paid, t.settled, t.updated_ms, coalesce(t.events, 0) as events,
         coalesce(t.messages, 0) as messages
     from workflows as w
     left join tallies as t on t.id = w.id
@@ -148,21 +153,37 @@ journals as (
     left join tallies as t on t.id = w.id
 ),
 claims as (
-    -- For each order the checkout that updated its status last.
+    -- For each order the checkout that updated its status last; where there are
+    -- forks, one that was paid, because a paid order stays paid.
     select distinct on (c.order_id) c.order_id, c.reserved, c.paid
-    from checkouts as c
+    from (
+        select a.*, bool_or(a.forked_from is not null)
+            over (partition by a.order_id) as forked
+        from checkouts as a
+        where a.order_id is not null) as c
     where c.updated_ms is not null
-    order by c.order_id, c.updated_ms desc, c.id
+    order by c.order_id, (c.forked and c.reserved and c.paid) is true desc,
+        c.updated_ms desc, c.id
 ),
 expected as (
     select o.order_id, o.order_status, o.progress_remaining,
-        case when c.order_id is null then 0
-            when not c.reserved or not c.paid then -1
-            when o.progress_remaining = 0 then 1
-            else 2 end as status,
+        case when c.reserved and c.paid
+                then case when o.progress_remaining = 0 then 1 else 2 end
+            when g.order_id is not null then 0
+            when c.order_id is not null or i.order_id is not null then -1
+            else 0 end as status,
         10 - coalesce(d.progress, 0) as progress
     from store.orders as o
     left join claims as c on c.order_id = o.order_id::text
+    left join (
+        select distinct a.order_id
+        from checkouts as a
+        where not a.settled
+            and a.status in ('PENDING', 'ENQUEUED', 'DELAYED')) as g
+        on g.order_id = o.order_id::text
+    left join (
+        select distinct n.order_id
+        from store.interventions as n) as i on i.order_id = o.order_id
     left join (
         select w.order_id, sum(t.progress) as progress
         from workflows as w
@@ -268,7 +289,7 @@ where b.name = 'checkout_workflow'
         where m.destination_uuid = b.id
             and m.topic = 'payment_status'
             and not m.consumed
-            and m.message in ('"paid"', '{"json":"paid"}')))
+            and m.message ~ '^\s*(\{.*"json"\s*:\s*)?"paid"'))
 
 -- The stock.
 union all
@@ -279,7 +300,9 @@ join (
     select :stock::int - coalesce(sum(t.taken - t.returned), 0) + (
             select coalesce(sum(r.added), 0)
             from store.restocks as r
-            where r.product_id = 1) as should
+            where r.product_id = 1) + (
+            select coalesce(sum(i.widgets), 0)
+            from store.interventions as i) as should
     from tallies as t) as r on r.should <> p.inventory
 where p.product_id = 1
 
@@ -293,7 +316,6 @@ where not exists (
     select from workflows as d
     where d.id = s.child
         and d.name = 'dispatch_order_workflow'
-        and d.parent = s.id
         and d.order_id = s.order_id)
 union all
 select 'dispatch without a checkout', d.id, 'of checkout ' || d.parent
@@ -375,6 +397,30 @@ cross join lateral (
         and m.consumed) as n
 where n.number <> c.messages
 
+-- The order of texts, by which the indexes of ids are sorted: once it has
+-- changed, they may miss rows.
+union all
+select 'collation has changed', c.name, 'was version ' || c.recorded || ', is '
+    || coalesce(c.actual, 'none')
+    || ': REINDEX first'
+from (
+    select 'database ' || d.datname as name, d.datcollversion as recorded,
+        pg_database_collation_actual_version(d.oid) as actual
+    from pg_database as d
+    where d.datname = current_database()
+    union all
+    select 'collation ' || l.collname, l.collversion,
+        pg_collation_actual_version(l.oid)
+    from pg_collation as l
+    where l.oid in (
+            select a.attcollation
+            from pg_attribute as a
+            join pg_class as r on r.oid = a.attrelid
+            where r.relnamespace in ('dbos'::regnamespace,
+                    'durable'::regnamespace, 'store'::regnamespace))) as c
+where c.recorded is distinct from c.actual
+    and c.recorded is not null
+
 -- Waiting.
 union all
 select 'nothing will wake it', u.id, u.name
@@ -436,4 +482,40 @@ union all
 select 'still suspect', x.workflow_uuid, x.attempts || ' attempts'
 from durable.suspects as x
 where :settled
+order by 1, 2, 3;
+
+-- The stored values of the store's workflows.
+select 'value is not JSON' as violation, v.id, v.place as detail
+from (
+    select s.workflow_uuid as id, 'input' as place,
+        coalesce(i.inputs, s.inputs) as value
+    from dbos.workflow_status as s
+    left join dbos.workflow_input as i on i.workflow_uuid = s.workflow_uuid
+    union all
+    select o.workflow_uuid, 'outcome', n.value
+    from dbos.workflow_output as o
+    cross join lateral (
+        values (o.output), (o.error)) as n (value)
+    union all
+    select o.workflow_uuid, 'step ' || o.function_id || ' ' || o.function_name,
+        n.value
+    from dbos.operation_outputs as o
+    cross join lateral (
+        values (o.output), (o.error)) as n (value)
+    union all
+    select m.destination_uuid, 'message of topic ' || coalesce(m.topic, 'null'),
+        m.message
+    from dbos.notifications as m
+    union all
+    select e.workflow_uuid, 'event ' || e.key, e.value
+    from dbos.workflow_events as e
+    union all
+    select e.workflow_uuid, 'history of event ' || e.key, e.value
+    from dbos.workflow_events_history as e) as v
+join dbos.workflow_status as w on w.workflow_uuid = v.id
+where w.name in ('checkout_workflow', 'dispatch_order_workflow')
+    -- Most values need no parser.
+    and v.value !~ ('^(null|true|false|0|[1-9][0-9]*|"[A-Za-z0-9._~-]*"'
+        '|\{"positionalArgs":\[(0|[1-9][0-9]*)?\]\})$')
+    and not durable.is_json(v.value)
 order by 1, 2, 3;

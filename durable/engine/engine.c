@@ -5,7 +5,9 @@
 #include <durable/engine.h>
 
 #include <stdio.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "db/monitor.h"
 #include "engine/recovery.h"
@@ -64,7 +66,8 @@ work(struct prefork_worker *self, const void *arg)
 		    .served = served,
 		    .db = session_db(session),
 		    .interval_ms = self->slot == 0 ? SAFETY_INTERVAL_MS
-						   : OTHERS_INTERVAL_MS },
+						   : OTHERS_INTERVAL_MS,
+		    .notes_served = self->slot == 0 },
 		.member = { .standby = self->standby,
 		    .slot = self->slot,
 		    .wait_mask = &self->wait_mask },
@@ -86,8 +89,112 @@ work(struct prefork_worker *self, const void *arg)
 	return status;
 }
 
+/* Whether a name may be served; logs why not. */
+static bool
+is_name(const char *what, const char *name)
+{
+	if (name != NULL && *name != '\0')
+		return true;
+	log_error("the engine cannot run: %s is empty", what);
+	return false;
+}
+
+static bool
+can_serve_types(const struct workflow_type *const *types)
+{
+	const struct workflow_type *const *type, *const *other;
+
+	if (types == NULL || *types == NULL) {
+		log_error("the engine cannot run: it has no workflow types");
+		return false;
+	}
+	for (type = types; *type != NULL; type++) {
+		if (!is_name("the name of a workflow type", (*type)->name) ||
+		    !is_name("the version of a workflow type",
+			(*type)->version))
+			return false;
+		if (strchr((*type)->version, '@') != NULL) {
+			log_error("the engine cannot run: the version '%s' of "
+				  "workflow type '%s' has an '@'",
+			    (*type)->version, (*type)->name);
+			return false;
+		}
+		if ((*type)->function == NULL) {
+			log_error("the engine cannot run: workflow type '%s' "
+				  "has no function",
+			    (*type)->name);
+			return false;
+		}
+		for (other = types; other < type; other++)
+			if (strcmp((*other)->name, (*type)->name) == 0 &&
+			    strcmp((*other)->version, (*type)->version) == 0) {
+				log_error("the engine cannot run: it has two "
+					  "workflow types '%s' of version '%s'",
+				    (*type)->name, (*type)->version);
+				return false;
+			}
+	}
+	return true;
+}
+
+static bool
+can_serve_queues(const char *const *queues)
+{
+	const char *const *queue, *const *other;
+
+	if (queues == NULL || *queues == NULL) {
+		log_error("the engine cannot run: it has no queues");
+		return false;
+	}
+	for (queue = queues; *queue != NULL; queue++) {
+		if (!is_name("the name of a queue", *queue))
+			return false;
+		/* A turn would take a workflow of it twice. */
+		for (other = queues; other < queue; other++)
+			if (strcmp(*other, *queue) == 0) {
+				log_error("the engine cannot run: it has two "
+					  "queues '%s'",
+				    *queue);
+				return false;
+			}
+	}
+	return true;
+}
+
+/* Whether a number is at least this; logs why not. */
+static bool
+is_at_least(int least, const char *what, int number)
+{
+	if (number >= least)
+		return true;
+	log_error("the engine cannot run: %s is %d, and at least %d", what,
+	    number, least);
+	return false;
+}
+
+static bool
+can_run(const struct engine *engine, int workers)
+{
+	if (engine->conninfo == NULL) {
+		log_error("the engine cannot run: conninfo is NULL");
+		return false;
+	}
+	return is_name("application", engine->application) &&
+	    is_name("executor", engine->executor) &&
+	    can_serve_types(engine->types) &&
+	    can_serve_queues(engine->queues) &&
+	    is_at_least(1, "turn_size", engine->turn_size) &&
+	    is_at_least(1, "turn_limit_s", engine->turn_limit_s) &&
+	    is_at_least(1, "max_attempts", engine->max_attempts) &&
+	    is_at_least(0, "schema_patience_s", engine->schema_patience_s) &&
+	    is_at_least(0, "memory_limit_mb", engine->memory_limit_mb) &&
+	    is_at_least(1, "the number of workers", workers);
+}
+
 int
 durable_run(const struct engine *engine, int workers)
 {
+	if (!can_run(engine, workers))
+		return DURABLE_EXIT_USAGE;
 	return prefork_run(workers, work, engine);
 }

@@ -5,15 +5,23 @@
 #include "engine/sweep.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <durable/engine.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "db/db.h"
 #include "engine/served.h"
 
 /* One sweep in so many looks for sessions of frozen workers. */
 #define FROZEN_SWEEPS 5
+
+/* How often a daemon notes what it serves, and may repeat a warning. */
+#define NOTE_MS       (30 * 1000)
+#define WARN_AGAIN_MS (600 * 1000)
 
 /*
  * No time-out ends the session of a worker that is frozen while the server
@@ -46,6 +54,60 @@ sweep_register(struct sweep *sweep)
 	return db_finish(sweep->db) == DB_DONE;
 }
 
+/* The kinds of durable.note_served. */
+static const struct {
+	const char *kind, *before, *behind;
+} texts[SWEEP_WARNINGS] = {
+	{ "unserved", "workflows wait and no daemon serves them, such as ",
+	    ": start a daemon with this name, version and queue, or cancel "
+	    "them" },
+	{ "limits", "the limits of these queues are not honoured yet: ", "" },
+	{ "schedules", "these schedules are not honoured yet: ", "" }
+};
+
+/* Logs a warning that is new, or that ten minutes are over. */
+static void
+warn(struct sweep *sweep, const char *kind, const char *what)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	struct warning *last;
+	size_t i = 0;
+
+	while (i < SWEEP_WARNINGS && strcmp(texts[i].kind, kind) != 0)
+		i++;
+	if (i == SWEEP_WARNINGS)
+		return;
+	last = &sweep->warnings[i];
+	if (strncmp(last->what, what, sizeof(last->what) - 1) == 0 &&
+	    now_ms - last->said_ms < WARN_AGAIN_MS)
+		return;
+	snprintf(last->what, sizeof(last->what), "%s", what);
+	last->said_ms = now_ms;
+	log_warning("%s%s%s", texts[i].before, last->what, texts[i].behind);
+}
+
+/* Notes what this daemon serves; false when the connection is lost. */
+static bool
+note_served(struct sweep *sweep)
+{
+	const char *const params[] = { sweep->engine->application,
+		served_runnable(sweep->served),
+		served_queues(sweep->served, NULL) };
+	struct arena *arena = arena_new();
+	const struct db_rows *rows;
+	bool lost;
+	size_t i;
+
+	rows = db_query(sweep->db, arena,
+	    "select kind, what from durable.note_served($1, $2, $3)", 3,
+	    params);
+	for (i = 0; rows != NULL && i < db_row_count(rows); i++)
+		warn(sweep, db_value(rows, i, 0), db_value(rows, i, 1));
+	lost = rows == NULL && db_last_error(sweep->db)->outcome == DB_LOST;
+	arena_free(arena);
+	return !lost;
+}
+
 bool
 sweep_if_due(struct sweep *sweep)
 {
@@ -56,6 +118,12 @@ sweep_if_due(struct sweep *sweep)
 	if (now_ms - sweep->swept_ms < sweep->interval_ms)
 		return true;
 	sweep->swept_ms = now_ms;
+	if (sweep->notes_served &&
+	    (sweep->noted_ms == 0 || now_ms - sweep->noted_ms >= NOTE_MS)) {
+		sweep->noted_ms = now_ms;
+		if (!note_served(sweep))
+			return false;
+	}
 	db_queue(sweep->db, "select durable.sweep($1, $2)", 2, params);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, end_frozen, 0, NULL);

@@ -13,14 +13,24 @@ struct db;
 struct engine;
 struct served;
 
-/* Its maker sets the members up to interval_ms; the others begin as zero. */
+#define SWEEP_WARNINGS 3
+
+/* The last warning of its kind, and when it was logged. */
+struct warning {
+	char what[256];
+	int64_t said_ms;
+};
+
+/* Its maker sets the members up to notes_served; the others begin as zero. */
 struct sweep {
 	const struct engine *engine;
 	struct served *served;
 	struct db *db;
 	int interval_ms;
-	int64_t swept_ms;
+	bool notes_served; /* also says what is served, and warns */
+	int64_t swept_ms, noted_ms;
 	unsigned count;
+	struct warning warnings[SWEEP_WARNINGS];
 };
 
 /*
@@ -32,7 +42,9 @@ bool sweep_register(struct sweep *sweep);
 /*
  * Sweeps when the interval is over: wakes workflows that nothing else will
  * wake, enqueues delayed ones, cancels late ones, and ends the sessions of
- * frozen workers.  Returns false when the connection is lost.
+ * frozen workers.  Every half a minute the worker that notes what is served also
+ * warns of workflows that no daemon serves, and of what the engine ignores as
+ * yet.  Returns false when the connection is lost.
  */
 bool sweep_if_due(struct sweep *sweep);
 

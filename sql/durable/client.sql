@@ -161,6 +161,27 @@ comment on function durable.client_events(text[], text[]) is
 
 -- State of the engine, for an operator.
 
+create or replace function durable.is_json(value text)
+returns boolean
+language plpgsql
+immutable
+strict
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- jsonb, because json takes escapes that no text can hold, as \u0000.
+    perform value::jsonb;
+    return true;
+exception
+    when data_exception or program_limit_exceeded then
+        return false;
+end
+$$;
+comment on function durable.is_json(text) is
+    'Returns whether a stored value is JSON that PostgreSQL can read. Called by '
+    'the audit, whose role is an administrator or a member of '
+    'pg_read_all_data.';
+
 create or replace function durable.daemon_workers()
 returns bigint
 language sql
@@ -238,13 +259,16 @@ begin
         select from dbos.workflow_status as s
         where s.status = 'ENQUEUED'
         limit 10000) as enqueued;
+    return query
+    select 'unserved_workflows', u.workflows::double precision
+    from durable.unserved as u;
 end
 $$;
 comment on function durable.metrics() is
     'Returns the gauges of the web''s /metrics: connected workers; for how '
     'long the oldest due wait has been due, in seconds, or 0; waiting '
-    'workflows, by the planner''s estimate; enqueued workflows, counted to '
-    '10000.';
+    'workflows, by the planner''s estimate; enqueued workflows, and workflows '
+    'that no daemon serves, both counted to 10000.';
 
 
 -- Grants.
@@ -256,3 +280,5 @@ grant execute on function
     durable.daemon_alive(),
     durable.metrics()
 to widget_store_web;
+grant execute on function durable.is_json(text)
+to pg_read_all_data;

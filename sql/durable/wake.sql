@@ -169,6 +169,8 @@ begin
     where o.workflow_uuid = old.workflow_uuid;
     delete from dbos.workflow_output as o
     where o.workflow_uuid = old.workflow_uuid;
+    delete from dbos.workflow_input as i
+    where i.workflow_uuid = old.workflow_uuid;
     return null;
 end
 $$;
@@ -176,7 +178,7 @@ comment on function durable.forget_workflow() is
     'Trigger after delete on dbos.workflow_status: deletes the rows of the '
     'workflow that have no foreign key. A client deletes the journal first and '
     'then waits for a turn that is under way; a later workflow of the same id '
-    'must not replay what that turn wrote.';
+    'must not replay what that turn wrote, nor get this one''s input.';
 
 create or replace trigger durable_wake_by_message
 after insert on dbos.notifications

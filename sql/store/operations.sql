@@ -59,25 +59,54 @@ comment on function store.reserve_inventory(int[]) is
     'the stock. Returns a row per element, in their order: false where the '
     'product is sold out or unknown.';
 
-create or replace function store.undo_reserve_inventory(products int[])
-returns void
+create or replace function store.undo_reserve_inventory(
+    products int[],
+    orders bigint[] default null
+)
+returns setof boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    returned boolean[];
 begin
+    perform
+    from store.products as p
+    where p.product_id = any (products)
+    order by p.product_id
+    for update;
+    perform
+    from store.orders as o
+    where o.order_id = any (orders)
+    order by o.order_id
+    for update;
+    select array_agg(n.order_id is null
+        or coalesce(o.order_status = 0 and n.nth = 1, false) order by n.place)
+    into returned
+    from (
+        select u.order_id, u.place,
+            row_number() over (partition by u.order_id order by u.place) as nth
+        from unnest(products, orders) with ordinality
+            as u (id, order_id, place)) as n
+    left join store.orders as o on o.order_id = n.order_id;
     update store.products as p
     set inventory = p.inventory + n.widgets
     from (
         select u.id, count(*) as widgets
-        from unnest(products) as u (id)
+        from unnest(products, returned) as u (id, returned)
+        where u.returned
         group by u.id) as n
     where p.product_id = n.id;
+    return query
+    select unnest(returned);
 end
 $$;
-comment on function store.undo_reserve_inventory(int[]) is
+comment on function store.undo_reserve_inventory(int[], bigint[]) is
     'Step of a checkout that is not paid, called by the daemon: puts one of '
-    'each product back into the stock.';
+    'each product back into the stock, where orders are given only for an '
+    'order that is pending, because one that a fork has paid for or cancelled '
+    'has no widget to return. Returns a row per element: whether it did.';
 
 create or replace function store.update_order_status(
     ids bigint[],
@@ -90,7 +119,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     update store.orders as o
-    set order_status = n.status,
+    set order_status = case
+            when n.status = -1 and o.order_status in (1, 2) then o.order_status
+            when n.status = 2 and o.order_status = 1 then 1
+            else n.status end,
         last_update_time = clock_timestamp()
     from (
         select distinct on (u.id) u.id, u.status
@@ -101,8 +133,9 @@ end
 $$;
 comment on function store.update_order_status(bigint[], int[]) is
     'Step of a checkout, called by the daemon: sets the status of each order '
-    '(see store.orders). For an order that occurs twice the later element '
-    'counts.';
+    '(see store.orders), but neither cancels a paid order nor makes a '
+    'dispatched one paid again, as a fork of its checkout may ask for. For an '
+    'order that occurs twice the later element counts.';
 
 create or replace function store.update_order_progress(ids bigint[])
 returns void
@@ -175,7 +208,7 @@ to widget_store_web;
 grant execute on function
     store.create_order(int[]),
     store.reserve_inventory(int[]),
-    store.undo_reserve_inventory(int[]),
+    store.undo_reserve_inventory(int[], bigint[]),
     store.update_order_status(bigint[], int[]),
     store.update_order_progress(bigint[])
 to widget_store_daemon;

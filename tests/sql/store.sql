@@ -2,7 +2,7 @@
 --
 -- The store's operations.
 
-select plan(47);
+select plan(53);
 
 -- Stock.
 
@@ -160,6 +160,32 @@ select is(test.ids(store.orders_json(9, 9007199254740991)), '5,4,3,2,1',
     'orders_json accepts the greatest integer');
 select is(store.orders_json(0, null), '[]',
     'orders_json with limit 0 is empty');
+
+-- A paid order stays paid, and only a pending one has a widget to return.
+
+select store.create_order('{0,2,-1}');
+select is(array_agg(r), '{t,f,f,f,f}',
+    'a pending order returns its widget, once, and no other does')
+from store.undo_reserve_inventory('{1,1,1,1,1}', '{6,7,8,6,99}') as r;
+select is(inventory, 101, 'one widget was returned') from store.products;
+select store.restock();
+select store.update_order_status('{6,7,8}', '{-1,-1,-1}');
+select is(array_agg(order_status order by order_id), '{-1,2,-1}',
+    'a paid order cannot be cancelled')
+from store.orders
+where order_id > 5;
+select store.update_order_progress(array_fill(7::bigint, '{10}'));
+select store.update_order_status('{7}', '{2}');
+select is(order_status, 1, 'a dispatched order is not paid again')
+from store.orders
+where order_id = 7;
+select store.update_order_status('{7}', '{-1}');
+select is(order_status, 1, 'a dispatched order cannot be cancelled')
+from store.orders
+where order_id = 7;
+select is(array_agg(r), '{f}', 'a dispatched order returns no widget')
+from store.undo_reserve_inventory('{1}', '{7}') as r;
+delete from store.orders where order_id > 5;
 
 -- The crash buttons.
 

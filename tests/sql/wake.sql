@@ -3,7 +3,7 @@
 -- A waiting workflow is woken by what it waits for, from any session, and by
 -- nothing else; a deleted workflow leaves no rows.
 
-select plan(65);
+select plan(68);
 
 -- Messages.
 
@@ -246,7 +246,7 @@ select is(test.sorted(test.taken()), 'keeps,w',
     'a cancelled and resumed workflow is taken from its queue');
 select test.clear();
 
--- Deleting as a client does, after a turn has written rows of all kinds.
+-- Deleting nothing but the status, after a turn has written rows of all kinds.
 
 select test.waiting('w', 60000), test.waiting('keeps', 60000);
 insert into durable.suspects values ('w', 1), ('keeps', 1);
@@ -257,7 +257,8 @@ select durable.turn_journal(array[id], '{0}', '{a}', '{1}', '{null}',
 from unnest('{w,keeps}'::text[]) as id;
 insert into dbos.workflow_output (workflow_uuid, output)
 values ('w', '1'), ('keeps', '1');
-delete from dbos.workflow_input where workflow_uuid = 'w';
+insert into dbos.streams (workflow_uuid, key, value, "offset")
+values ('w', 'k', '1', 0);
 delete from dbos.workflow_status where workflow_uuid = 'w';
 select is(string_agg(workflow_uuid, ','), 'keeps',
     'a deleted workflow leaves no wait')
@@ -280,6 +281,20 @@ select is(count(*), 0::bigint, 'a deleted workflow leaves no event')
 from dbos.workflow_events;
 select is(count(*), 0::bigint, 'a deleted workflow leaves no event history')
 from dbos.workflow_events_history;
+select is(count(*), 0::bigint, 'a deleted workflow leaves no stream')
+from dbos.streams;
+select is(string_agg(distinct a.attrelid::regclass::text, ', '), null,
+    'no other table has a column for the id of a workflow')
+from pg_attribute as a
+where a.attrelid in (
+        select c.oid from pg_class as c
+        where c.relnamespace = 'dbos'::regnamespace
+            and c.relkind = 'r')
+    and a.attname in ('workflow_uuid', 'destination_uuid')
+    and a.attrelid::regclass::text not in ('dbos.workflow_status',
+        'dbos.workflow_input', 'dbos.workflow_output',
+        'dbos.operation_outputs', 'dbos.notifications', 'dbos.workflow_events',
+        'dbos.workflow_events_history', 'dbos.streams');
 select is(test.taken(), '', 'no turn takes a deleted workflow');
 select test.workflow('w');
 select is(count(*), 0::bigint,
@@ -290,6 +305,12 @@ from (
     union all
     select from durable.turn_inbox('{w}')
 ) as found;
+delete from dbos.workflow_status where workflow_uuid = 'w';
+select dbos.enqueue_workflow('job', 'main', array['7'::json],
+    workflow_id => 'w');
+select is(input::json ->> 'positionalArgs', '[7]',
+    'a new workflow with a deleted id has its own input')
+from durable.turn_load('{w}');
 
 -- I5: a session that writes with an older snapshot does not see newer waits.
 

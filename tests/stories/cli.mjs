@@ -136,6 +136,16 @@ async function orderStatus(order) {
     "where order_id = $1", order))[0][0];
 }
 
+async function stock() {
+  return (await sql("select inventory from store.products"))[0][0];
+}
+
+/** What the audit finds, a finding a line. */
+async function books(...options) {
+  return (await promisify(execFile)("psql",
+    ["-XAtd", url, ...options, "-f", process.env.BOOKS])).stdout;
+}
+
 async function waits(id) {
   return (await sql("select kind, key from durable.waits " +
     "where workflow_uuid = $1", id))[0];
@@ -212,7 +222,7 @@ await promise("listWorkflowSteps returns the true steps", async () => {
 
   equal(script(steps), scripts.paid, "paid");
   equal(steps.map((step) => step.childWorkflowID).filter((id) => id),
-    ["one:1"], "child");
+    ["order:1"], "child");
   equal([steps[0].output, steps[1].output, steps[3].output],
     [1, true, "paid"], "outputs");
   equal(steps.filter((step) => step.error), [], "errors");
@@ -227,7 +237,7 @@ await promise("a child is found by its parent's id", async () => {
   const [child] = await client.listWorkflows({ parentWorkflowID: "one" });
 
   equal([child.workflowID, child.workflowName, child.status, child.input],
-    ["one:1", "dispatch_order_workflow", "PENDING", [1]], "child");
+    ["order:1", "dispatch_order_workflow", "PENDING", [1]], "child");
 });
 
 await promise("a second enqueue with an id makes no checkout", async () => {
@@ -325,19 +335,30 @@ await promise("cancelling ends a waiting checkout", async () => {
     scripts.waiting, "steps");
 });
 
-await promise("the order of a cancelled checkout stays pending", async () => {
-  const [[order]] = await sql("select output from dbos.operation_outputs " +
-    "where workflow_uuid = 'cancelled' and function_id = 0");
+await promise("cancelling returns the widget and cancels the order, once",
+  async () => {
+    const [[order]] = await sql("select output from dbos.operation_outputs " +
+      "where workflow_uuid = 'cancelled' and function_id = 0");
+    const before = await stock();
 
-  await pay("cancelled", "paid", "payment");
-  await checkout("after the cancelled");
-  equal(await statusOf("cancelled"), "CANCELLED", "status");
-  equal(await orderStatus(order), 0, "order status");
-});
+    equal(await orderStatus(order), -1, "order status");
+    equal(await books("-v", "stock=100"), "", "books");
+    await client.cancelWorkflow("cancelled");
+    equal(await stock(), before, "stock after a second cancel");
+    await pay("cancelled", "paid", "payment");
+    await checkout("after the cancelled");
+    equal(await stock(), before - 1, "stock after another checkout");
+    equal(await statusOf("cancelled"), "CANCELLED", "status");
+    equal(await orderStatus(order), -1, "order status");
+    equal((await books("-v", "stock=100")).split("|").slice(0, 2),
+      ["payment without outcome", "cancelled"], "books with a payment");
+  });
 
 await promise("a resumed checkout goes on where it was", async () => {
+  const before = await stock();
   const handle = await client.resumeWorkflow("cancelled");
 
+  equal(await stock(), before - 1, "stock");
   equal(await handle.getResult(polling), null, "result");
   equal(await orderStatus(await orderOf("cancelled")), 2, "order status");
   equal(script(await client.listWorkflowSteps("cancelled")),
@@ -364,6 +385,40 @@ await promise("a fork waits for its own payment of the same order",
       "steps of the origin");
   });
 
+await promise("a fork of a dispatched checkout finds the dispatch",
+  async () => {
+    await client.forkWorkflow("one", 5, { newWorkflowID: "under way" });
+    equal(await orderOf("under way"), "1", "order_id");
+    await until(() => statusOf("order:1"), "SUCCESS", "the dispatch");
+    equal(await orderStatus("1"), 1, "order status");
+    await client.forkWorkflow("one", 5, { newWorkflowID: "behind" });
+    equal(await orderOf("behind"), "1", "order_id of the later fork");
+    for (const id of ["under way", "behind"]) {
+      const steps = await client.listWorkflowSteps(id);
+
+      await until(() => statusOf(id), "SUCCESS", id);
+      equal(script(steps), scripts.paid, "steps");
+      equal(steps[6].childWorkflowID, "order:1", "child");
+    }
+    equal(await orderStatus("1"), 1, "order status after the forks");
+    equal(await sql("select count(*) from dbos.workflow_status " +
+      "where name = 'dispatch_order_workflow' and status <> 'SUCCESS' " +
+      "and workflow_uuid like '%:1'"), [["0"]], "other dispatches");
+  });
+
+await promise("a fork that is not paid leaves a dispatched order alone",
+  async () => {
+    const before = await stock();
+
+    await client.forkWorkflow("one", 3, { newWorkflowID: "too late" });
+    await until(() => waits("too late"), ["message", "payment_status"],
+      "wait");
+    await pay("too late", "failed");
+    equal(await orderOf("too late"), "1", "order_id");
+    equal(await orderStatus("1"), 1, "order status");
+    equal(await stock(), before, "stock");
+  });
+
 await promise("a fork from the top is a checkout of its own", async () => {
   await client.forkWorkflow("two", 0, { newWorkflowID: "anew" });
   equal(await client.getEvent("anew", "payment_id", polling), "anew", "id");
@@ -383,6 +438,27 @@ await promise("rewinding removes the steps after the given one", async () => {
   await pay("anew", "failed");
   equal(await orderOf("anew"), order, "order_id");
 });
+
+await promise("a fork of a cancelled checkout has its widget", async () => {
+  const before = await stock();
+
+  await checkout("given up");
+  await client.cancelWorkflow("given up");
+  equal(await stock(), before, "stock");
+  await client.forkWorkflow("given up", 3, { newWorkflowID: "taken up" });
+  equal(await stock(), before - 1, "stock with the fork");
+  await until(() => waits("taken up"), ["message", "payment_status"], "wait");
+  await pay("taken up", "failed");
+  equal(await orderStatus(await orderOf("taken up")), -1, "order status");
+  await until(() => statusOf("taken up"), "SUCCESS", "the fork");
+  equal(await stock(), before, "stock after the fork");
+});
+
+await promise("the books are right after cancels, forks and rewinds",
+  async () => {
+    await checkout("last");
+    equal(await books("-v", "stock=100"), "", "books");
+  });
 
 await promise("deleting a waiting checkout leaves no row", async () => {
   await checkout("deleted");
@@ -424,7 +500,7 @@ await promise("workflow list shows the oldest ten", async () => {
 
   equal(list.length, 10, "how many");
   equal(list.slice(0, 3).map((w) => `${w.workflowID} ${w.workflowName}`),
-    ["one checkout_workflow", "one:1 dispatch_order_workflow",
+    ["one checkout_workflow", "order:1 dispatch_order_workflow",
       "two checkout_workflow"], "the oldest");
   equal(list[2].status, "SUCCESS", "status");
 });
@@ -468,8 +544,7 @@ await promise("workflow cancel, resume and fork work", async () => {
 
 await promise("the books are right, but for a deleted and an overdue checkout",
   async () => {
-    const { stdout } = await promisify(execFile)("psql",
-      ["-XAtd", url, "-f", process.env.BOOKS]);
+    const stdout = await books();
 
     equal(stdout.replace(/(order |\|)\d+/g, "$1N").split("\n"), [
       "ended and its order is open|slow|CANCELLED, order N has status 0",

@@ -43,11 +43,15 @@ struct engine {
 /* The queue into which the DBOS tools put resumed and forked workflows. */
 #define DURABLE_INTERNAL_QUEUE "_dbos_internal_queue"
 
+/* What durable_run returns for an engine that cannot run as it is set. */
+#define DURABLE_EXIT_USAGE     2
+
 /*
  * Keeps so many worker processes alive, each of which runs turns, and blocks
  * until SIGTERM or SIGINT.  engine and what it points to must outlive the call.
- * Returns the program's exit status: 0, or 3 when the schema is of another
- * version, which a worker has logged.
+ * Returns the program's exit status: 0; DURABLE_EXIT_USAGE at once when engine
+ * names no type or no queue, or one twice, or has a number out of range; 3 when
+ * the schema is of another version.  The log says what was wrong.
  */
 int durable_run(const struct engine *engine, int workers);
 

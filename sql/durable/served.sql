@@ -1,0 +1,252 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What the daemons serve, and which workflows wait in vain for one that does.
+
+create table if not exists durable.served (
+    number int not null generated always as identity
+        constraint served_pkey primary key,
+    application text not null,
+    runnable text[] not null,
+    queues text[] not null,
+    constraint served_what unique (application, runnable, queues)
+);
+comment on table durable.served is
+    'What the daemons serve; daemons that serve the same share a row. The first '
+    'worker of each holds a shared advisory lock on the number of its row: no '
+    'lock, no daemon.';
+comment on column durable.served.number is 'The second key of that lock.';
+comment on column durable.served.application is 'Whose workflows.';
+comment on column durable.served.runnable is
+    'Which code: name@version, and name@ for a workflow of no version.';
+comment on column durable.served.queues is 'From which queues.';
+
+create table if not exists durable.unserved (
+    workflows bigint not null
+);
+comment on table durable.unserved is
+    'One row: the number of workflows that no daemon serves, as of the last '
+    'look of a daemon.';
+comment on column durable.unserved.workflows is 'Their number, up to 10000.';
+
+insert into durable.unserved (workflows)
+select 0
+where not exists (select from durable.unserved);
+
+create or replace function durable.is_served(
+    name text,
+    version text,
+    owner text,
+    queue text
+)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return exists (
+            select from durable.served as d
+            where queue = any (d.queues)
+                and durable.can_run(name, version, owner, d.runnable,
+                    d.application))
+        -- Another application of the DBOS family, which notes nothing here.
+        or exists (
+            select from dbos.application_versions as v
+            where v.application_name = owner
+                and not exists (
+                    select from durable.served as d
+                    where d.application = owner));
+end
+$$;
+comment on function durable.is_served(text, text, text, text) is
+    'Whether a daemon serves an enqueued workflow of this name, version and '
+    'owner in this queue, or another application of the DBOS family may.';
+
+create or replace function durable.find_unserved()
+returns table (workflows bigint, example text)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    most constant bigint := 10000;
+    place record;
+    more record;
+begin
+    workflows := 0;
+    -- Queue by queue and type by type, each by the ends of an index.
+    for place in
+        with recursive queues as (
+            select min(s.queue_name) as queue
+            from dbos.workflow_status as s
+            where s.status in ('ENQUEUED', 'PENDING')
+            union all
+            select (
+                select min(s.queue_name)
+                from dbos.workflow_status as s
+                where s.status in ('ENQUEUED', 'PENDING')
+                    and s.queue_name > q.queue)
+            from queues as q
+            where q.queue is not null
+        )
+        select q.queue
+        from queues as q
+        where q.queue is not null
+    loop
+        select coalesce(sum(g.number), 0) as number, min(g.name
+            || coalesce('@' || g.version, '') || ' in queue ' || place.queue)
+            as example
+        into more
+        from (
+            select n.name, n.version, n.owner, count(*) as number
+            from (
+                select s.name, s.application_version as version,
+                    s.application_name as owner
+                from dbos.workflow_status as s
+                where s.queue_name = place.queue
+                    and s.status = 'ENQUEUED'
+                order by s.priority, s.created_at
+                limit most) as n
+            group by n.name, n.version, n.owner) as g
+        where not durable.is_served(g.name, g.version, g.owner, place.queue);
+        workflows := least(most, workflows + more.number);
+        example := coalesce(example, more.example);
+    end loop;
+    for place in
+        with recursive types as (
+            select min(w.type) as type
+            from durable.waits as w
+            union all
+            select (
+                select min(w.type)
+                from durable.waits as w
+                where w.type > t.type)
+            from types as t
+            where t.type is not null
+        )
+        select t.type
+        from types as t
+        where t.type is not null
+            and not exists (
+                select from durable.served as d
+                where t.type = any (d.runnable))
+    loop
+        select count(*) as number
+        into more
+        from (
+            select from durable.waits as w
+            where w.type = place.type
+            limit most) as n;
+        workflows := least(most, workflows + more.number);
+        example := coalesce(example, place.type);
+    end loop;
+    return next;
+end
+$$;
+comment on function durable.find_unserved() is
+    'The number of workflows, up to 10000, that are enqueued or wait and that no '
+    'daemon serves, and an example of them. Looks at 10000 workflows of a queue '
+    'at most, in the order of the queue.';
+
+create or replace function durable.hold_served(
+    application text,
+    runnable text[],
+    queues text[]
+)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    mine int;
+begin
+    insert into durable.served (application, runnable, queues)
+    select hold_served.application, hold_served.runnable, hold_served.queues
+    where not exists (
+        select from durable.served as d
+        where d.application = hold_served.application
+            and d.runnable = hold_served.runnable
+            and d.queues = hold_served.queues)
+    on conflict do nothing;
+    select d.number
+    into mine
+    from durable.served as d
+    where d.application = hold_served.application
+        and d.runnable = hold_served.runnable
+        and d.queues = hold_served.queues;
+    perform pg_advisory_lock_shared('durable.served'::regclass::oid::int, mine)
+    where not exists (
+        select from pg_locks as l
+        where l.locktype = 'advisory'
+            and l.pid = pg_backend_pid()
+            and l.classid = 'durable.served'::regclass
+            and l.objid::bigint = mine);
+    delete from durable.served as d
+    where not exists (
+        select from pg_locks as l
+        where l.locktype = 'advisory'
+            and l.database = (
+                select c.oid from pg_database as c
+                where c.datname = current_database())
+            and l.classid = 'durable.served'::regclass
+            and l.objid::bigint = d.number);
+end
+$$;
+comment on function durable.hold_served(text, text[], text[]) is
+    'Notes what the calling session''s daemon serves, for as long as the session '
+    'lasts, and deletes the rows of daemons that are gone. Writes nothing when '
+    'nothing has changed.';
+
+create or replace function durable.note_served(
+    application text,
+    runnable text[],
+    queues text[]
+)
+returns table (kind text, what text)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    waiting record;
+begin
+    perform durable.hold_served(note_served.application, note_served.runnable,
+        note_served.queues);
+    select f.workflows, f.example
+    into waiting
+    from durable.find_unserved() as f;
+    update durable.unserved as u
+    set workflows = waiting.workflows
+    where u.workflows <> waiting.workflows;
+    return query
+    select n.kind, n.what
+    from (
+        values ('unserved', waiting.example), ('limits', (
+            select string_agg(q.name, ', ' order by q.name)
+            from dbos.queues as q
+            where q.name = any (note_served.queues)
+                and (q.partition_queue
+                    or num_nonnulls(q.concurrency, q.worker_concurrency,
+                        q.rate_limit_max, q.partition_concurrency,
+                        q.partition_worker_concurrency,
+                        q.partition_rate_limit_max) > 0))), ('schedules', (
+            select string_agg(s.schedule_name, ', ' order by s.schedule_name)
+            from dbos.workflow_schedules as s
+            where s.status = 'ACTIVE'
+                and coalesce(s.application_name, note_served.application)
+                    = note_served.application))) as n (kind, what)
+    where n.what is not null;
+end
+$$;
+comment on function durable.note_served(text, text[], text[]) is
+    'Called by a daemon''s first worker every half a minute: notes what the '
+    'daemon serves, and how many workflows no daemon does. Returns what an '
+    'operator should know: an example of these (unserved), and what is not '
+    'honoured yet: queues of the daemon with limits (limits) and schedules of '
+    'its application that are ACTIVE (schedules).';
+
+
+grant execute on function durable.note_served(text, text[], text[])
+to widget_store_daemon;

@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Workflows that no daemon serves are counted, and what is not honoured yet is
+-- named.
+
+select plan(16);
+
+-- What a daemon is told, and the number that is left for the metrics.
+create function test.told(
+    runnable text[] default '{job@1,job@}',
+    queues text[] default '{main}',
+    application text default 'app'
+)
+returns text
+language plpgsql
+as $$
+declare
+    told text;
+begin
+    select string_agg(n.kind || ': ' || n.what, '; ' order by n.kind)
+    into told
+    from durable.note_served(application, runnable, queues) as n;
+    return coalesce(told || '; ', '') || (
+        select m.value from durable.metrics() as m
+        where m.name = 'unserved_workflows');
+end
+$$;
+
+select is(test.told(), '0', 'an empty store has nothing to tell');
+select test.workflow('ours'), test.workflow('waits', 'PENDING', null),
+    test.workflow('one', version => '1'), test.waiting('w');
+select is(test.told(), '0', 'what a daemon serves is not told');
+select test.workflow('name', name => 'other');
+select is(test.told(), 'unserved: other in queue main; 1',
+    'a name that no daemon serves is told');
+select test.clear();
+select test.workflow('version', version => '2');
+select is(test.told(), 'unserved: job@2 in queue main; 1',
+    'a version that no daemon serves is told');
+select test.clear();
+select test.workflow('queue ' || n, queue => 'absent')
+from generate_series(1, 3) as n;
+select is(test.told(), 'unserved: job in queue absent; 3',
+    'a queue that no daemon serves is told');
+select is(test.told('{next@1}', '{absent}'),
+    'unserved: job in queue absent; 3',
+    'a daemon of the queue without the type serves none of it');
+select is(test.told('{job@}', '{absent}'), '0',
+    'another daemon that serves the queue is enough');
+select pg_advisory_unlock_all();
+select is(test.told(), 'unserved: job in queue absent; 3',
+    'a daemon whose session has ended serves no more');
+select pg_advisory_unlock_all();
+select test.clear();
+select test.workflow('owner', application => 'absent');
+select is(test.told(), 'unserved: job in queue main; 1',
+    'an application that no daemon runs is told');
+insert into dbos.application_versions (version_id, version_name,
+    application_name)
+values ('theirs', 'theirs', 'absent');
+select is(test.told(), '0',
+    'what belongs to another application of the family is not told');
+select test.clear();
+select pg_advisory_unlock_all();
+select test.waiting('w');
+select is(test.told('{next@1}'), 'unserved: job@1; 1',
+    'a workflow that waits and that no daemon can run is told');
+select is(test.told(), '0', 'a daemon that can run it is enough');
+select test.clear();
+
+select test.workflow('many ' || n, name => 'other', queue => 'q' || n % 3)
+from generate_series(1, 10005) as n;
+select is(test.told(), 'unserved: other in queue q0; 10000',
+    'they are counted to ten thousand');
+select test.clear();
+
+-- Not honoured yet.
+
+insert into dbos.queues (name, concurrency)
+values ('main', 5), ('second', null), ('theirs', 7);
+select is(test.told(), 'limits: main; 0', 'a limit of our queue is told');
+insert into dbos.workflow_schedules (schedule_id, schedule_name, workflow_name,
+    schedule, context, status, application_name)
+values ('1', 'nightly', 'job', '0 0 * * *', 'null', 'ACTIVE', 'app'),
+    ('2', 'paused', 'job', '0 0 * * *', 'null', 'PAUSED', 'app'),
+    ('3', 'theirs', 'job', '0 0 * * *', 'null', 'ACTIVE', 'other');
+select is(test.told(), 'limits: main; schedules: nightly; 0',
+    'an active schedule of ours is told');
+
+-- With thousands that another queue or type has in front.
+
+select test.workflow('front ' || n, queue => 'main')
+from generate_series(1, 3000) as n;
+analyze;
+select is(test.told(), 'limits: main; schedules: nightly; 0',
+    'a long queue that is served is not told');
+
+select finish();
