@@ -542,13 +542,11 @@ await promise("workflow cancel, resume and fork work", async () => {
     "origin");
 });
 
-await promise("the books are right, but for a deleted and an overdue checkout",
+await promise("the books are right, but for the deleted checkout",
   async () => {
     const stdout = await books();
 
-    equal(stdout.replace(/(order |\|)\d+/g, "$1N").split("\n"), [
-      "ended and its order is open|slow|CANCELLED, order N has status 0",
-      "order without workflow|N|status 0", ""], "findings");
+    check(/^order without workflow\|\d+\|status 0\n$/.test(stdout), stdout);
   });
 
 console.log(`1..${run}`);
