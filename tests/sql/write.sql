@@ -2,7 +2,7 @@
 --
 -- What a turn writes, by kind.
 
-select plan(61);
+select plan(62);
 
 -- Children.
 
