@@ -2,7 +2,7 @@
 --
 -- What a turn writes, by kind.
 
-select plan(62);
+select plan(60);
 
 -- Children.
 
