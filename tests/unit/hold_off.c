@@ -94,7 +94,7 @@ test_mended(struct hold_off *hold_off)
 static void
 test_many(struct hold_off *hold_off)
 {
-	char steps[HOLD_OFF_STEPS_MAX + 1][8];
+	char steps[HOLD_OFF_STEPS_MAX + 1][12];
 	int i, held = 0;
 
 	for (i = 0; i <= HOLD_OFF_STEPS_MAX; i++, now_ms++) {
