@@ -20,8 +20,8 @@
 #define FROZEN_SWEEPS 5
 
 /* How often a daemon notes what it serves, and may repeat a warning. */
-#define NOTE_MS       (30 * 1000)
-#define WARN_AGAIN_MS (600 * 1000)
+#define NOTE_MS       30000
+#define WARN_AGAIN_MS 600000
 
 /*
  * No time-out ends the session of a worker that is frozen while the server
