@@ -4,23 +4,11 @@
  * code is right.  A wrong one meets a named error alone, and the others end as
  * they would without it.  neighbours.tap starts the cluster and this program.
  */
-#include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <durable/engine.h>
-#include "base/arena.h"
-#include "base/log.h"
-#include "db/db.h"
+#include "tests/stories/story.h"
 #include "tests/unit/tap.h"
-
-#ifndef WAIT_S
-#define WAIT_S 30
-#endif
 
 /* How many workflows with the right code are beside each wrong one. */
 #define BESIDE "6"
@@ -28,82 +16,12 @@
 /* More than a session has prepared statements. */
 #define MANY   300
 
-static struct db *db;
-static struct arena *arena;
-
-/* Runs a statement that is made once, and returns its first value. */
-static const char *
-sql(const char *format, ...)
-{
-	const struct db_rows *rows;
-	const char *params[1];
-	va_list args;
-
-	va_start(args, format);
-	params[0] = arena_vprintf(arena, format, args);
-	va_end(args);
-	rows = db_query(db, arena, "select test.run($1)", 1, params);
-	if (rows == NULL) {
-		diag("%s: %s", params[0], db_last_error(db)->message);
-		return NULL;
-	}
-	return db_value(rows, 0, 0);
-}
-
-/* Waits until a query returns what is wanted; false after WAIT_S seconds. */
-static bool
-wait_sql(const char *want, const char *query)
-{
-	const struct timespec pause = { .tv_nsec = 5000000 };
-	time_t end = time(NULL) + WAIT_S;
-	const char *got = NULL;
-
-	while (time(NULL) < end) {
-		got = sql("%s", query);
-		if (got != NULL && strcmp(got, want) == 0)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	diag("%s: got %s, want %s", query, got == NULL ? "nothing" : got, want);
-	return false;
-}
-
-/* Waits for the end of a workflow and returns its status. */
-static const char *
-ended(const char *id)
-{
-	wait_sql("true",
-	    arena_printf(arena,
-		"select status not in ('PENDING', 'ENQUEUED') "
-		"from dbos.workflow_status where workflow_uuid = '%s'",
-		id));
-	return sql("select status from dbos.workflow_status "
-		   "where workflow_uuid = '%s'",
-	    id);
-}
-
-static const char *
-output(const char *id)
-{
-	ended(id);
-	return sql("select coalesce(output, error) from dbos.workflow_output "
-		   "where workflow_uuid = '%s'",
-	    id);
-}
-
-/* How often a workflow has taken a note. */
-static const char *
-notes(const char *id)
-{
-	return sql("select count(*) from test.notes where id = '%s'", id);
-}
-
 /*
  * Starts workflows of a type, "<type>1" and so on, and right ones beside them,
  * all in one turn.
  */
 static void
-start(const char *type, int count, const char *input)
+start_beside(const char *type, int count, const char *input)
 {
 	sql("select durable.client_submit(array_agg(id), array_agg(type), "
 	    "array_agg('test'::text), array_agg(input), 'test', "
@@ -142,21 +60,11 @@ expect(const char *type, const char *wanted, const char *title)
 {
 	const char *id = arena_printf(arena, "%s1", type);
 
-	start(type, 1, "null");
+	start_beside(type, 1, "null");
 	is_str(output(id), wanted, title);
 	ok(beside_are_right(type),
 	    arena_printf(arena, "%s: the workflows beside it end right",
 		title));
-}
-
-/* A step with an effect. */
-static void
-take_note(struct workflow *wf)
-{
-	const char *const params[] = { wf_id(wf) };
-
-	wf_sql_void(wf, "note", "insert into test.notes values ($1)", 1,
-	    params);
 }
 
 static json_object *
@@ -166,7 +74,7 @@ right(struct workflow *wf, json_object *input)
 	json_object *own;
 
 	(void)input;
-	take_note(wf);
+	take_note(wf, "note");
 	own = wf_batch(wf, "own",
 	    "select u.id from unnest($1::text[]) with ordinality "
 	    "as u (id, place) order by u.place",
@@ -198,7 +106,7 @@ few_rows(struct workflow *wf, json_object *input)
 	const char *const params[] = { "few" };
 
 	(void)input;
-	take_note(wf);
+	take_note(wf, "note");
 	wf_catch(wf);
 	wf_batch(wf, "few", too_few, 1, params);
 	return error_of(wf);
@@ -257,7 +165,7 @@ test_batches(void)
 {
 	int i, failed = 0;
 
-	start("few_rows", 4, "null");
+	start_beside("few_rows", 4, "null");
 	for (i = 1; i <= 4; i++)
 		failed += strcmp(output(arena_printf(arena, "few_rows%d", i)),
 			      "\"DBOSInvalidBatch: the statement of batch "
@@ -273,7 +181,7 @@ test_batches(void)
 	is_str(notes("few_rows1"), "1",
 	    "the step before a batch with too few rows happens once");
 
-	start("many_rows", 4, "null");
+	start_beside("many_rows", 4, "null");
 	for (i = 1, failed = 0; i <= 4; i++)
 		failed += strcmp(ended(arena_printf(arena, "many_rows%d", i)),
 			      "ERROR") == 0;
@@ -283,7 +191,7 @@ test_batches(void)
 	ok(beside_are_right("many_rows"),
 	    "a batch with too many rows spares the workflows beside it");
 
-	start("few_with_step", 4, "null");
+	start_beside("few_with_step", 4, "null");
 	for (i = 1, failed = 0; i <= 3; i++)
 		failed += strstr(output(
 				     arena_printf(arena, "few_with_step%d", i)),
@@ -352,7 +260,7 @@ test_texts(void)
 
 	expect("changed_buffer", "[1,2,3]",
 	    "a changed text at the same address is another statement");
-	start("shared_buffer", 4, "null");
+	start_beside("shared_buffer", 4, "null");
 	for (i = 1; i <= 4; i++) {
 		const char *id = arena_printf(arena, "shared_buffer%d", i);
 
@@ -409,7 +317,7 @@ controlling(struct workflow *wf, json_object *input)
 	size_t i;
 
 	(void)input;
-	take_note(wf);
+	take_note(wf, "note");
 	for (i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
 		wf_catch(wf);
 		wf_sql(wf, "sql", forbidden[i], 0, NULL);
@@ -542,17 +450,17 @@ lends(struct workflow *wf, json_object *input)
 static void
 test_references(void)
 {
-	start("returns_input", 4, "{\"list\":[1.50,2]}");
+	start_beside("returns_input", 4, "{\"list\":[1.50,2]}");
 	is_str(output("returns_input4"), "{\"list\":[1.50,2]}",
 	    "a workflow may return its input");
 	ok(beside_are_right("returns_input"),
 	    "a workflow that returns its input touches no other");
-	start("returns_part", 4, "{\"list\":[1.50,2]}");
+	start_beside("returns_part", 4, "{\"list\":[1.50,2]}");
 	is_str(output("returns_part4"), "1.50",
 	    "a workflow may return a part of its input");
 	ok(beside_are_right("returns_part"),
 	    "a workflow that returns a part of its input touches no other");
-	start("lends", 4, "{\"list\":[1.50,2]}");
+	start_beside("lends", 4, "{\"list\":[1.50,2]}");
 	is_str(output("lends4"), "[\"part\",{\"list\":[1.50,2]}]",
 	    "a call may get a value that another call returned");
 	ok(beside_are_right("lends"),
@@ -677,7 +585,7 @@ send_to(const char *id, const char *topic, const char *message)
 static void
 test_values(void)
 {
-	start("reads", 1, "null");
+	start_beside("reads", 1, "null");
 	wait_sql("message",
 	    "select kind from durable.waits where workflow_uuid = 'reads1'");
 	sql("insert into dbos.workflow_status (workflow_uuid, name, status, "
@@ -694,7 +602,7 @@ test_values(void)
 	    "what cannot be read fails the call, which may catch that");
 	ok(beside_are_right("reads"),
 	    "what cannot be read touches no other workflow");
-	start("takes_whole", 1, "null");
+	start_beside("takes_whole", 1, "null");
 	wait_sql("message",
 	    "select kind from durable.waits "
 	    "where workflow_uuid = 'takes_whole1'");
@@ -715,7 +623,7 @@ leaves(struct workflow *wf, json_object *input)
 static void
 test_exits(void)
 {
-	start("leaves", 1, "3");
+	start_beside("leaves", 1, "3");
 	is_str(ended("leaves1"), "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
 	    "a workflow that calls exit(3) is given up");
 	ok(beside_are_right("leaves"),
@@ -726,11 +634,7 @@ test_exits(void)
 	    "a workflow that calls exit(0) is given up");
 }
 
-#define TYPE(function) \
-	{ \
-#function, "1", function \
-	}
-static const struct workflow_type all_types[] = { TYPE(right), TYPE(few_rows),
+static const struct workflow_type types[] = { TYPE(right), TYPE(few_rows),
 	TYPE(many_rows), TYPE(no_rows), TYPE(few_with_step),
 	TYPE(changed_buffer), TYPE(shared_buffer), TYPE(many_texts),
 	TYPE(controlling), TYPE(uncaught), TYPE(two_commands), TYPE(allowed),
@@ -738,55 +642,18 @@ static const struct workflow_type all_types[] = { TYPE(right), TYPE(few_rows),
 	TYPE(lends), TYPE(nested), TYPE(reads), TYPE(takes_whole),
 	TYPE(leaves) };
 
-#define TYPES (sizeof(all_types) / sizeof(all_types[0]))
-
-static pid_t
-start_daemon(void)
-{
-	static const char *const queues[] = { "test", DURABLE_INTERNAL_QUEUE,
-		NULL };
-	static const struct workflow_type *types[TYPES + 1];
-	static const struct engine engine = { .conninfo = "",
-		.application = "test",
-		.executor = "tests",
-		.types = types,
-		.queues = queues,
-		.turn_size = 16,
-		.turn_limit_s = 5,
-		.max_attempts = 3,
-		.schema_patience_s = 300 };
-	pid_t pid;
-	size_t i;
-
-	for (i = 0; i < TYPES; i++)
-		types[i] = &all_types[i];
-	pid = fork();
-	if (pid == 0) {
-		log_open("engine");
-		_exit(durable_run(&engine, 1));
-	}
-	return pid;
-}
+#define TYPES (sizeof(types) / sizeof(types[0]))
 
 int
 main(void)
 {
+	static const struct engine engine = { .turn_size = 16,
+		.turn_limit_s = 5,
+		.max_attempts = 3 };
 	pid_t daemon;
-	int status;
 
-	arena = arena_new();
-	db = db_new("", "test");
-	if (!db_connect(db,
-		"create schema test;"
-		"create table test.notes (id text not null);"
-		"create table test.effects (id text not null);"
-		"create function test.run(statement text) returns text "
-		"language plpgsql as $$ declare got text; begin "
-		"if statement ~ '^(select|with)' then "
-		"execute statement into got; else execute statement; end if; "
-		"return got; end $$;"))
-		return !ok(false, db_last_error(db)->message);
-	daemon = start_daemon();
+	story_begin("create table test.effects (id text not null);");
+	daemon = story_start_daemon(&engine, types, TYPES, 1);
 	test_batches();
 	test_texts();
 	test_forbidden();
@@ -794,10 +661,7 @@ main(void)
 	test_nested();
 	test_values();
 	test_exits();
-	kill(daemon, SIGTERM);
-	ok(waitpid(daemon, &status, 0) == daemon && status == 0,
-	    "SIGTERM ends the daemon with status 0");
-	db_free(db);
-	arena_free(arena);
+	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
+	story_end();
 	return done_testing();
 }

@@ -1,0 +1,172 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154,SC2317 # variables and functions of the tests
+# SPDX-License-Identifier: MIT
+#
+# What tests ask of a running store, and how they assert that a request has
+# written nothing.  After lib.sh and doors.sh.
+
+BOOKS=${BOOKS:-$srcdir/sql/audit.sql}
+
+stock() {
+	cluster_psql -c "select inventory from store.products"
+}
+
+orders() {
+	cluster_psql -c "select count(*) from store.orders"
+}
+
+# order_status ORDER
+order_status() {
+	http GET "/order/$1"
+	field order_status
+}
+
+is_dispatched() {
+	[ "$(order_status "$1")" = 1 ]
+}
+
+# ms_since MICROSECONDS
+ms_since() {
+	echo $(((${EPOCHREALTIME//[!0-9]/} - $1) / 1000))
+}
+
+# quick MS TITLE COMMAND...: asserts that the command ends within the time.
+quick() {
+	local limit=$1 title=$2 begun=${EPOCHREALTIME//[!0-9]/} took
+
+	shift 2
+	"$@"
+	took=$(ms_since "$begun")
+	[ "$took" -lt "$limit" ]
+	assert $? "$title" || diag "it took $took ms"
+}
+
+books() {
+	local wrong
+
+	wrong=$(cluster_psql "$@" -f "$BOOKS") && [ -z "$wrong" ] && return
+	echo "$wrong"
+	return 1
+}
+
+# processes_of DAEMON_OR_WEB: master and workers, sorted.
+processes_of() {
+	pid_of "$1"
+	workers_of "$1" | sort
+}
+
+# The server processes that serve the web and the daemon.
+sessions() {
+	cluster_psql -c "select pid from pg_stat_activity
+	    where usename like 'widget_store_%' order by 1"
+}
+
+all_connected() {
+	[ "$(sessions | wc -l)" -eq 4 ]
+}
+
+# metric NAME: its value.
+metric() {
+	awk -v name="$1" '$1 == name { print $2 }' "$work/body"
+}
+
+# Succeeds if the body is Prometheus' text format 0.0.4; prints what is wrong.
+check_metrics() {
+	awk '
+	function bad(why) { print NR ": " why ": " $0; wrong = 1 }
+	/^# HELP [a-z_]+ .+$/ { if (helped[$3]++) bad("HELP again"); next }
+	/^# TYPE [a-z_]+ (counter|gauge|histogram)$/ {
+		if (type[$3] != "") bad("TYPE again")
+		type[$3] = $4
+		last = $3
+		next
+	}
+	/^[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+$/ {
+		name = $1
+		sub(/\{.*/, "", name)
+		base = name
+		if (type[last] == "histogram")
+			sub(/_(bucket|sum|count)$/, "", base)
+		if (base != last) bad("not below its TYPE")
+		if (type[last] == "counter" && name !~ /_total$/)
+			bad("a counter is a total")
+		if (seen[$1]++) bad("again")
+		route = $1
+		if (name ~ /_bucket$/) {
+			sub(/,le=.*/, "", route)
+			sub(/_bucket/, "", route)
+			if ($2 < bucket[route]) bad("bucket shrinks")
+			bucket[route] = $2
+		}
+		if (name ~ /_count$/) {
+			sub(/\}$/, "", route)
+			sub(/_count/, "", route)
+			if ($2 != bucket[route]) bad("not what is in +Inf")
+		}
+		next
+	}
+	{ bad("neither comment nor sample") }
+	END { if (NR < 20) bad("too little"); exit wrong }
+	' "$work/body"
+}
+
+
+# A count and a checksum of each table.
+ledger() {
+	cluster_psql <<-'END'
+		select string_agg(format('%s %s', c.oid::regclass, (xpath(
+		    '/row/c/text()', query_to_xml(format('select count(*)
+		        || '' '' || coalesce(md5(string_agg(t::text, '','' order
+		        by t::text)), '''') as c from %s as t', c.oid::regclass),
+		    false, true, '')))[1]), e'\n' order by c.oid)
+		from pg_class as c
+		where c.relkind = 'r'
+		    and c.oid <> 'durable.clock'::regclass
+		    and c.relnamespace::regnamespace::text
+		        in ('dbos', 'durable', 'store');
+	END
+}
+
+remember() {
+	written=$(ledger)
+}
+
+# refused STATUS WHAT: asserts that the last answer is this status, a JSON
+# error, and that no table has changed since remember.
+refused() {
+	local now title="$2 is refused with $1 and writes nothing"
+
+	now=$(ledger)
+	[ "$status" = "$1" ] && is_json_error && [ "$now" = "$written" ]
+	assert $? "$title" || {
+		diag "status $status, body '$body', headers:" \
+			"$(cat "$work/headers")"
+		[ "$now" = "$written" ] ||
+			diag "$(diff <(echo "$written") <(echo "$now"))"
+		written=$now
+	}
+}
+
+# refuses STATUS WHAT METHOD PATH [CURL OPTION...]: asserts it of nginx.
+refuses() {
+	local wanted=$1 title=$2
+
+	shift 2
+	http "$@"
+	refused "$wanted" "$title"
+}
+
+# fcgi_refuses STATUS WHAT METHOD PATH [NAME=VALUE...]: asserts it of the web.
+fcgi_refuses() {
+	local wanted=$1 title=$2
+
+	shift 2
+	fcgi "$@"
+	refused "$wanted" "FastCGI: $title"
+}
+
+# both_refuse STATUS WHAT METHOD PATH [DECODED PATH]: of nginx and of the web.
+both_refuse() {
+	refuses "$1" "$2" "$3" "$4"
+	fcgi_refuses "$1" "$2" "$3" "${5:-$4}"
+}
