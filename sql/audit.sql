@@ -295,7 +295,7 @@ where b.name = 'checkout_workflow'
 union all
 select 'wrong stock', p.product_id::text,
     'is ' || p.inventory || ', should be ' || r.should
-from store.products as p
+from store.stock as p
 join (
     select :stock::int - coalesce(sum(t.taken - t.returned), 0) + (
             select coalesce(sum(r.added), 0)

@@ -65,9 +65,9 @@ begin
         serialization)
     select id, 'payment_id', to_json(id)::text, 'portable_json'
     from unnest(ids) as id;
-    update store.products as p
-    set inventory = p.inventory - cardinality(ids)
-    where p.product_id = 1;
+    update store.stock as s
+    set inventory = s.inventory - cardinality(ids)
+    where s.product_id = 1;
     return orders;
 end
 $$;

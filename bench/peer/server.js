@@ -49,7 +49,7 @@ const createOrder = step(async function create_order() {
 });
 
 const reserveInventory = step(async function reserve_inventory() {
-	const rows = await sql('reserve_inventory', `update store.products
+	const rows = await sql('reserve_inventory', `update store.stock
 		set inventory = inventory - 1
 		where product_id = 1 and inventory > 0
 		returning product_id`);
@@ -57,7 +57,7 @@ const reserveInventory = step(async function reserve_inventory() {
 });
 
 const undoReserveInventory = step(async function undo_reserve_inventory() {
-	await sql('undo_reserve_inventory', `update store.products
+	await sql('undo_reserve_inventory', `update store.stock
 		set inventory = inventory + 1 where product_id = 1`);
 });
 
@@ -109,7 +109,8 @@ const checkout = DBOS.registerWorkflow(async () => {
 // Restock, and the endpoints that only read, need no workflow.
 const getProduct = step(async function get_product() {
 	return (await sql('get_product', `select product_id, product,
-		description, inventory, price from store.products
+		description, inventory, price
+		from store.products join store.stock using (product_id)
 		where product_id = 1`))[0];
 });
 
@@ -126,7 +127,7 @@ const getOrder = step(async function get_order(orderId) {
 });
 
 const restock = step(async function restock() {
-	await sql('restock', 'update store.products set inventory = 100');
+	await sql('restock', 'update store.stock set inventory = 100');
 });
 
 const text = (value) => [200, 'text/plain', value];

@@ -23,6 +23,20 @@ comment on function store.create_order(int[]) is
     'Step of a checkout, called by the daemon: creates an order of each status '
     '(see store.orders) and returns a new id for each.';
 
+create or replace function store.newest_stock(product int)
+returns bigint
+language sql
+stable
+return (
+    select s.version
+    from store.stock as s
+    where s.product_id = product
+    order by s.version desc
+    limit 1
+);
+comment on function store.newest_stock(int) is
+    'The version of the row of store.stock that counts.';
+
 create or replace function store.reserve_inventory(products int[])
 returns setof boolean
 language plpgsql
@@ -37,21 +51,25 @@ begin
     order by p.product_id
     for update;
     return query
-    select coalesce(n.nth <= p.inventory, false)
+    select coalesce(n.nth <= s.inventory, false)
     from (
         select u.id, u.place,
             row_number() over (partition by u.id order by u.place) as nth
         from unnest(products) with ordinality as u (id, place)) as n
-    left join store.products as p on p.product_id = n.id
+    left join store.stock as s
+        on s.product_id = n.id
+        and s.version = store.newest_stock(n.id)
     order by n.place;
-    update store.products as p
-    set inventory = p.inventory - least(p.inventory, n.widgets)
+    update store.stock as s
+    set version = s.version + 1,
+        inventory = s.inventory - least(s.inventory, n.widgets)
     from (
         select u.id, count(*) as widgets
         from unnest(products) as u (id)
         group by u.id) as n
-    where p.product_id = n.id
-        and p.inventory > 0;
+    where s.product_id = n.id
+        and s.version = store.newest_stock(n.id)
+        and s.inventory > 0;
 end
 $$;
 comment on function store.reserve_inventory(int[]) is
@@ -90,14 +108,16 @@ begin
         from unnest(products, orders) with ordinality
             as u (id, order_id, place)) as n
     left join store.orders as o on o.order_id = n.order_id;
-    update store.products as p
-    set inventory = p.inventory + n.widgets
+    update store.stock as s
+    set version = s.version + 1,
+        inventory = s.inventory + n.widgets
     from (
         select u.id, count(*) as widgets
         from unnest(products, returned) as u (id, returned)
         where u.returned
         group by u.id) as n
-    where p.product_id = n.id;
+    where s.product_id = n.id
+        and s.version = store.newest_stock(n.id);
     return query
     select unnest(returned);
 end
@@ -168,19 +188,30 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     product record;
+    widgets int;
 begin
     for product in
-        select p.product_id, p.inventory
+        select p.product_id
         from store.products as p
-        where p.inventory <> 100
         order by p.product_id
         for update
     loop
-        update store.products as p
-        set inventory = 100
-        where p.product_id = product.product_id;
-        insert into store.restocks (product_id, added)
-        values (product.product_id, 100 - product.inventory);
+        update store.stock as s
+        set version = s.version + 1,
+            inventory = 100
+        from (
+            select n.version, n.inventory
+            from store.stock as n
+            where n.product_id = product.product_id
+                and n.version = store.newest_stock(n.product_id)) as former
+        where s.product_id = product.product_id
+            and s.version = former.version
+            and s.inventory <> 100
+        returning 100 - former.inventory into widgets;
+        if found then
+            insert into store.restocks (product_id, added)
+            values (product.product_id, widgets);
+        end if;
     end loop;
 end
 $$;

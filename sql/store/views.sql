@@ -14,8 +14,11 @@ begin
     return (
         select json_build_object('product_id', p.product_id,
             'product', p.product, 'description', p.description,
-            'inventory', p.inventory, 'price', p.price)::text
+            'inventory', s.inventory, 'price', p.price)::text
         from store.products as p
+        join store.stock as s
+            on s.product_id = p.product_id
+            and s.version = store.newest_stock(p.product_id)
         where p.product_id = 1);
 end
 $$;

@@ -101,7 +101,7 @@ return (
                             o.completed_at_epoch_ms)))
         + (select coalesce(sum(i.widgets), 0) from store.interventions as i)
         then '' else ' wrong' end
-    from store.products as p);
+    from store.stock as p);
 
 -- Empties the store, too.
 create function test.new_store()
@@ -113,7 +113,7 @@ begin atomic
     delete from dbos.notifications;
     delete from store.orders;
     delete from store.interventions;
-    update store.products set inventory = 100;
+    update store.stock set inventory = 100;
 end;
 
 select test.checkout('a');
@@ -233,7 +233,7 @@ select is(test.stock(), '-1, 100',
 
 -- Sold out.
 
-update store.products set inventory = 0;
+update store.stock set inventory = 0;
 select throws_like($$select test.becomes('a', 'ENQUEUED')$$,
     'checkout a cannot go on: its order % was cancelled, and the widget is '
     'sold out', 'a checkout cannot be resumed without a widget');

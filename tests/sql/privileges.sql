@@ -100,7 +100,7 @@ select is(has_schema_privilege('widget_store_daemon', 'dbos', 'usage'), false,
 select is(test.as_role('widget_store_daemon', statement), '42501',
     'the daemon is refused: ' || statement)
 from unnest(array[
-    'select * from store.orders', 'update store.products set inventory = 9',
+    'select * from store.orders', 'update store.stock set inventory = 9',
     'select * from durable.waits', 'delete from dbos.workflow_status',
     'select store.restock()']) as statement;
 select is(test.as_role('widget_store_daemon',

@@ -2,55 +2,61 @@
 --
 -- The store's operations.
 
-select plan(53);
+select plan(54);
 
 -- Stock.
 
 select is(inventory || ' ' || price, '100 99.99',
     'the store opens with 100 widgets at 99.99')
-from store.products;
+from store.stock
+join store.products using (product_id);
 select is(array_agg(r), '{t}', 'a widget can be reserved')
 from store.reserve_inventory('{1}') as r;
 select is(inventory, 99,
-    'a reserved widget leaves the stock') from store.products;
+    'a reserved widget leaves the stock') from store.stock;
 select lives_ok($$select store.undo_reserve_inventory('{1}')$$,
     'a reserved widget can be returned');
 select is(inventory, 100,
-    'a returned widget is in the stock again') from store.products;
-update store.products set inventory = 1;
+    'a returned widget is in the stock again') from store.stock;
+update store.stock set inventory = 1;
 select is(array_agg(r), '{t}', 'the last widget can be reserved')
 from store.reserve_inventory('{1}') as r;
 select is(array_agg(r), '{f}', 'no widget can be reserved after the last')
 from store.reserve_inventory('{1}') as r;
 select is(inventory, 0,
-    'a refused reservation leaves the stock at 0') from store.products;
+    'a refused reservation leaves the stock at 0') from store.stock;
 select store.restock();
 select is(inventory, 100, 'restocking fills an empty stock')
-from store.products;
-update store.products set inventory = 2;
+from store.stock;
+update store.stock set inventory = 2;
 select is(array_agg(r), '{t,f,t,f}',
     'a batch reserves the last two widgets and no unknown product')
 from store.reserve_inventory('{1,7,1,1}') as r;
 select is(inventory, 0,
     'a batch that reserves the last two widgets leaves none')
-from store.products;
+from store.stock;
 select store.undo_reserve_inventory('{1,7,1}');
 select is(inventory, 2,
-    'two widgets can be returned in a batch') from store.products;
+    'two widgets can be returned in a batch') from store.stock;
 select store.restock(), store.undo_reserve_inventory('{1}'), store.restock();
 select is(inventory, 100, 'restocking sets the stock to 100 whatever it was')
-from store.products;
-select throws_ok('update store.products set inventory = -1', '23514', null,
+from store.stock;
+select throws_ok('update store.stock set inventory = -1', '23514', null,
     'the stock cannot be negative');
 select throws_ok('update store.products set price = -0.01', '23514', null,
     'a price cannot be negative');
 select throws_ok($$insert into store.products (product_id, product,
-    description, inventory, price) select 2, product, '', 0, 0
+    description, price) select 2, product, '', 0
     from store.products$$, '23505', null,
     'a product''s name is unique');
 
+update store.stock set version = 7;
+select store.reserve_inventory('{1}'), store.undo_reserve_inventory('{1}');
+select is(version, 9::bigint, 'each change of the stock makes a version')
+from store.stock;
+
 -- Two customers, one widget: the second one waits for the first's turn.
-update store.products set inventory = 1;
+update store.stock set inventory = 1;
 select test.other('begin');
 select test.other($$select store.reserve_inventory('{1}')::text$$);
 set lock_timeout = '50ms';
@@ -167,7 +173,7 @@ select store.create_order('{0,2,-1}');
 select is(array_agg(r), '{t,f,f,f,f}',
     'a pending order returns its widget, once, and no other does')
 from store.undo_reserve_inventory('{1,1,1,1,1}', '{6,7,8,6,99}') as r;
-select is(inventory, 101, 'one widget was returned') from store.products;
+select is(inventory, 101, 'one widget was returned') from store.stock;
 select store.restock();
 select store.update_order_status('{6,7,8}', '{-1,-1,-1}');
 select is(array_agg(order_status order by order_id), '{-1,2,-1}',

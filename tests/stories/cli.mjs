@@ -137,7 +137,7 @@ async function orderStatus(order) {
 }
 
 async function stock() {
-  return (await sql("select inventory from store.products"))[0][0];
+  return (await sql("select inventory from store.stock"))[0][0];
 }
 
 /** What the audit finds, a finding a line. */

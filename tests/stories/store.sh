@@ -8,7 +8,7 @@
 BOOKS=${BOOKS:-$srcdir/sql/audit.sql}
 
 stock() {
-	cluster_psql -c "select inventory from store.products"
+	cluster_psql -c "select inventory from store.stock"
 }
 
 orders() {
