@@ -225,6 +225,27 @@ find_postgres() {
 	PATH=$PG_BIN:$PATH
 }
 
+# A new cluster is a copy of the first one that a build made, because initdb
+# takes more than a second.
+cluster_make() {
+	local template
+
+	template=$builddir/tests/cluster-$("$PG_BIN/postgres" --version |
+		awk '{ print $3 }')
+	(
+		flock 9
+		[ ! -d "$template" ] || exit 0
+		mkdir "$work/template"
+		! am_root || chown postgres "$work/template"
+		as_postgres "$PG_BIN/initdb" -D "$work/template" -U postgres \
+			-E UTF8 --no-locale --auth=trust --no-instructions \
+			>"$work/initdb.log" 2>&1 &&
+			cp -a "$work/template" "$template.new" &&
+			mv "$template.new" "$template"
+	) 9>"$builddir/tests/cluster.lock" &&
+		cp -a "$template" "$work/cluster"
+}
+
 # cluster_start [OPTION...]: takes options of postgres, such as
 # -c work_mem=64MB.  The data outlive cluster_stop.
 # shellcheck disable=SC2120 # it is the tests that have options
@@ -238,11 +259,9 @@ cluster_start() {
 		done
 		export PGHOST=$work/socket PGPORT=5432 PGUSER=postgres
 		export PGDATABASE=widget_store
-		mkdir "$work/cluster" "$work/socket"
-		! am_root || chown postgres "$work/cluster" "$work/socket"
-		as_postgres "$PG_BIN/initdb" -D "$work/cluster" -U postgres \
-			-E UTF8 --no-locale --auth=trust --no-instructions \
-			>"$work/initdb.log" 2>&1 || return 1
+		mkdir "$work/socket"
+		! am_root || chown postgres "$work/socket"
+		cluster_make || return 1
 	fi
 	start cluster -s INT -u "$postgres_user" "$PG_BIN/postgres" \
 		-D "$work/cluster" -c listen_addresses= -c port=5432 \
