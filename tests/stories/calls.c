@@ -36,16 +36,6 @@ values(struct workflow *wf, json_object *input)
 }
 
 static json_object *
-good(struct workflow *wf, json_object *input)
-{
-	(void)input;
-	take_note(wf, "note");
-	wf_sleep(wf, 1);
-	take_note(wf, "note");
-	return NULL;
-}
-
-static json_object *
 refused(struct workflow *wf, json_object *input)
 {
 	const struct wf_error *error;
@@ -183,15 +173,6 @@ receiver(struct workflow *wf, json_object *input)
 		    json_object_get(wf_recv(wf, "topic", 60000)));
 	json_object_array_add(all, json_object_get(wf_recv(wf, "topic", 20)));
 	return json_object_get(all);
-}
-
-/* Sleeps an hour; with an input, a second and then that many ms. */
-static json_object *
-sleeper(struct workflow *wf, json_object *input)
-{
-	wf_sleep(wf, input == NULL ? 3600000 : 1000);
-	wf_sleep(wf, json_object_get_int64(input));
-	return NULL;
 }
 
 static json_object *

@@ -10,37 +10,7 @@
 #include "tests/stories/story.h"
 #include "tests/unit/tap.h"
 
-static json_object *
-good(struct workflow *wf, json_object *input)
-{
-	(void)input;
-	take_note(wf, "note");
-	wf_sleep(wf, 1);
-	take_note(wf, "note");
-	return NULL;
-}
-
 static const struct workflow_type good_type = { "good", "1", good };
-
-/* Takes a note after each of three sleeps of that many milliseconds. */
-static json_object *
-ticker(struct workflow *wf, json_object *input)
-{
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		wf_sleep(wf, json_object_get_int64(input));
-		take_note(wf, "note");
-	}
-	return NULL;
-}
-
-static json_object *
-listener(struct workflow *wf, json_object *input)
-{
-	(void)input;
-	return json_object_get(wf_recv(wf, "topic", 60000));
-}
 
 static json_object *
 segfaulter(struct workflow *wf, json_object *input)

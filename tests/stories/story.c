@@ -180,3 +180,40 @@ take_note(struct workflow *wf, const char *name)
 
 	wf_sql_void(wf, name, "insert into test.notes values ($1)", 1, params);
 }
+
+json_object *
+good(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	take_note(wf, "note");
+	wf_sleep(wf, 1);
+	take_note(wf, "note");
+	return NULL;
+}
+
+json_object *
+ticker(struct workflow *wf, json_object *input)
+{
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		wf_sleep(wf, json_object_get_int64(input));
+		take_note(wf, "note");
+	}
+	return NULL;
+}
+
+json_object *
+sleeper(struct workflow *wf, json_object *input)
+{
+	wf_sleep(wf, input == NULL ? 3600000 : 1000);
+	wf_sleep(wf, json_object_get_int64(input));
+	return NULL;
+}
+
+json_object *
+listener(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	return json_object_get(wf_recv(wf, "topic", 60000));
+}

@@ -79,4 +79,15 @@ const char *notes(const char *id);
 /* A step with an effect that other sessions see: one more note. */
 void take_note(struct workflow *wf, const char *name);
 
+/*
+ * Workflows of several stories.  good takes two notes with a short sleep between
+ * them; ticker takes one after each of three sleeps of input milliseconds;
+ * sleeper sleeps an hour, or, with an input, a second and then that many
+ * milliseconds; listener returns its first message on "topic".
+ */
+json_object *good(struct workflow *wf, json_object *input);
+json_object *ticker(struct workflow *wf, json_object *input);
+json_object *sleeper(struct workflow *wf, json_object *input);
+json_object *listener(struct workflow *wf, json_object *input);
+
 #endif

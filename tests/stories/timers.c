@@ -10,28 +10,6 @@
 #include "tests/stories/story.h"
 #include "tests/unit/tap.h"
 
-/* Sleeps an hour; with an input, a second and then that many ms. */
-static json_object *
-sleeper(struct workflow *wf, json_object *input)
-{
-	wf_sleep(wf, input == NULL ? 3600000 : 1000);
-	wf_sleep(wf, json_object_get_int64(input));
-	return NULL;
-}
-
-/* Takes a note after each of three sleeps of that many milliseconds. */
-static json_object *
-ticker(struct workflow *wf, json_object *input)
-{
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		wf_sleep(wf, json_object_get_int64(input));
-		take_note(wf, "note");
-	}
-	return NULL;
-}
-
 /* Goes to sleep 2 ms later than the run before it in the turn. */
 static json_object *
 drowser(struct workflow *wf, json_object *input)

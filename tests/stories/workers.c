@@ -13,29 +13,6 @@
 #include "tests/unit/tap.h"
 
 static json_object *
-good(struct workflow *wf, json_object *input)
-{
-	(void)input;
-	take_note(wf, "note");
-	wf_sleep(wf, 1);
-	take_note(wf, "note");
-	return NULL;
-}
-
-/* Takes a note after each of three sleeps of that many milliseconds. */
-static json_object *
-ticker(struct workflow *wf, json_object *input)
-{
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		wf_sleep(wf, json_object_get_int64(input));
-		take_note(wf, "note");
-	}
-	return NULL;
-}
-
-static json_object *
 nothing(struct workflow *wf, json_object *input)
 {
 	(void)input;
@@ -57,13 +34,6 @@ player(struct workflow *wf, json_object *input)
 			wf_fail(wf, "Error", "the wrong ball");
 	}
 	return NULL;
-}
-
-static json_object *
-listener(struct workflow *wf, json_object *input)
-{
-	(void)input;
-	return json_object_get(wf_recv(wf, "topic", 60000));
 }
 
 static const struct workflow_type listener_type = { "listener", "1", listener };
