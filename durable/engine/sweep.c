@@ -108,24 +108,41 @@ note_served(struct sweep *sweep)
 	return !lost;
 }
 
+int
+sweep_due_in_ms(const struct sweep *sweep)
+{
+	int64_t left_ms = sweep->swept_ms + sweep->interval_ms -
+	    clock_monotonic_ms();
+
+	return sweep->more || left_ms < 0 ? 0 : (int)left_ms;
+}
+
 bool
 sweep_if_due(struct sweep *sweep)
 {
 	const char *const params[] = { served_runnable(sweep->served),
 		sweep->engine->application };
-	int64_t now_ms = clock_monotonic_ms();
+	struct arena *arena;
+	const struct db_rows *rows = NULL;
+	enum db_outcome outcome;
 
-	if (now_ms - sweep->swept_ms < sweep->interval_ms)
+	if (sweep_due_in_ms(sweep) > 0)
 		return true;
-	sweep->swept_ms = now_ms;
+	sweep->swept_ms = clock_monotonic_ms();
 	if (sweep->notes_served &&
-	    (sweep->noted_ms == 0 || now_ms - sweep->noted_ms >= NOTE_MS)) {
-		sweep->noted_ms = now_ms;
+	    (sweep->noted_ms == 0 ||
+		sweep->swept_ms - sweep->noted_ms >= NOTE_MS)) {
+		sweep->noted_ms = sweep->swept_ms;
 		if (!note_served(sweep))
 			return false;
 	}
-	db_queue(sweep->db, "select durable.sweep($1, $2)", 2, params);
+	arena = arena_new();
+	db_queue_rows(sweep->db, arena, "select durable.sweep($1, $2)", 2,
+	    params, &rows);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, end_frozen, 0, NULL);
-	return db_finish(sweep->db) != DB_LOST;
+	outcome = db_finish(sweep->db);
+	sweep->more = rows != NULL && *db_value(rows, 0, 0) == 't';
+	arena_free(arena);
+	return outcome != DB_LOST;
 }

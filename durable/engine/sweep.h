@@ -29,6 +29,7 @@ struct sweep {
 	int interval_ms;
 	bool notes_served; /* also says what is served, and warns */
 	int64_t swept_ms, noted_ms;
+	bool more; /* was left to do by the last sweep */
 	unsigned count;
 	struct warning warnings[SWEEP_WARNINGS];
 };
@@ -39,12 +40,19 @@ struct sweep {
  */
 bool sweep_register(struct sweep *sweep);
 
+/* For how many milliseconds no sweep is due; 0: one is due. */
+int sweep_due_in_ms(const struct sweep *sweep);
+
 /*
- * Sweeps when the interval is over: wakes workflows that nothing else will
- * wake, enqueues delayed ones, cancels late ones, and ends the sessions of
- * frozen workers.  Every half a minute the worker that notes what is served also
- * warns of workflows that no daemon serves, and of what the engine ignores as
- * yet.  Returns false when the connection is lost.
+ * Sweeps when one is due: when the interval is over, or at once when the last
+ * sweep left more to do.  So what comes due together waits for no interval, and
+ * the turns between the sweeps wait for no long transaction.
+ *
+ * A sweep wakes workflows that nothing else will wake, enqueues delayed ones,
+ * cancels late ones, and ends the sessions of frozen workers.  Every half a
+ * minute the worker that notes what is served also warns of workflows that no
+ * daemon serves, and of what the engine ignores as yet.  Returns false when the
+ * connection is lost.
  */
 bool sweep_if_due(struct sweep *sweep);
 

@@ -182,8 +182,8 @@ worker_rest(struct worker *worker, int idle_ms)
 
 	if (!session_is_open(worker->session))
 		return;
-	if (idle_ms > worker->sweep.interval_ms)
-		idle_ms = worker->sweep.interval_ms;
+	if (idle_ms > sweep_due_in_ms(&worker->sweep))
+		idle_ms = sweep_due_in_ms(&worker->sweep);
 	if (!listening)
 		notified = worker->stood_by || turn_took_any(worker->turn);
 	if (notified || idle_ms == 0) {

@@ -45,19 +45,149 @@ comment on function durable.heed_clock() is
     'by timer groups. A workflow that wakes before its time suspends itself '
     'again. Called by durable.sweep.';
 
-create or replace function durable.sweep(types text[], application text)
+create or replace function durable.cancel_late(
+    application text,
+    max_workflows int
+)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    cancelled int;
+begin
+    -- In the order of durable_deadline: by equality the planner could take an
+    -- index that leads through the workflows of all applications.
+    with late as materialized (
+        select s.workflow_uuid
+        from unnest(array['', '@' || application]) as o (owner)
+        cross join lateral (
+            select s.workflow_uuid
+            from dbos.workflow_status as s
+            where coalesce('@' || s.application_name, '')
+                    between o.owner and o.owner
+                and s.status in ('ENQUEUED', 'PENDING', 'DELAYED')
+                and s.workflow_deadline_epoch_ms is not null
+                and s.workflow_deadline_epoch_ms <= present_ms
+            order by coalesce('@' || s.application_name, ''),
+                s.workflow_deadline_epoch_ms
+            limit max_workflows
+            for update skip locked) as s
+    )
+    update dbos.workflow_status as s
+    set status = 'CANCELLED',
+        completed_at = present_ms,
+        updated_at = present_ms,
+        owner_xid = null,
+        queue_name = null,
+        deduplication_id = null,
+        started_at_epoch_ms = null
+    from late as l
+    where s.workflow_uuid = l.workflow_uuid;
+    get diagnostics cancelled = row_count;
+    return cancelled >= max_workflows;
+end
+$$;
+comment on function durable.cancel_late(text, int) is
+    'Cancels workflows of the application, and as many of none, that are past '
+    'their deadline. Returns whether there may be more. Called by '
+    'durable.sweep.';
+
+create or replace function durable.enqueue_delayed(
+    application text,
+    max_workflows int
+)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    enqueued int;
+begin
+    -- In the order of durable_delayed, as in cancel_late.
+    with due as materialized (
+        select s.workflow_uuid
+        from unnest(array['', '@' || application]) as o (owner)
+        cross join lateral (
+            select s.workflow_uuid
+            from dbos.workflow_status as s
+            where coalesce('@' || s.application_name, '')
+                    between o.owner and o.owner
+                and s.status = 'DELAYED'
+                and s.delay_until_epoch_ms <= present_ms
+            order by coalesce('@' || s.application_name, ''),
+                s.delay_until_epoch_ms
+            limit max_workflows
+            for update skip locked) as s
+    )
+    update dbos.workflow_status as s
+    set status = 'ENQUEUED',
+        updated_at = present_ms,
+        deduplication_id = case when not s.is_debounced
+            then s.deduplication_id end
+    from due as d
+    where s.workflow_uuid = d.workflow_uuid;
+    get diagnostics enqueued = row_count;
+    return enqueued >= max_workflows;
+end
+$$;
+comment on function durable.enqueue_delayed(text, int) is
+    'Enqueues delayed workflows of the application, and as many of none, whose '
+    'time has come. Returns whether there may be more. Called by '
+    'durable.sweep.';
+
+create or replace function durable.heed_arrivals(max_arrivals int)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+    arrivals text[];
+begin
+    with taken as (
+        delete from durable.arrivals as a
+        where a.ctid = any (array(
+            select b.ctid
+            from durable.arrivals as b
+            limit max_arrivals
+            for update skip locked))
+        returning a.workflow_uuid
+    )
+    select coalesce(array_agg(t.workflow_uuid), '{}')
+    into arrivals
+    from taken as t;
+    update durable.waits as w
+    set wake_at = least(w.wake_at, present_ms)
+    where w.workflow_uuid = any (arrivals)
+        and w.kind = 'message'
+        and w.wake_at > durable.now_ms();
+    update durable.waits as w
+    set wake_at = least(w.wake_at, present_ms)
+    where w.target = any (arrivals)
+        and w.wake_at > durable.now_ms();
+    return cardinality(arrivals) >= max_arrivals;
+end
+$$;
+comment on function durable.heed_arrivals(int) is
+    'Wakes what waits for noted arrivals, and deletes their notes. Returns '
+    'whether there may be more. Called by durable.sweep.';
+
+create or replace function durable.delete_stale(
+    types text[],
+    max_waits int
+)
 returns void
 language plpgsql
-security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     -- A variable, because the result of a volatile function is no index bound.
-    present_ms bigint := durable.now_ms();
-    arrival text;
+    past_ms bigint := durable.now_ms() - 1000;
     stale text;
 begin
-    perform durable.heed_clock();
     -- A wait without a pending workflow (its table was truncated, say) would be
     -- due for ever.
     for stale in
@@ -67,21 +197,25 @@ begin
             (select w.workflow_uuid
             from durable.waits as w
             where w.type = t.type
-                and w.wake_at < present_ms - 1000
+                and w.wake_at < past_ms
             order by w.wake_at
-            limit 1000)
+            limit max_waits)
             union all
             (select w.workflow_uuid
             from durable.timer_groups as g
             join durable.waits as w on w.timer_group = g.timer_group
             where g.type = t.type
-                and g.wake_at < present_ms - 1000
+                and g.wake_at < past_ms
             order by g.wake_at
-            limit 1000)) as due
+            limit max_waits)) as due
+        where not coalesce((
+            select s.status = 'PENDING'
+            from dbos.workflow_status as s
+            where s.workflow_uuid = due.workflow_uuid), false)
     loop
         delete from durable.waits as w
         where w.workflow_uuid = stale
-            and durable.is_due(stale, 'PENDING', present_ms - 1000)
+            and durable.is_due(stale, 'PENDING', past_ms)
             and not exists (
                 select from dbos.workflow_status as s
                 where s.workflow_uuid = stale
@@ -91,59 +225,41 @@ begin
     delete from durable.timer_groups as g
     where g.timer_group in (
             select d.timer_group
-            from durable.timer_groups as d
-            where d.type = any (types)
-                and d.wake_at < present_ms - 1000
-                and not exists (
-                    select from durable.waits as w
-                        where w.timer_group = d.timer_group)
-            for update skip locked);
-    for arrival in
-        delete from durable.arrivals as a
-        returning a.workflow_uuid
-    loop
-        update durable.waits as w
-        set wake_at = least(w.wake_at, present_ms)
-        where w.workflow_uuid = arrival
-            and w.kind = 'message'
-            and w.wake_at > durable.now_ms();
-        update durable.waits as w
-        set wake_at = least(w.wake_at, present_ms)
-        where w.target = arrival
-            and w.wake_at > durable.now_ms();
-    end loop;
-    update dbos.workflow_status as s
-    set status = 'CANCELLED',
-        completed_at = present_ms,
-        updated_at = present_ms,
-        owner_xid = null,
-        queue_name = null,
-        deduplication_id = null,
-        started_at_epoch_ms = null
-    where s.workflow_uuid in (
-        select late.workflow_uuid
-        from dbos.workflow_status as late
-        where late.status in ('ENQUEUED', 'PENDING', 'DELAYED')
-            and late.workflow_deadline_epoch_ms is not null
-            and late.workflow_deadline_epoch_ms <= present_ms
-            and (late.application_name = application
-                or late.application_name is null)
-        limit 1000
-        for update skip locked);
-    update dbos.workflow_status as s
-    set status = 'ENQUEUED',
-        updated_at = present_ms,
-        deduplication_id = case when not s.is_debounced
-            then s.deduplication_id end
-    where s.workflow_uuid in (
-        select delayed.workflow_uuid
-        from dbos.workflow_status as delayed
-        where delayed.status = 'DELAYED'
-            and delayed.delay_until_epoch_ms <= present_ms
-            and (delayed.application_name = application
-                or delayed.application_name is null)
-        limit 1000
-        for update skip locked);
+            from unnest(types) as t (type)
+            cross join lateral (
+                select e.timer_group
+                from durable.timer_groups as e
+                where e.type = t.type
+                    and e.wake_at < past_ms
+                order by e.wake_at
+                limit max_waits) as e
+            join durable.timer_groups as d on d.timer_group = e.timer_group
+            where not exists (
+                select from durable.waits as w
+                where w.timer_group = d.timer_group)
+            for update of d skip locked);
+end
+$$;
+comment on function durable.delete_stale(text[], int) is
+    'Deletes waits without a workflow and timer groups without waits, among '
+    'the most overdue ones. Called by durable.sweep.';
+
+create or replace function durable.sweep(types text[], application text)
+returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    bite constant int := 1000;
+    more boolean;
+begin
+    perform durable.heed_clock();
+    perform durable.delete_stale(types, bite);
+    more := durable.heed_arrivals(bite);
+    more := durable.cancel_late(application, bite) or more;
+    more := durable.enqueue_delayed(application, bite) or more;
+    return more;
 end
 $$;
 comment on function durable.sweep(text[], text) is
@@ -151,7 +267,9 @@ comment on function durable.sweep(text[], text) is
     'first worker: every five), with the types that it runs (name@version) and '
     'its application. Heeds the clock, deletes waits without a workflow and '
     'empty timer groups, wakes the workflows that wait for noted arrivals, '
-    'cancels workflows past their deadline and enqueues delayed ones.';
+    'cancels workflows past their deadline and enqueues delayed ones: a '
+    'thousand of each. Returns whether there may be more, for which the worker '
+    'comes again after its next turn.';
 
 create or replace function durable.register(
     application text,

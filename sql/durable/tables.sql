@@ -131,6 +131,26 @@ comment on column durable.waiting.kind is 'As in durable.waits.';
 comment on column durable.waiting.target is 'As in durable.waits.';
 comment on column durable.waiting.key is 'As in durable.waits.';
 
+-- Each index of dbos for what a worker looks for begins with other columns, and
+-- so leads through the rows that no worker here serves.  These begin with what
+-- makes a row a worker's own.  Where the official tool has made the tables, the
+-- installing role makes them, because only an owner of a table may.
+select pg_has_role(c.relowner, 'usage') as owned
+from pg_class as c
+where c.oid = 'dbos.workflow_status'::regclass \gset
+\if :owned
+\else
+reset role;
+\endif
+create index if not exists durable_delayed on dbos.workflow_status
+    ((coalesce('@' || application_name, '')), delay_until_epoch_ms)
+where status = 'DELAYED';
+create index if not exists durable_deadline on dbos.workflow_status
+    ((coalesce('@' || application_name, '')), workflow_deadline_epoch_ms)
+where status in ('ENQUEUED', 'PENDING', 'DELAYED')
+    and workflow_deadline_epoch_ms is not null;
+set role widget_store_owner;
+
 create table if not exists durable.suspects (
     workflow_uuid text not null constraint suspects_pkey primary key,
     attempts int not null constraint suspects_attempts check (attempts > 0)
