@@ -22,6 +22,12 @@
 #define SAFETY_INTERVAL_MS 1000
 #define OTHERS_INTERVAL_MS WORKER_IDLE_MS
 
+/*
+ * A name and a version have fewer bytes together, so that durable.queue_key,
+ * which cuts a longer type off, gives no other workflow the key of this type.
+ */
+#define TYPE_MAX           199
+
 /* Between turns that are repeated. */
 #define PAUSE_MIN_MS       5
 #define PAUSE_MAX_MS       250
@@ -113,6 +119,15 @@ can_serve_types(const struct workflow_type *const *types)
 		    !is_name("the version of a workflow type",
 			(*type)->version))
 			return false;
+		if (strlen((*type)->name) + strlen((*type)->version) >=
+		    TYPE_MAX) {
+			log_error(
+			    "the engine cannot run: the name and the "
+			    "version of workflow type '%s' have more than "
+			    "%d bytes",
+			    (*type)->name, TYPE_MAX - 1);
+			return false;
+		}
 		if (strchr((*type)->version, '@') != NULL) {
 			log_error("the engine cannot run: the version '%s' of "
 				  "workflow type '%s' has an '@'",

@@ -42,7 +42,8 @@ served_new(const struct engine *engine)
 	for (; *type != NULL; type++, served->types_count++) {
 		add_type(served, &served->runnable, (*type)->name,
 		    (*type)->version);
-		add_type(served, &served->runnable, (*type)->name, "");
+		if (served_type(engine, (*type)->name, NULL) == *type)
+			add_type(served, &served->runnable, (*type)->name, "");
 	}
 	strbuf_end_array(&served->runnable);
 	for (; *queue != NULL; queue++)

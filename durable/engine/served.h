@@ -18,7 +18,7 @@ void served_free(struct served *served);
 
 /*
  * name@version of every type, and name@ for a workflow that asks for no
- * version: what a worker may run.  Valid until served_free.
+ * version: what a worker may run, each once.  Valid until served_free.
  */
 const char *served_runnable(const struct served *served);
 

@@ -256,8 +256,12 @@ begin
     return query
     select 'enqueued_workflows', count(*)::double precision
     from (
-        select from dbos.workflow_status as s
+        select
+        from dbos.workflow_status as s
         where s.status = 'ENQUEUED'
+        -- By the index that has only these.
+        order by durable.queue_key(s.queue_name, s.name,
+            s.application_version, s.application_name)
         limit 10000) as enqueued;
     return query
     select 'unserved_workflows', u.workflows::double precision

@@ -75,43 +75,54 @@ declare
     more record;
 begin
     workflows := 0;
-    -- Queue by queue and type by type, each by the ends of an index.
+    -- Key by key and type by type, each by the ends of an index.
     for place in
-        with recursive queues as (
-            select min(s.queue_name) as queue
+        with recursive keys as (
+            select min(durable.queue_key(s.queue_name, s.name,
+                s.application_version, s.application_name)) as key
             from dbos.workflow_status as s
-            where s.status in ('ENQUEUED', 'PENDING')
+            where s.status = 'ENQUEUED'
             union all
             select (
-                select min(s.queue_name)
+                select min(durable.queue_key(s.queue_name, s.name,
+                    s.application_version, s.application_name))
                 from dbos.workflow_status as s
-                where s.status in ('ENQUEUED', 'PENDING')
-                    and s.queue_name > q.queue)
-            from queues as q
-            where q.queue is not null
+                where s.status = 'ENQUEUED'
+                    and durable.queue_key(s.queue_name, s.name,
+                        s.application_version, s.application_name) > k.key)
+            from keys as k
+            where k.key is not null
         )
-        select q.queue
-        from queues as q
-        where q.queue is not null
+        select e.name, e.version, e.owner, e.queue, k.key
+        from keys as k
+        cross join lateral (
+            select s.name, s.application_version as version,
+                s.application_name as owner, s.queue_name as queue
+            from dbos.workflow_status as s
+            where durable.queue_key(s.queue_name, s.name,
+                    s.application_version, s.application_name) = k.key
+                and s.status = 'ENQUEUED'
+            order by s.priority, s.created_at
+            limit 1) as e
+        limit most
     loop
-        select coalesce(sum(g.number), 0) as number, min(g.name
-            || coalesce('@' || g.version, '') || ' in queue ' || place.queue)
-            as example
+        continue when durable.is_served(place.name, place.version, place.owner,
+            place.queue);
+        select count(*) as number
         into more
         from (
-            select n.name, n.version, n.owner, count(*) as number
-            from (
-                select s.name, s.application_version as version,
-                    s.application_name as owner
-                from dbos.workflow_status as s
-                where s.queue_name = place.queue
-                    and s.status = 'ENQUEUED'
-                order by s.priority, s.created_at
-                limit most) as n
-            group by n.name, n.version, n.owner) as g
-        where not durable.is_served(g.name, g.version, g.owner, place.queue);
-        workflows := least(most, workflows + more.number);
-        example := coalesce(example, more.example);
+            select
+            from dbos.workflow_status as s
+            where durable.queue_key(s.queue_name, s.name,
+                    s.application_version, s.application_name) = place.key
+                and s.status = 'ENQUEUED'
+            order by s.priority, s.created_at
+            limit most - workflows) as n;
+        workflows := workflows + more.number;
+        example := coalesce(example, place.name || coalesce('@'
+            || place.version, '') || coalesce(' in queue ' || place.queue,
+            ' in no queue'));
+        exit when workflows >= most;
     end loop;
     for place in
         with recursive types as (
@@ -132,13 +143,14 @@ begin
                 select from durable.served as d
                 where t.type = any (d.runnable))
     loop
+        exit when workflows >= most;
         select count(*) as number
         into more
         from (
             select from durable.waits as w
             where w.type = place.type
-            limit most) as n;
-        workflows := least(most, workflows + more.number);
+            limit most - workflows) as n;
+        workflows := workflows + more.number;
         example := coalesce(example, place.type);
     end loop;
     return next;
@@ -146,8 +158,8 @@ end
 $$;
 comment on function durable.find_unserved() is
     'The number of workflows, up to 10000, that are enqueued or wait and that no '
-    'daemon serves, and an example of them. Looks at 10000 workflows of a queue '
-    'at most, in the order of the queue.';
+    'daemon serves, and an example of them. Looks at 10000 kinds of enqueued '
+    'workflows at most: a kind has a queue, a name, a version and an owner.';
 
 create or replace function durable.hold_served(
     application text,

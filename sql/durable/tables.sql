@@ -142,6 +142,11 @@ where c.oid = 'dbos.workflow_status'::regclass \gset
 \else
 reset role;
 \endif
+create index if not exists durable_enqueued on dbos.workflow_status
+    -- The key of durable.queue_key.
+    ((array[queue_name, left(name || '@' || coalesce(application_version, ''),
+    200), coalesce('@' || application_name, '')]), priority, created_at)
+where status = 'ENQUEUED';
 create index if not exists durable_delayed on dbos.workflow_status
     ((coalesce('@' || application_name, '')), delay_until_epoch_ms)
 where status = 'DELAYED';

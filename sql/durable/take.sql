@@ -24,6 +24,24 @@ comment on function durable.can_run(text, text, text, text[], text) is
     'runnable: name@version of each of its types, and name@ for a workflow of no '
     'version.';
 
+create or replace function durable.queue_key(
+    queue text,
+    name text,
+    version text,
+    owner text
+)
+returns text[]
+language sql
+immutable
+parallel safe
+return array[queue, left(name || '@' || coalesce(version, ''), 200),
+    coalesce('@' || owner, '')];
+comment on function durable.queue_key(text, text, text, text) is
+    'The first column of the index durable_enqueued: queue, type (name@version, '
+    'or name@) and owner (@application, or empty) of an enqueued workflow.  The '
+    'index repeats this expression, because a program that inserts a row may '
+    'execute no function of ours.';
+
 create or replace function durable.is_due(
     id text,
     status text,
@@ -56,14 +74,10 @@ comment on function durable.turn_begin() is
     'whether there are suspects.  Called by a worker, first in its turn.';
 
 create or replace function durable.set_taken(ids text[])
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    perform set_config('durable.taken', ids::text, true);
-end
-$$;
+returns text
+language sql
+volatile
+return set_config('durable.taken', ids::text, true);
 comment on function durable.set_taken(text[]) is
     'Keeps the ids of the workflows that a turn has taken until the end of its '
     'transaction, for the statements behind turn_take in its round trip.';
@@ -72,7 +86,7 @@ create or replace function durable.taken()
 returns text[]
 language sql
 stable
-set search_path = pg_catalog, pg_temp
+-- Without settings of its own, so that the planner replaces it by its body.
 return coalesce(nullif(current_setting('durable.taken', true), ''),
     '{}')::text[];
 comment on function durable.taken() is
@@ -114,6 +128,74 @@ comment on function durable.take_only(text[], text[], text) is
     'Locks the workflows of only_ids that can go on, and returns their ids.  They '
     'are no suspects any more when the transaction commits.';
 
+create or replace function durable.waiting_queues(queues text[])
+returns setof text
+language sql
+stable
+begin atomic
+    select q.queue
+    from unnest(queues) as q (queue)
+    -- No exists, which the planner may make a join that reads all rows; and in
+    -- the order of the index that begins with the queue.
+    where (
+        select true
+        from dbos.workflow_status as s
+        where s.queue_name = q.queue
+            and s.status = 'ENQUEUED'
+        order by s.priority, s.created_at
+        limit 1);
+end;
+comment on function durable.waiting_queues(text[]) is
+    'The queues in which any workflow is enqueued, whether or not it is served.';
+
+create or replace function durable.take_enqueued(
+    queues text[],
+    runnable text[],
+    application text,
+    max_workflows int,
+    suspected text[]
+)
+returns table (workflow_uuid text, queue text)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+    return query
+    with enqueued as materialized (
+        select s.workflow_uuid, q.queue
+        from unnest(queues) as q (queue)
+        cross join lateral (
+            select s.workflow_uuid
+            from unnest(runnable) as r (type)
+            cross join unnest(array['', '@' || application]) as o (owner)
+            cross join lateral (
+                select s.workflow_uuid, s.priority, s.created_at
+                from dbos.workflow_status as s
+                where durable.queue_key(s.queue_name, s.name,
+                        s.application_version, s.application_name)
+                        = array[q.queue, r.type, o.owner]
+                    and s.status = 'ENQUEUED'
+                    and s.workflow_uuid <> all (suspected)
+                order by s.priority, s.created_at
+                limit max_workflows
+                for update of s skip locked) as s
+            order by s.priority, s.created_at
+            limit max_workflows) as s
+    )
+    select e.*
+    from enqueued as e
+    cross join (
+        select durable.set_taken(durable.taken() || array(
+            select a.workflow_uuid
+            from enqueued as a))) as x;
+end
+$$;
+comment on function durable.take_enqueued(text[], text[], text, int, text[]) is
+    'Takes at most max_workflows of each queue that the worker may run, in the '
+    'order of the queue.  Of several types it locks as many each, and leaves '
+    'the last to another turn.';
+
 create or replace function durable.turn_take(
     types text[],
     queues text[],
@@ -137,6 +219,7 @@ as $$
 declare
     present_ms bigint := durable.now_ms();
     suspected text[];
+    waiting_queues text[];
 begin
     if only_ids is not null then
         return query
@@ -145,8 +228,9 @@ begin
         left join durable.waits as w on w.workflow_uuid = o.id;
         return;
     end if;
-    select array(select x.workflow_uuid from durable.suspects as x)
-    into suspected;
+    select array(select x.workflow_uuid from durable.suspects as x),
+        array(select q.queue from durable.waiting_queues(queues) as q (queue))
+    into suspected, waiting_queues;
     return query
     -- The lock on the wait matters, too: another worker may have run the
     -- workflow since this statement began, and then it is not due any more.
@@ -185,35 +269,25 @@ begin
             -- The group first: a turn that cannot lock it locks nothing of it.
             for update of g, s, w skip locked) as w
         where w.status = 'PENDING'
-    ), enqueued as materialized (
-        select s.workflow_uuid, q.queue
-        from unnest(queues) as q (queue)
-        cross join lateral (
-            select s.workflow_uuid
-            from dbos.workflow_status as s
-            where s.queue_name = q.queue
-                and s.status = 'ENQUEUED'
-                and durable.can_run(s.name, s.application_version,
-                    s.application_name, runnable, application)
-                and s.workflow_uuid <> all (suspected)
-            order by s.priority, s.created_at
-            limit max_workflows
-            for update of s skip locked) as s
     ), taken as materialized (
         select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since
         from waiting as w
         union all
         select w.workflow_uuid, w.type, w.timer_group, w.size, null
         from sleeping as w
-        union all
-        select s.workflow_uuid, s.queue, null, null, null
-        from enqueued as s
     )
     select t.*
     from taken as t
-    cross join durable.set_taken(array(
-        select a.workflow_uuid
-        from taken as a));
+    cross join (
+        select durable.set_taken(array(
+            select a.workflow_uuid
+            from taken as a))) as x;
+    if waiting_queues <> '{}' then
+        return query
+        select e.workflow_uuid, e.queue, null::bigint, null::int, null::bigint
+        from durable.take_enqueued(waiting_queues, runnable, application,
+            max_workflows, suspected) as e;
+    end if;
 end
 $$;
 comment on function durable.turn_take(text[], text[], text[], text, int,
@@ -242,8 +316,10 @@ declare
     -- For workflows that were due at the begin and still are: another worker
     -- has locked them, and does not notify when it dies.
     locked_ms constant bigint := durable.now_ms() + 100;
+    due_ms bigint;
+    waiting_queues text[];
 begin
-    return (
+    select (
         select min(d.at_ms)
         from (
             select least((
@@ -280,18 +356,27 @@ begin
                     and g.wake_at > begun_ms
                 order by g.wake_at
                 limit 1)) as at_ms
-            from unnest(types) as t (type)
-            union all
-            select locked_ms
-            from unnest(queues) as q (queue)
-            cross join lateral (
-                select
-                from dbos.workflow_status as s
-                where s.queue_name = q.queue
-                    and s.status = 'ENQUEUED'
-                    and durable.can_run(s.name, s.application_version,
-                        s.application_name, runnable, application)
-                limit 1) as s) as d);
+            from unnest(types) as t (type)) as d),
+        array(select q.queue from durable.waiting_queues(queues) as q (queue))
+    into due_ms, waiting_queues;
+    if waiting_queues = '{}' or due_ms <= locked_ms then
+        return due_ms;
+    end if;
+    return coalesce((
+        select locked_ms
+        from unnest(waiting_queues) as q (queue)
+        cross join unnest(runnable) as r (type)
+        cross join unnest(array['', '@' || application]) as o (owner)
+        cross join lateral (
+            select
+            from dbos.workflow_status as s
+            where durable.queue_key(s.queue_name, s.name,
+                    s.application_version, s.application_name)
+                    = array[q.queue, r.type, o.owner]
+                and s.status = 'ENQUEUED'
+            order by s.priority, s.created_at
+            limit 1) as s
+        limit 1), due_ms);
 end
 $$;
 comment on function durable.next_due(text[], text[], text[], text, bigint) is
