@@ -158,24 +158,30 @@ make_runs(struct turn *turn, const struct db_rows *rows)
 	turn->taken = turn->count;
 }
 
-/*
- * Whether one source (the waits of a type, its timer groups, or a queue) gave
- * as many rows as a turn may take.  The rows of a source stand together.
- */
+/* Whether two rows have one source: waits of a type, its timer groups, a queue. */
+static bool
+is_one_source(const struct turn *turn, const struct db_rows *rows, size_t a,
+    size_t b)
+{
+	return strcmp(db_value(rows, a, TAKE_SOURCE),
+		   db_value(rows, b, TAKE_SOURCE)) == 0 &&
+	    (turn->runs[a]->timer_group == NULL) ==
+	    (turn->runs[b]->timer_group == NULL);
+}
+
+/* Whether one source gave as many rows as a turn may take. */
 static bool
 is_full(const struct turn *turn, const struct db_rows *rows)
 {
-	int in_a_row = 0;
-	size_t row;
+	size_t first, row;
+	int count;
 
-	for (row = 0; row < db_row_count(rows); row++) {
-		if (row > 0 &&
-		    (strcmp(db_value(rows, row, TAKE_SOURCE),
-			 db_value(rows, row - 1, TAKE_SOURCE)) != 0 ||
-			(turn->runs[row]->timer_group == NULL) !=
-			    (turn->runs[row - 1]->timer_group == NULL)))
-			in_a_row = 0;
-		if (++in_a_row == turn->engine->turn_size)
+	for (first = 0; first < db_row_count(rows); first++) {
+		if (first > 0 && is_one_source(turn, rows, first - 1, first))
+			continue;
+		for (count = 0, row = first; row < db_row_count(rows); row++)
+			count += is_one_source(turn, rows, first, row);
+		if (count >= turn->engine->turn_size)
 			return true;
 	}
 	return false;

@@ -148,6 +148,51 @@ end;
 comment on function durable.waiting_queues(text[]) is
     'The queues in which any workflow is enqueued, whether or not it is served.';
 
+create or replace function durable.take_newest(
+    types text[],
+    application text,
+    max_workflows int,
+    suspected text[]
+)
+returns table (workflow_uuid text, type text, held_since bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    present_ms bigint := durable.now_ms();
+    taken text[] := durable.taken();
+begin
+    return query
+    with newest as materialized (
+        select w.workflow_uuid, w.type, w.held_since
+        from unnest(types) as t (type)
+        cross join lateral (
+            select w.workflow_uuid, w.type, w.held_since, s.status
+            from durable.waits as w
+            join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
+            where w.type = t.type
+                and w.wake_at <= present_ms
+                and w.workflow_uuid <> all (suspected)
+                and w.workflow_uuid not in (select unnest(taken))
+                and (s.application_name = application
+                    or s.application_name is null)
+            order by w.wake_at desc
+            limit max_workflows
+            for update of s, w skip locked) as w
+        where w.status = 'PENDING'
+    )
+    select n.*
+    from newest as n
+    cross join (
+        select durable.set_taken(taken || array(
+            select a.workflow_uuid
+            from newest as a))) as x;
+end
+$$;
+comment on function durable.take_newest(text[], text, int, text[]) is
+    'Takes at most max_workflows of each type that became due last.';
+
 create or replace function durable.take_enqueued(
     queues text[],
     runnable text[],
@@ -218,6 +263,8 @@ as $$
 #variable_conflict use_column
 declare
     present_ms bigint := durable.now_ms();
+    oldest_max int := (max_workflows + 1) / 2;
+    taken_count int;
     suspected text[];
     waiting_queues text[];
 begin
@@ -247,7 +294,7 @@ begin
                 and (s.application_name = application
                     or s.application_name is null)
             order by w.wake_at
-            limit max_workflows
+            limit oldest_max
             for update of s, w skip locked) as w
         -- Outside, because inside it the planner may read the status index.
         where w.status = 'PENDING'
@@ -282,6 +329,13 @@ begin
         select durable.set_taken(array(
             select a.workflow_uuid
             from taken as a))) as x;
+    get diagnostics taken_count = row_count;
+    if taken_count >= oldest_max then
+        return query
+        select n.workflow_uuid, n.type, null::bigint, null::int, n.held_since
+        from durable.take_newest(types, application, max_workflows - oldest_max,
+            suspected) as n;
+    end if;
     if waiting_queues <> '{}' then
         return query
         select e.workflow_uuid, e.queue, null::bigint, null::int, null::bigint

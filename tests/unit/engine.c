@@ -29,6 +29,14 @@ static const struct workflow_type same_job = { .name = "job",
 static const struct workflow_type odd_job = { .name = "job",
 	.version = "1@2",
 	.function = idle };
+static const struct workflow_type long_job = {
+	.name = "a name of fifty bytes, which is repeated x4 ......"
+		"a name of fifty bytes, which is repeated x4 ......"
+		"a name of fifty bytes, which is repeated x4 ......"
+		"a name of fifty bytes, which is repeated x4 ......",
+	.version = "1",
+	.function = idle
+};
 static const struct workflow_type empty_job = { .name = "job",
 	.function = idle };
 static const struct workflow_type no_job = { .name = "job", .version = "1" };
@@ -119,6 +127,8 @@ main(void)
 	    "two types of a name and version are refused");
 	refuses_types(&right, TYPES(&odd_job), "'1@2'",
 	    "a version with an '@' is refused");
+	refuses_types(&right, TYPES(&long_job), "more than 198 bytes",
+	    "a type with a very long name is refused");
 	refuses_types(&right, TYPES(&empty_job), "version",
 	    "a type without a version is refused");
 	refuses_types(&right, TYPES(&no_job), "no function",

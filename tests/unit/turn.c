@@ -426,6 +426,14 @@ test_full(void)
 	ok(is_full("sleeper@1|7|1|", "sleeper@1|8|1|"),
 	    "a turn that left timer groups is full");
 	begin_turn(0);
+	reply("durable.turn_take",
+	    "w|sleeper@1|||\nx|other@1|||\ny|sleeper@1|||");
+	reply("durable.turn_load",
+	    arena_printf(arena, "%s\n%s\n%s", fresh("w", "sleeper"),
+		fresh("x", "sleeper"), fresh("y", "sleeper")));
+	run(&ordinary);
+	ok(turn_was_full(turn), "a turn that took both ends of a type is full");
+	begin_turn(0);
 	reply("durable.turn_take", "w||||\nx||||");
 	reply("durable.turn_load",
 	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
