@@ -23,19 +23,26 @@ comment on function store.create_order(int[]) is
     'Step of a checkout, called by the daemon: creates an order of each status '
     '(see store.orders) and returns a new id for each.';
 
-create or replace function store.newest_stock(product int)
-returns bigint
+create or replace function store.newest_stock(products int[])
+returns table (product_id int, inventory int, place tid)
 language sql
 stable
-return (
-    select s.version
-    from store.stock as s
-    where s.product_id = product
-    order by s.version desc
-    limit 1
-);
-comment on function store.newest_stock(int) is
-    'The version of the row of store.stock that counts.';
+begin atomic
+    select n.product_id, s.inventory, s.place
+    from (
+        select distinct u.id as product_id
+        from unnest(products) as u (id)) as n
+    cross join lateral (
+        select k.inventory, k.ctid as place
+        from store.stock as k
+        where k.product_id = n.product_id
+        order by k.version desc
+        limit 1) as s;
+end;
+comment on function store.newest_stock(int[]) is
+    'The row of store.stock that counts, of each product, and where it is: a '
+    'condition on its version may be planned as one that reads all versions. '
+    'The place holds good while the product is locked.';
 
 create or replace function store.reserve_inventory(products int[])
 returns setof boolean
@@ -56,19 +63,17 @@ begin
         select u.id, u.place,
             row_number() over (partition by u.id order by u.place) as nth
         from unnest(products) with ordinality as u (id, place)) as n
-    left join store.stock as s
-        on s.product_id = n.id
-        and s.version = store.newest_stock(n.id)
+    left join store.newest_stock(products) as s on s.product_id = n.id
     order by n.place;
     update store.stock as s
     set version = s.version + 1,
-        inventory = s.inventory - least(s.inventory, n.widgets)
-    from (
-        select u.id, count(*) as widgets
+        inventory = s.inventory - least(s.inventory, w.widgets)
+    from store.newest_stock(products) as n
+    cross join lateral (
+        select count(*) as widgets
         from unnest(products) as u (id)
-        group by u.id) as n
-    where s.product_id = n.id
-        and s.version = store.newest_stock(n.id)
+        where u.id = n.product_id) as w
+    where s.ctid = n.place
         and s.inventory > 0;
 end
 $$;
@@ -110,14 +115,15 @@ begin
     left join store.orders as o on o.order_id = n.order_id;
     update store.stock as s
     set version = s.version + 1,
-        inventory = s.inventory + n.widgets
-    from (
-        select u.id, count(*) as widgets
+        inventory = s.inventory + w.widgets
+    from store.newest_stock(products) as n
+    cross join lateral (
+        select count(*) as widgets
         from unnest(products, returned) as u (id, returned)
-        where u.returned
-        group by u.id) as n
-    where s.product_id = n.id
-        and s.version = store.newest_stock(n.id);
+        where u.id = n.product_id
+            and u.returned) as w
+    where s.ctid = n.place
+        and w.widgets > 0;
     return query
     select unnest(returned);
 end
@@ -186,33 +192,25 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    product record;
-    widgets int;
 begin
-    for product in
-        select p.product_id
-        from store.products as p
-        order by p.product_id
-        for update
-    loop
+    perform
+    from store.products as p
+    order by p.product_id
+    for update;
+    with restocked as (
         update store.stock as s
         set version = s.version + 1,
             inventory = 100
-        from (
-            select n.version, n.inventory
-            from store.stock as n
-            where n.product_id = product.product_id
-                and n.version = store.newest_stock(n.product_id)) as former
-        where s.product_id = product.product_id
-            and s.version = former.version
+        from store.newest_stock(array(
+            select p.product_id
+            from store.products as p)) as n
+        where s.ctid = n.place
             and s.inventory <> 100
-        returning 100 - former.inventory into widgets;
-        if found then
-            insert into store.restocks (product_id, added)
-            values (product.product_id, widgets);
-        end if;
-    end loop;
+        returning s.product_id, 100 - n.inventory as added
+    )
+    insert into store.restocks (product_id, added)
+    select r.product_id, r.added
+    from restocked as r;
 end
 $$;
 comment on function store.restock() is

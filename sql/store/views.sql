@@ -16,9 +16,7 @@ begin
             'product', p.product, 'description', p.description,
             'inventory', s.inventory, 'price', p.price)::text
         from store.products as p
-        join store.stock as s
-            on s.product_id = p.product_id
-            and s.version = store.newest_stock(p.product_id)
+        join store.newest_stock('{1}') as s on s.product_id = p.product_id
         where p.product_id = 1);
 end
 $$;

@@ -2,7 +2,7 @@
 --
 -- The store's operations.
 
-select plan(54);
+select plan(57);
 
 -- Stock.
 
@@ -54,6 +54,40 @@ update store.stock set version = 7;
 select store.reserve_inventory('{1}'), store.undo_reserve_inventory('{1}');
 select is(version, 9::bigint, 'each change of the stock makes a version')
 from store.stock;
+
+do $$
+begin
+    for i in 1..5000 loop
+        perform store.reserve_inventory('{1}'),
+            store.undo_reserve_inventory('{1}');
+    end loop;
+end
+$$;
+analyze store.stock;
+create function test.blocks_read(statement text)
+returns bigint
+language plpgsql
+as $$
+declare
+    before bigint;
+begin
+    execute statement;
+    before := pg_stat_get_xact_blocks_fetched('store.stock'::regclass)
+        + pg_stat_get_xact_blocks_fetched('store.stock_pkey'::regclass);
+    execute statement;
+    return pg_stat_get_xact_blocks_fetched('store.stock'::regclass)
+        + pg_stat_get_xact_blocks_fetched('store.stock_pkey'::regclass)
+        - before;
+end
+$$;
+select ok(test.blocks_read(
+    $$select store.reserve_inventory('{1}')$$) < 30,
+    'a reservation reads few of thousands of versions of the stock');
+select ok(test.blocks_read(
+    $$select store.undo_reserve_inventory('{1}')$$) < 30,
+    'a return reads few of thousands of versions of the stock');
+select ok(test.blocks_read($$select store.product_json()$$) < 10,
+    'the product is read by few of thousands of versions of the stock');
 
 -- Two customers, one widget: the second one waits for the first's turn.
 update store.stock set inventory = 1;
