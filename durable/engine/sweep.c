@@ -19,6 +19,9 @@
 /* One sweep in so many looks for sessions of frozen workers. */
 #define FROZEN_SWEEPS 5
 
+/* One sweep in so many looks at everything that is overdue. */
+#define WHOLE_SWEEPS  60
+
 /* How often a daemon notes what it serves, and may repeat a warning. */
 #define NOTE_MS       30000
 #define WARN_AGAIN_MS 600000
@@ -121,7 +124,8 @@ bool
 sweep_if_due(struct sweep *sweep)
 {
 	const char *const params[] = { served_runnable(sweep->served),
-		sweep->engine->application };
+		sweep->engine->application,
+		sweep->count % WHOLE_SWEEPS == 0 ? "true" : "false" };
 	struct arena *arena;
 	const struct db_rows *rows = NULL;
 	enum db_outcome outcome;
@@ -137,7 +141,7 @@ sweep_if_due(struct sweep *sweep)
 			return false;
 	}
 	arena = arena_new();
-	db_queue_rows(sweep->db, arena, "select durable.sweep($1, $2)", 2,
+	db_queue_rows(sweep->db, arena, "select durable.sweep($1, $2, $3)", 3,
 	    params, &rows);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, end_frozen, 0, NULL);

@@ -235,7 +235,8 @@ queue_next_due(struct turn *turn, const struct turn_plan *plan,
 					   &plan->partition),
 		served_queues(turn->served, &plan->partition),
 		served_runnable(turn->served), turn->engine->application,
-		arena_number(turn->arena, turn->begun_ms) };
+		arena_number(turn->arena, turn->begun_ms),
+		arena_number(turn->arena, turn->look.used_ms) };
 
 	if (plan->only != NULL || turn->full)
 		return;
@@ -245,7 +246,7 @@ queue_next_due(struct turn *turn, const struct turn_plan *plan,
 		return;
 	}
 	db_queue_rows(turn->db, turn->arena,
-	    "select durable.next_due($1, $2, $3, $4, $5)", 5, params, next);
+	    "select durable.next_due($1, $2, $3, $4, $5, $6)", 6, params, next);
 }
 
 /* After the commit: logs what the runs have logged, and steps that work. */
@@ -457,6 +458,10 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 	done = done && run_all(turn, plan) && commit(turn, plan);
 	alarm(0);
 	outcome = done ? TURN_COMMITTED : abandon(turn);
+	if (!done)
+		turn->look.all_at_ms = 0;
+	else if (plan->only == NULL)
+		turn_load_note_look(turn);
 	if (outcome != TURN_LOST)
 		turn->crash_note[0] = '\0';
 	return outcome;
@@ -500,6 +505,11 @@ turn_due_in_ms(const struct turn *turn, int limit_ms)
 
 	if (turn->full)
 		return 0;
+	if (turn->look.used_ms != 0) {
+		left_ms = turn->look.all_at_ms - clock_monotonic_ms();
+		if (left_ms < limit_ms)
+			limit_ms = left_ms < 0 ? 0 : (int)left_ms;
+	}
 	if (turn->due_ms == 0)
 		return limit_ms;
 	left_ms = turn->due_ms - turn_now_ms(turn);

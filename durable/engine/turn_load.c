@@ -14,6 +14,14 @@
 #include "engine/served.h"
 #include "engine/turn_private.h"
 
+/* How long before its begin a turn looks for what was committed late. */
+#define LOOK_BACK_MS      2000
+
+/* Looking at everything, if it is not cheap, takes a twentieth of the time. */
+#define LOOK_CHEAP_MS     10
+#define LOOK_SHARE        20
+#define LOOK_PAUSE_MAX_MS 5000
+
 static const char begin_sql[] =
     "select present_ms, has_suspects from durable.turn_begin()";
 
@@ -21,7 +29,7 @@ enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
 
 static const char take_sql[] =
     "select workflow_uuid, source, timer_group, timer_group_size, held_since "
-    "from durable.turn_take($1, $2, $3, $4, $5, $6)";
+    "from durable.turn_take($1, $2, $3, $4, $5, $6, $7)";
 
 enum {
 	TAKE_ID,
@@ -250,24 +258,62 @@ load_runs(struct turn *turn, const struct db_rows *workflows,
 }
 
 /*
+ * A turn that follows one with the same partition looks behind its begin only
+ * now and then, if that takes long.
+ */
+static int64_t
+begin_look(struct turn *turn, const struct standby_partition *partition)
+{
+	struct look *look = &turn->look;
+
+	look->used_ms = clock_monotonic_ms() < look->all_at_ms &&
+		look->partition.part == partition->part &&
+		look->partition.parts == partition->parts
+	    ? look->from_ms
+	    : 0;
+	look->partition = *partition;
+	return look->used_ms;
+}
+
+void
+turn_load_note_look(struct turn *turn)
+{
+	struct look *look = &turn->look;
+	int64_t pause_ms = look->took_ms * LOOK_SHARE;
+
+	if (turn->full) {
+		look->all_at_ms = 0;
+		return;
+	}
+	if (look->used_ms == 0)
+		look->all_at_ms = look->took_ms < LOOK_CHEAP_MS
+		    ? 0
+		    : clock_monotonic_ms() +
+			(pause_ms < LOOK_PAUSE_MAX_MS ? pause_ms
+						      : LOOK_PAUSE_MAX_MS);
+	look->from_ms = turn->begun_ms - LOOK_BACK_MS;
+}
+
+/*
  * One round trip, but a statement each, because what the workflows begin with
  * has to be seen by a later snapshot than the one that locked them.
  */
 bool
 turn_load(struct turn *turn, const struct turn_plan *plan)
 {
-	const char *const params[] = {
-		served_types(turn->served, &plan->partition),
+	int64_t asked_ms = clock_monotonic_ms();
+	const char *const params[] = { served_types(turn->served,
+					   &plan->partition),
 		served_queues(turn->served, &plan->partition),
 		served_runnable(turn->served), turn->engine->application,
-		arena_number(turn->arena, turn->engine->turn_size), plan->only
-	};
+		arena_number(turn->arena, turn->engine->turn_size), plan->only,
+		arena_number(turn->arena, begin_look(turn, &plan->partition)) };
 	const struct db_rows *begun = NULL, *taken = NULL, *workflows = NULL,
 			     *messages = NULL;
 
 	db_queue(turn->db, "begin", 0, NULL);
 	db_queue_rows(turn->db, turn->arena, begin_sql, 0, NULL, &begun);
-	db_queue_rows(turn->db, turn->arena, take_sql, 6, params, &taken);
+	db_queue_rows(turn->db, turn->arena, take_sql, 7, params, &taken);
 	db_queue_rows(turn->db, turn->arena, load_sql, 0, NULL, &workflows);
 	db_queue_rows(turn->db, turn->arena, inbox_sql, 0, NULL, &messages);
 	if (db_finish(turn->db) != DB_DONE) {
@@ -279,6 +325,7 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 	turn->saw_suspects = is_true(begun, 0, BEGIN_HAS_SUSPECTS);
 	make_runs(turn, taken);
 	turn->full = plan->only == NULL && is_full(turn, taken);
+	turn->look.took_ms = clock_monotonic_ms() - asked_ms;
 	load_runs(turn, workflows, messages);
 	return true;
 }

@@ -27,6 +27,19 @@ struct line {
 	const char *text;
 };
 
+/*
+ * From which time on a turn looks for what is due.  Reading also what is behind
+ * that costs much while an old snapshot of another session keeps the index
+ * entries of all that was due since.
+ */
+struct look {
+	struct standby_partition partition; /* that from_ms is true of */
+	int64_t from_ms;   /* behind it is nothing, as of the last turn */
+	int64_t all_at_ms; /* when to look at everything, by our own clock */
+	int64_t used_ms;   /* from where this turn looked; 0: everywhere */
+	int64_t took_ms;   /* how long that took */
+};
+
 struct turn {
 	const struct engine *engine;
 	struct served *served;
@@ -52,6 +65,7 @@ struct turn {
 	int64_t due_ms;       /* when a workflow is due next; 0: unknown */
 	size_t taken;         /* workflows that turn_take gave */
 	bool full;            /* more may be due than it took */
+	struct look look;
 	bool saw_suspects;
 	struct line *lines, **last_line;
 	struct turn_suspect *error_suspects;
@@ -59,6 +73,9 @@ struct turn {
 };
 
 /* turn_load.c */
+
+/* After the commit: notes from where the next turn has to look. */
+void turn_load_note_look(struct turn *turn);
 
 /*
  * Begins the transaction, takes what the plan says and makes the turn's runs.

@@ -177,7 +177,8 @@ comment on function durable.heed_arrivals(int) is
 
 create or replace function durable.delete_stale(
     types text[],
-    max_waits int
+    max_waits int,
+    from_ms bigint
 )
 returns void
 language plpgsql
@@ -197,6 +198,7 @@ begin
             (select w.workflow_uuid
             from durable.waits as w
             where w.type = t.type
+                and w.wake_at >= from_ms
                 and w.wake_at < past_ms
             order by w.wake_at
             limit max_waits)
@@ -205,6 +207,7 @@ begin
             from durable.timer_groups as g
             join durable.waits as w on w.timer_group = g.timer_group
             where g.type = t.type
+                and g.wake_at >= from_ms
                 and g.wake_at < past_ms
             order by g.wake_at
             limit max_waits)) as due
@@ -230,6 +233,7 @@ begin
                 select e.timer_group
                 from durable.timer_groups as e
                 where e.type = t.type
+                    and e.wake_at >= from_ms
                     and e.wake_at < past_ms
                 order by e.wake_at
                 limit max_waits) as e
@@ -240,11 +244,16 @@ begin
             for update of d skip locked);
 end
 $$;
-comment on function durable.delete_stale(text[], int) is
+comment on function durable.delete_stale(text[], int, bigint) is
     'Deletes waits without a workflow and timer groups without waits, among '
-    'the most overdue ones. Called by durable.sweep.';
+    'the most overdue ones that came due at from_ms or later. Called by '
+    'durable.sweep.';
 
-create or replace function durable.sweep(types text[], application text)
+create or replace function durable.sweep(
+    types text[],
+    application text,
+    everything boolean default true
+)
 returns boolean
 language plpgsql
 security definer
@@ -255,17 +264,19 @@ declare
     more boolean;
 begin
     perform durable.heed_clock();
-    perform durable.delete_stale(types, bite);
+    perform durable.delete_stale(types, bite, case when everything then 0
+        else durable.now_ms() - 10000 end);
     more := durable.heed_arrivals(bite);
     more := durable.cancel_late(application, bite) or more;
     more := durable.enqueue_delayed(application, bite) or more;
     return more;
 end
 $$;
-comment on function durable.sweep(text[], text) is
+comment on function durable.sweep(text[], text, boolean) is
     'Called by each worker of the daemon, every second (all but a daemon''s '
     'first worker: every five), with the types that it runs (name@version) and '
-    'its application. Heeds the clock, deletes waits without a workflow and '
+    'its application; once a minute with everything, so that it also deletes '
+    'what was overdue ten seconds ago. Heeds the clock, deletes waits without a workflow and '
     'empty timer groups, wakes the workflows that wait for noted arrivals, '
     'cancels workflows past their deadline and enqueues delayed ones: a '
     'thousand of each. Returns whether there may be more, for which the worker '
@@ -302,6 +313,6 @@ comment on function durable.register(text, text, text[]) is
 -- Grants.
 
 grant execute on function
-    durable.sweep(text[], text),
+    durable.sweep(text[], text, boolean),
     durable.register(text, text, text[])
 to widget_store_daemon;

@@ -128,7 +128,7 @@ comment on function durable.take_only(text[], text[], text) is
     'Locks the workflows of only_ids that can go on, and returns their ids.  They '
     'are no suspects any more when the transaction commits.';
 
-create or replace function durable.waiting_queues(queues text[])
+create or replace function durable.waiting_queues(queues text[], from_ms bigint)
 returns setof text
 language sql
 stable
@@ -142,10 +142,11 @@ begin atomic
         from dbos.workflow_status as s
         where s.queue_name = q.queue
             and s.status = 'ENQUEUED'
+            and s.created_at >= from_ms
         order by s.priority, s.created_at
         limit 1);
 end;
-comment on function durable.waiting_queues(text[]) is
+comment on function durable.waiting_queues(text[], bigint) is
     'The queues in which any workflow is enqueued, whether or not it is served.';
 
 create or replace function durable.take_newest(
@@ -197,6 +198,7 @@ create or replace function durable.take_enqueued(
     queues text[],
     runnable text[],
     application text,
+    from_ms bigint,
     max_workflows int,
     suspected text[]
 )
@@ -221,6 +223,7 @@ begin
                         s.application_version, s.application_name)
                         = array[q.queue, r.type, o.owner]
                     and s.status = 'ENQUEUED'
+                    and s.created_at >= from_ms
                     and s.workflow_uuid <> all (suspected)
                 order by s.priority, s.created_at
                 limit max_workflows
@@ -236,7 +239,8 @@ begin
             from enqueued as a))) as x;
 end
 $$;
-comment on function durable.take_enqueued(text[], text[], text, int, text[]) is
+comment on function durable.take_enqueued(text[], text[], text, bigint, int,
+    text[]) is
     'Takes at most max_workflows of each queue that the worker may run, in the '
     'order of the queue.  Of several types it locks as many each, and leaves '
     'the last to another turn.';
@@ -247,7 +251,8 @@ create or replace function durable.turn_take(
     runnable text[],
     application text,
     max_workflows int,
-    only_ids text[]
+    only_ids text[],
+    from_ms bigint default 0
 )
 returns table (
     workflow_uuid text,
@@ -276,7 +281,7 @@ begin
         return;
     end if;
     select array(select x.workflow_uuid from durable.suspects as x),
-        array(select q.queue from durable.waiting_queues(queues) as q (queue))
+        array(select q.queue from durable.waiting_queues(queues, from_ms) as q (queue))
     into suspected, waiting_queues;
     return query
     -- The lock on the wait matters, too: another worker may have run the
@@ -289,7 +294,7 @@ begin
             from durable.waits as w
             join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
             where w.type = t.type
-                and w.wake_at <= present_ms
+                and w.wake_at between from_ms and present_ms
                 and w.workflow_uuid <> all (suspected)
                 and (s.application_name = application
                     or s.application_name is null)
@@ -307,7 +312,7 @@ begin
             join durable.waits as w on w.timer_group = g.timer_group
             join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
             where g.type = t.type
-                and g.wake_at <= present_ms
+                and g.wake_at between from_ms and present_ms
                 and w.workflow_uuid <> all (suspected)
                 and (s.application_name = application
                     or s.application_name is null)
@@ -340,16 +345,17 @@ begin
         return query
         select e.workflow_uuid, e.queue, null::bigint, null::int, null::bigint
         from durable.take_enqueued(waiting_queues, runnable, application,
-            max_workflows, suspected) as e;
+            from_ms, max_workflows, suspected) as e;
     end if;
 end
 $$;
 comment on function durable.turn_take(text[], text[], text[], text, int,
-    text[]) is
+    text[], bigint) is
     'Locks workflows that can go on until the end of the transaction: at most '
     'max_workflows of each type (name@version) that are due, as many in its '
     'timer groups, and as many of each queue; or the workflows of only_ids, '
-    'when it is not null.  source: the type or the queue, empty for only_ids.  '
+    'when it is not null.  What came due before from_ms is not looked for.  '
+    'source: the type or the queue, empty for only_ids.  '
     'timer_group: the group that woke the workflow, and timer_group_size '
     'workflows at most; the rows of a group stand together.  Called by a worker '
     'in its turn.';
@@ -359,7 +365,8 @@ create or replace function durable.next_due(
     queues text[],
     runnable text[],
     application text,
-    begun_ms bigint
+    begun_ms bigint,
+    from_ms bigint default 0
 )
 returns bigint
 language plpgsql
@@ -382,7 +389,7 @@ begin
                 join dbos.workflow_status as s
                     on s.workflow_uuid = w.workflow_uuid
                 where w.type = t.type
-                    and w.wake_at <= begun_ms
+                    and w.wake_at between from_ms and begun_ms
                     and (s.application_name = application
                         or s.application_name is null)
                 order by w.wake_at
@@ -399,7 +406,7 @@ begin
                 join dbos.workflow_status as s
                     on s.workflow_uuid = w.workflow_uuid
                 where g.type = t.type
-                    and g.wake_at <= begun_ms
+                    and g.wake_at between from_ms and begun_ms
                     and (s.application_name = application
                         or s.application_name is null)
                 order by g.wake_at
@@ -411,7 +418,7 @@ begin
                 order by g.wake_at
                 limit 1)) as at_ms
             from unnest(types) as t (type)) as d),
-        array(select q.queue from durable.waiting_queues(queues) as q (queue))
+        array(select q.queue from durable.waiting_queues(queues, from_ms) as q (queue))
     into due_ms, waiting_queues;
     if waiting_queues = '{}' or due_ms <= locked_ms then
         return due_ms;
@@ -428,21 +435,23 @@ begin
                     s.application_version, s.application_name)
                     = array[q.queue, r.type, o.owner]
                 and s.status = 'ENQUEUED'
+                and s.created_at >= from_ms
             order by s.priority, s.created_at
             limit 1) as s
         limit 1), due_ms);
 end
 $$;
-comment on function durable.next_due(text[], text[], text[], text, bigint) is
+comment on function durable.next_due(text[], text[], text[], text, bigint,
+    bigint) is
     'When a worker has to have its next turn, in milliseconds since the epoch; '
-    'null: when it is notified.  begun_ms: what turn_begin returned.  Called by '
-    'a worker behind the writers of its turn, before the commit.';
+    'null: when it is notified.  begun_ms: what turn_begin returned; from_ms: '
+    'what turn_take got.  Called by a worker behind the writers of its turn, before the commit.';
 
 
 grant execute on function
     durable.now_ms(),
     durable.turn_begin(),
     durable.taken(),
-    durable.turn_take(text[], text[], text[], text, int, text[]),
-    durable.next_due(text[], text[], text[], text, bigint)
+    durable.turn_take(text[], text[], text[], text, int, text[], bigint),
+    durable.next_due(text[], text[], text[], text, bigint, bigint)
 to widget_store_daemon;

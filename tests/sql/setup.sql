@@ -193,6 +193,30 @@ begin
 end
 $$;
 
+-- How many blocks of tables and indexes a statement reads.
+create function test.blocks_read(
+    statement text,
+    variadic relations regclass[]
+)
+returns numeric
+language plpgsql
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    total constant text := 'select sum(pg_stat_get_xact_blocks_fetched(r))
+        from unnest($1) as r';
+    before numeric;
+    after numeric;
+begin
+    -- Once before, because planning reads the ends of indexes.
+    execute statement;
+    execute total using relations into before;
+    execute statement;
+    execute total using relations into after;
+    return after - before;
+end
+$$;
+
 -- Empties the tables between two tests.
 create function test.clear()
 returns void

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <durable/engine.h>
 #include "base/arena.h"
@@ -43,6 +44,7 @@ static size_t replies_count, statements_count, round_trips;
 static const char *broken_sql; /* the statement that fails */
 static struct db_error failure, last_error;
 static bool is_ended; /* the transaction, by a statement of a step */
+static int answer_ms; /* how long the database takes for a round trip */
 
 /* The database. */
 
@@ -90,8 +92,11 @@ db_query(struct db *db, struct arena *owner, const char *sql, size_t nparams,
 enum db_outcome
 db_finish(struct db *db)
 {
+	const struct timespec answer = { .tv_nsec = answer_ms * 1000000L };
+
 	(void)db;
 	round_trips++;
+	nanosleep(&answer, NULL);
 	return last_error.outcome;
 }
 
@@ -503,6 +508,45 @@ test_next_due(void)
 	ok(turn_saw_suspects(turn), "a turn says that there are suspects");
 }
 
+/* From which time on a turn looked for what is due. */
+static const char *
+looked_from(void)
+{
+	begin_turn(0);
+	run(&ordinary);
+	return sent("durable.turn_take", 7);
+}
+
+static void
+test_look(void)
+{
+	char begun[24];
+
+	snprintf(begun, sizeof(begun), "%" PRId64, NOW_MS - 2000);
+	looked_from();
+	is_str(looked_from(), "0", "a turn looks at everything that is due");
+	answer_ms = 12;
+	looked_from();
+	is_str(looked_from(), begun,
+	    "after a slow look a turn looks no further back than 2 s");
+	is_str(sent("durable.next_due", 6), begun,
+	    "next_due looks as far back as its turn");
+	ok(turn_due_in_ms(turn, 5000) <= 12 * 20 + 200,
+	    "a worker sleeps no longer than until it looks at everything");
+	begin_turn(0);
+	run(&(struct turn_plan){ .partition = { .part = 0, .parts = 2 } });
+	is_str(sent("durable.turn_take", 7), "0",
+	    "a turn with another partition looks at everything");
+	looked_from();
+	broken_sql = "durable.turn_take";
+	failure = (struct db_error){ .outcome = DB_RETRY, .own = DB_RETRY };
+	looked_from();
+	is_str(looked_from(), "0",
+	    "a turn behind one that failed looks at everything");
+	answer_ms = 0;
+	looked_from();
+}
+
 /* A turn takes a stepper that is held since this time; "": it is not. */
 static enum turn_outcome
 take_held(const char *held_since)
@@ -714,6 +758,7 @@ main(void)
 	test_messages();
 	test_full();
 	test_next_due();
+	test_look();
 	test_held();
 	test_ended_transaction();
 	test_recovery();
