@@ -37,24 +37,42 @@ level_name(enum log_level level)
 	return "";
 }
 
+/*
+ * Writes a time in UTC.  gmtime(3) may allocate, and what ends a process logs
+ * when that is not possible.  The days are counted from 1 March, so that the
+ * leap day comes last (400 years have 146097 days).
+ */
+static int
+put_time(char *line, size_t len, const struct timespec *now)
+{
+	long days = now->tv_sec / 86400 + 719468, s = now->tv_sec % 86400;
+	long era = days / 146097, day = days % 146097;
+	long year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+	long month;
+
+	day -= 365 * year + year / 4 - year / 100;
+	month = (5 * day + 2) / 153;
+	day -= (153 * month + 2) / 5;
+	year += era * 400 + (month >= 10);
+	return snprintf(line, len, "%ld-%02ld-%02ldT%02ld:%02ld:%02ld.%03ldZ",
+	    year, month < 10 ? month + 3 : month - 9, day + 1, s / 3600,
+	    s / 60 % 60, s % 60, now->tv_nsec / 1000000);
+}
+
 /* Writes the part of a line before the message; returns its length. */
 static size_t
 put_prefix(char *line, size_t len, enum log_level level)
 {
-	char stamp[sizeof("2026-01-01T00:00:00")];
 	struct timespec now;
-	struct tm utc;
 	int used;
 
 	if (getenv("JOURNAL_STREAM") != NULL) {
 		used = snprintf(line, len, "<%d>", (int)level);
 	} else {
 		clock_gettime(CLOCK_REALTIME, &now);
-		gmtime_r(&now.tv_sec, &utc);
-		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
-		used = snprintf(line, len, "%s.%03ldZ %s[%d]: %s", stamp,
-		    now.tv_nsec / 1000000, program, (int)getpid(),
-		    level_name(level));
+		used = put_time(line, len, &now);
+		used += snprintf(line + used, len - (size_t)used, " %s[%d]: %s",
+		    program, (int)getpid(), level_name(level));
 	}
 	return used < 0 ? 0 : (size_t)used;
 }

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 
@@ -27,14 +26,10 @@
 #endif
 #if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
 
-/* Writes without log_error, which allocates memory for the time of day. */
 static void __attribute__((noreturn)) die(void)
 {
-	static const char why[] = "error: no memory, the process ends: the "
-				  "memory limit or the host allows no more\n";
-
-	if (write(STDERR_FILENO, why, sizeof(why) - 1) < 0)
-		abort();
+	log_error("no memory, the process ends: the memory limit or the host "
+		  "allows no more");
 	abort();
 }
 

@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -30,6 +31,21 @@ logged(const char *text)
 	return line;
 }
 
+/* Whether a line has the time at which it was logged, in UTC. */
+static bool
+has_time(void)
+{
+	char before[sizeof("2026-01-01T00:00:00")], after[sizeof(before)];
+	time_t now = time(NULL);
+
+	strftime(before, sizeof(before), "%FT%T", gmtime(&now));
+	logged("hello");
+	now = time(NULL);
+	strftime(after, sizeof(after), "%FT%T", gmtime(&now));
+	return strncmp(before, line, strlen(before)) <= 0 &&
+	    strncmp(line, after, strlen(after)) <= 0;
+}
+
 int
 main(void)
 {
@@ -42,6 +58,7 @@ main(void)
 	ok(strstr(logged("hello"), "Z store[") != NULL &&
 		strstr(line, "]: hello\n") != NULL,
 	    "a line has its time, program and process");
+	ok(has_time(), "the time of a line is UTC");
 	setenv("JOURNAL_STREAM", "1:2", 1);
 	is_str(logged("hello"), "<6>hello\n",
 	    "under journald a line begins with its priority");
