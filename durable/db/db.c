@@ -7,6 +7,9 @@
 
 #include <libpq-fe.h>
 
+#include <sys/ioctl.h>
+
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -43,12 +46,20 @@ static const char session[] =
     "set tcp_user_timeout = 10000;";
 
 /*
- * After each LATE_MS without an answer, another connection asks whether the
- * server is reachable.  A reachable server may take until GIVE_UP_MS, which is
- * longer than any statement's time-out.
+ * After each LATE_MS in which no byte came or went, another connection asks
+ * whether the server is reachable.  A reachable server may be silent until
+ * GIVE_UP_MS, which is longer than any statement's time-out.
  */
-#define LATE_MS        1000
-#define GIVE_UP_MS     30000
+#ifndef LATE_MS
+#define LATE_MS    1000
+#define GIVE_UP_MS 30000
+#endif
+
+/*
+ * Texts that a slow line carries for long.  While the server reads one message
+ * the time-outs of an idle transaction and of the statement before run on.
+ */
+#define LARGE_LEN      (128 * 1024)
 
 #define STATEMENTS_MAX 256 /* prepared at a time; a power of two */
 
@@ -273,19 +284,42 @@ ignore_notice(void *arg, const PGresult *result)
 	(void)result;
 }
 
+/* What a wait for the server has seen of its progress. */
+struct wait_state {
+	int64_t since_ms; /* when bytes last came or went */
+	int unsent;       /* bytes in the socket that the server's host lacks */
+};
+
+/* Bytes also leave the socket of a slow line while it is not ready for more. */
+static void
+note_progress(struct wait_state *state, int fd, bool ready)
+{
+	int unsent = 0;
+
+	if (!ready && ioctl(fd, SIOCOUTQ, &unsent) != 0)
+		return;
+	if (ready || unsent < state->unsent)
+		state->since_ms = clock_monotonic_ms();
+	state->unsent = unsent;
+}
+
 /*
- * Waits for the socket; since_ms is when the wait began.  Drops the connection
- * and returns false when the server is gone.  Never cancels a statement: a
- * cancelled commit that waits for its standby becomes visible at once, although
- * a failover can still lose it.
+ * Waits for the socket.  Drops the connection and returns false when the server
+ * is gone, or silent for too long: a slow line is not.  Never cancels a
+ * statement: a cancelled commit that waits for its standby becomes visible at
+ * once, although a failover can still lose it.
  */
 static bool
-wait_for_server(struct db *db, short events, int64_t since_ms)
+wait_for_server(struct db *db, short events, struct wait_state *state)
 {
 	struct pollfd fd = { .fd = PQsocket(db->conn), .events = events };
+	int ready = poll(&fd, 1, LATE_MS);
 
-	if (poll(&fd, 1, LATE_MS) != 0 ||
-	    (clock_monotonic_ms() - since_ms < GIVE_UP_MS &&
+	if (ready < 0)
+		return true;
+	note_progress(state, fd.fd, ready > 0);
+	if (ready > 0 ||
+	    (clock_monotonic_ms() - state->since_ms < GIVE_UP_MS &&
 		connect_alive(db->conn)))
 		return true;
 	note_error(db, NULL, true, "the server does not answer");
@@ -297,10 +331,10 @@ wait_for_server(struct db *db, short events, int64_t since_ms)
 static bool
 await_answer(struct db *db)
 {
-	int64_t since_ms = clock_monotonic_ms();
+	struct wait_state state = { .since_ms = clock_monotonic_ms() };
 
 	while (PQisBusy(db->conn)) {
-		if (!wait_for_server(db, POLLIN, since_ms))
+		if (!wait_for_server(db, POLLIN, &state))
 			return false;
 		if (!PQconsumeInput(db->conn)) {
 			note_lost(db);
@@ -472,6 +506,37 @@ find_statement(struct db *db, const char *sql)
 	return statement;
 }
 
+/*
+ * Precedes a large message by a statement that does nothing.  A statement that
+ * is complete stops the server's time-outs until the next one is; and its text,
+ * which pg_stat_activity shows meanwhile, says for how long the rest may take
+ * (see the sweep).
+ */
+static bool
+announce(struct db *db, size_t len)
+{
+	char sql[64];
+
+	if (len < LARGE_LEN)
+		return true;
+	snprintf(sql, sizeof(sql), "select 'a message of %zu bytes follows'",
+	    len);
+	if (!PQsendQueryParams(db->conn, sql, 0, NULL, NULL, NULL, NULL, 0))
+		return false;
+	expect(db, EXPECT_RESULT, NULL, NULL);
+	return true;
+}
+
+static size_t
+length_of(size_t nparams, const char *const params[])
+{
+	size_t len = 0, i;
+
+	for (i = 0; i < nparams; i++)
+		len += params[i] == NULL ? 0 : strlen(params[i]);
+	return len;
+}
+
 /* Sends a statement, which is prepared before if it is not yet. */
 static bool
 send_prepared(struct db *db, struct prepared *statement, const char *sql,
@@ -481,13 +546,26 @@ send_prepared(struct db *db, struct prepared *statement, const char *sql,
 
 	write_name(db, statement, name);
 	if (statement->state == UNPREPARED) {
+		if (!announce(db, strlen(sql)))
+			return false;
 		if (!PQsendPrepare(db->conn, name, sql, 0, NULL))
 			return false;
 		statement->state = PREPARING;
 		expect(db, EXPECT_PREPARE, sql, statement);
 	}
-	return PQsendQueryPrepared(db->conn, name, (int)nparams, params, NULL,
-		   NULL, 0) == 1;
+	return announce(db, length_of(nparams, params)) &&
+	    PQsendQueryPrepared(db->conn, name, (int)nparams, params, NULL,
+		NULL, 0) == 1;
+}
+
+/* Sends a statement for which there is no place among the prepared ones. */
+static bool
+send_unprepared(struct db *db, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	return announce(db, strlen(sql) + length_of(nparams, params)) &&
+	    PQsendQueryParams(db->conn, sql, (int)nparams, NULL, params, NULL,
+		NULL, 0) == 1;
 }
 
 void
@@ -501,27 +579,22 @@ void
 db_queue_rows(struct db *db, struct arena *arena, const char *sql,
     size_t nparams, const char *const params[], const struct db_rows **rows)
 {
-	struct prepared *statement;
+	struct prepared *statement = NULL;
 	struct expected *expected;
-	bool sent;
 
 	begin_trip(db);
-	if (!db_connected(db)) {
+	if (db_connected(db))
+		statement = find_statement(db, sql);
+	if (db_connected(db) &&
+	    (statement != NULL
+		    ? send_prepared(db, statement, sql, nparams, params)
+		    : send_unprepared(db, sql, nparams, params))) {
+		expected = expect(db, EXPECT_RESULT, sql, statement);
+		expected->rows = rows;
+		expected->arena = arena;
+	} else {
 		note_lost(db);
-		return;
 	}
-	statement = find_statement(db, sql);
-	sent = statement != NULL
-	    ? send_prepared(db, statement, sql, nparams, params)
-	    : PQsendQueryParams(db->conn, sql, (int)nparams, NULL, params, NULL,
-		  NULL, 0) == 1;
-	if (!sent) {
-		note_lost(db);
-		return;
-	}
-	expected = expect(db, EXPECT_RESULT, sql, statement);
-	expected->rows = rows;
-	expected->arena = arena;
 }
 
 void
@@ -541,11 +614,11 @@ db_sync(struct db *db)
 static bool
 flush(struct db *db)
 {
-	int64_t since_ms = clock_monotonic_ms();
+	struct wait_state state = { .since_ms = clock_monotonic_ms() };
 	int left;
 
 	while ((left = PQflush(db->conn)) == 1)
-		if (!wait_for_server(db, POLLIN | POLLOUT, since_ms) ||
+		if (!wait_for_server(db, POLLIN | POLLOUT, &state) ||
 		    !PQconsumeInput(db->conn))
 			return false;
 	return left == 0;
@@ -630,16 +703,12 @@ keep_rows(const struct expected *expected, PGresult *result)
 	*expected->rows = rows;
 }
 
-enum db_outcome
-db_finish(struct db *db)
+/* Takes the answers to all that was sent, in order. */
+static void
+take_answers(struct db *db)
 {
 	size_t i;
 
-	failpoint("before-trip", db_fd(db));
-	db_sync(db);
-	if (db->error.outcome != DB_LOST && !flush(db))
-		note_lost(db);
-	failpoint("during-trip", db_fd(db));
 	for (i = 0; i < db->expected_count; i++) {
 		const struct expected *expected = &db->expected[i];
 		PGresult *result;
@@ -657,6 +726,17 @@ db_finish(struct db *db)
 			PQclear(result);
 	}
 	db->expected_count = 0;
+}
+
+enum db_outcome
+db_finish(struct db *db)
+{
+	failpoint("before-trip", db_fd(db));
+	db_sync(db);
+	if (db->error.outcome != DB_LOST && !flush(db))
+		note_lost(db);
+	failpoint("during-trip", db_fd(db));
+	take_answers(db);
 	db->in_trip = false;
 	failpoint("after-trip", db_fd(db));
 	return db->error.outcome;

@@ -30,7 +30,8 @@
  * No time-out ends the session of a worker that is frozen while the server
  * writes to it (ClientWrite; for longer than statement_timeout) or while it
  * sends a statement (ClientRead; for longer than that takes), because such a
- * session is not idle.
+ * session is not idle.  A large message is announced (db.c), and may come at
+ * 100 bytes a millisecond.
  */
 static const char end_frozen[] =
     "select pg_terminate_backend(a.pid) "
@@ -40,7 +41,10 @@ static const char end_frozen[] =
     "and (a.wait_event = 'ClientWrite' "
     "and a.query_start < clock_timestamp() - interval '20 s' "
     "or a.state = 'active' and a.wait_event = 'ClientRead' "
-    "and a.query_start < clock_timestamp() - interval '2 s')";
+    "and a.query_start < clock_timestamp() - interval '2 s' "
+    "- interval '1 ms' * coalesce(substring(a.query "
+    "from '^select ''a message of ([0-9]{1,10}) bytes follows''$'), '0')"
+    "::float8 / 100)";
 
 bool
 sweep_register(struct sweep *sweep)
