@@ -46,7 +46,8 @@ main(int argc, char *argv[])
 		{ "turn-size", OPTION_NUMBER, &engine.turn_size, 1, 1000,
 		    "workflows of a type, or of a queue, in a turn" },
 		{ "turn-limit-s", OPTION_NUMBER, &engine.turn_limit_s, 1, 3600,
-		    "seconds; a longer turn kills its worker" },
+		    "seconds that a run may compute or sleep before its worker "
+		    "is ended" },
 		{ "schema-patience-s", OPTION_NUMBER, &engine.schema_patience_s,
 		    1, 86400,
 		    "how long a step waits for a missing table, function or "

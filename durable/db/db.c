@@ -11,6 +11,7 @@
 
 #include <linux/sockios.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,14 @@ struct db {
 	size_t expected_count, expected_size;
 	bool in_trip;       /* something was queued since the last round trip */
 	unsigned long trip; /* the number of that round trip */
+	bool in_transaction; /* at the end of the last one */
+
+	/*
+	 * Recursive; all of the above is used under it.  beaten_trip is the
+	 * round trip at the last db_beat.
+	 */
+	pthread_mutex_t lock;
+	unsigned long beaten_trip;
 	PGnotify *notified;
 	struct db_notification notification;
 };
@@ -226,11 +235,16 @@ struct db *
 db_new(const char *conninfo, const char *application_name)
 {
 	struct db *db = calloc(1, sizeof(*db));
+	pthread_mutexattr_t recursive;
 
 	if (db == NULL)
 		abort();
 	db->conninfo = conninfo == NULL ? "" : conninfo;
 	db->application_name = application_name;
+	pthread_mutexattr_init(&recursive);
+	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&db->lock, &recursive);
+	pthread_mutexattr_destroy(&recursive);
 	return db;
 }
 
@@ -257,13 +271,15 @@ forget_statements(struct db *db)
 void
 db_disconnect(struct db *db)
 {
+	pthread_mutex_lock(&db->lock);
 	free_notification(db);
 	if (db->conn != NULL)
 		PQfinish(db->conn);
 	db->conn = NULL;
 	db->expected_count = 0;
-	db->in_trip = false;
+	db->in_trip = db->in_transaction = false;
 	forget_statements(db);
+	pthread_mutex_unlock(&db->lock);
 }
 
 void
@@ -272,6 +288,7 @@ db_free(struct db *db)
 	if (db == NULL)
 		return;
 	db_disconnect(db);
+	pthread_mutex_destroy(&db->lock);
 	free(db->expected);
 	free(db);
 }
@@ -582,6 +599,7 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 	struct prepared *statement = NULL;
 	struct expected *expected;
 
+	pthread_mutex_lock(&db->lock);
 	begin_trip(db);
 	if (db_connected(db))
 		statement = find_statement(db, sql);
@@ -595,16 +613,43 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 	} else {
 		note_lost(db);
 	}
+	pthread_mutex_unlock(&db->lock);
+}
+
+static bool
+send_sync(struct db *db)
+{
+	if (!db_connected(db) || !PQpipelineSync(db->conn))
+		return false;
+	expect(db, EXPECT_SYNC, NULL, NULL);
+	return true;
 }
 
 void
 db_sync(struct db *db)
 {
+	pthread_mutex_lock(&db->lock);
 	begin_trip(db);
-	if (!db_connected(db) || !PQpipelineSync(db->conn))
+	if (!send_sync(db))
 		note_lost(db);
-	else
-		expect(db, EXPECT_SYNC, NULL, NULL);
+	pthread_mutex_unlock(&db->lock);
+}
+
+/*
+ * Not in a round trip: the statements behind a Sync run even when one before it
+ * has failed.
+ */
+bool
+db_beat(struct db *db)
+{
+	if (pthread_mutex_trylock(&db->lock) != 0)
+		return false;
+	/* When this fails, so does the next round trip, and says why. */
+	if (db->in_transaction && !db->in_trip && db->trip == db->beaten_trip)
+		send_sync(db);
+	db->beaten_trip = db->trip;
+	pthread_mutex_unlock(&db->lock);
+	return true;
 }
 
 /*
@@ -731,6 +776,7 @@ take_answers(struct db *db)
 enum db_outcome
 db_finish(struct db *db)
 {
+	pthread_mutex_lock(&db->lock);
 	failpoint("before-trip", db_fd(db));
 	db_sync(db);
 	if (db->error.outcome != DB_LOST && !flush(db))
@@ -738,7 +784,10 @@ db_finish(struct db *db)
 	failpoint("during-trip", db_fd(db));
 	take_answers(db);
 	db->in_trip = false;
+	db->in_transaction = db_connected(db) &&
+	    PQtransactionStatus(db->conn) == PQTRANS_INTRANS;
 	failpoint("after-trip", db_fd(db));
+	pthread_mutex_unlock(&db->lock);
 	return db->error.outcome;
 }
 
@@ -755,8 +804,7 @@ db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
 bool
 db_in_transaction(const struct db *db)
 {
-	return db_connected(db) &&
-	    PQtransactionStatus(db->conn) == PQTRANS_INTRANS;
+	return db->in_transaction;
 }
 
 size_t

@@ -7,7 +7,7 @@
  * fails, the server skips the others up to the next db_sync.  A statement is
  * prepared at its first use, and known by its text; of more than 256 the one
  * whose last use is longest ago is forgotten.  Parameters and results are text.
- * A struct db belongs to one thread.
+ * A struct db belongs to one thread; any other may call db_beat only.
  */
 #ifndef DURABLE_DB_H
 #define DURABLE_DB_H
@@ -107,6 +107,14 @@ const struct db_rows *db_query(struct db *db, struct arena *arena,
 
 /* Makes the round trip, which blocks.  Returns db_last_error's outcome. */
 enum db_outcome db_finish(struct db *db);
+
+/*
+ * Tells the server that this process lives, so that it does not end a session
+ * that is idle in a transaction: sends a Sync, unless there was a round trip
+ * since the last call.  Returns false, and sends nothing, while the thread of
+ * the handle is sending or waits for answers.  Does not block.
+ */
+bool db_beat(struct db *db);
 
 /* Returns the first error of the last round trip or connection attempt. */
 const struct db_error *db_last_error(const struct db *db);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "engine/batch.h"
+#include "engine/heartbeat.h"
 #include "engine/served.h"
 #include "engine/turn_api.h"
 #include "engine/turn_private.h"
@@ -45,6 +46,7 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->run_arena = arena_new();
 	turn->write_set = write_set_new(engine->application, engine->executor);
 	turn->batch = batch_new();
+	turn->heartbeat = heartbeat_new(db, engine->turn_limit_s);
 	turn->schema_patience_s = engine->schema_patience_s > 0
 	    ? engine->schema_patience_s
 	    : SCHEMA_PATIENCE_S;
@@ -56,6 +58,7 @@ turn_free(struct turn *turn)
 {
 	if (turn == NULL)
 		return;
+	heartbeat_free(turn->heartbeat);
 	arena_free(turn->arena);
 	arena_free(turn->run_arena);
 	write_set_free(turn->write_set);
@@ -136,10 +139,13 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 		if (wf->end != RUN_READY)
 			continue;
 		turn->running = wf;
-		if (plan->fail_with != NULL)
+		if (plan->fail_with != NULL) {
 			run_fail(wf, "DBOSTransactionError", plan->fail_with);
-		else
+		} else {
+			heartbeat_watch(turn->heartbeat, wf);
 			run_execute(wf);
+			heartbeat_watch(turn->heartbeat, NULL);
+		}
 		if (wf->end == RUN_BROKEN)
 			return false;
 		settle_run(turn, wf);
@@ -451,13 +457,12 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 	turn->alone = plan->alone;
 	turn->step_error = plan->step_error;
 	turn->step = plan->step;
-	/* No statement time-out ends a workflow function in a loop. */
-	alarm((unsigned)turn->engine->turn_limit_s);
+	heartbeat_begin(turn->heartbeat);
 	done = turn_load(turn, plan);
 	write_crash_note(turn);
 	done = done && run_all(turn, plan) && commit(turn, plan);
-	alarm(0);
 	outcome = done ? TURN_COMMITTED : abandon(turn);
+	heartbeat_end(turn->heartbeat);
 	if (!done)
 		turn->look.all_at_ms = 0;
 	else if (plan->only == NULL)

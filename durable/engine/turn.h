@@ -60,7 +60,10 @@ struct turn *turn_new(const struct engine *engine, struct served *served,
     struct db *db, char *crash_note);
 void turn_free(struct turn *turn);
 
-/* Takes, runs, writes and commits.  Blocks for turn_limit_s at most. */
+/*
+ * Takes, runs, writes and commits.  Blocks while the runs compute, each for
+ * turn_limit_s at most, and while the database works.
+ */
 enum turn_outcome turn_run(struct turn *turn, const struct turn_plan *plan);
 
 /*

@@ -121,19 +121,35 @@ is_open(struct turn *turn)
 	return false;
 }
 
+/*
+ * In a turn of one.  Its author's code goes on behind this, perhaps for long,
+ * so nothing stays queued: db_beat keeps the session between round trips only.
+ */
+static bool
+mark_step(struct turn *turn, const char *sql)
+{
+	if (!turn->alone)
+		return true;
+	db_queue(turn->db, sql, 0, NULL);
+	if (db_finish(turn->db) == DB_DONE)
+		return true;
+	turn->error = *db_last_error(turn->db);
+	return false;
+}
+
 bool
 turn_execute_batch(struct turn *turn)
 {
-	turn_savepoint(turn);
+	if (turn->alone)
+		db_queue(turn->db, "savepoint step", 0, NULL);
 	batch_queue(turn->batch, turn->arena, turn->db);
 	if (db_finish(turn->db) != DB_DONE) {
 		turn->error = *db_last_error(turn->db);
 	} else if (!is_open(turn)) {
 		return false;
 	} else if (batch_check(turn->batch, &turn->error)) {
-		turn_release(turn);
 		batch_answer(turn->batch, NULL);
-		return true;
+		return mark_step(turn, "release savepoint step");
 	}
 	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
 		return false;
@@ -170,15 +186,15 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 void
 turn_savepoint(struct turn *turn)
 {
-	if (turn->alone)
-		db_queue(turn->db, "savepoint step", 0, NULL);
+	if (!mark_step(turn, "savepoint step"))
+		break_turn(turn, turn->running, &turn->error);
 }
 
 void
 turn_release(struct turn *turn)
 {
-	if (turn->alone)
-		db_queue(turn->db, "release savepoint step", 0, NULL);
+	if (!mark_step(turn, "release savepoint step"))
+		break_turn(turn, turn->running, &turn->error);
 }
 
 void

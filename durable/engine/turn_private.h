@@ -18,6 +18,7 @@
 #include "engine/turn.h"
 
 struct batch;
+struct heartbeat;
 struct write_set;
 
 /* A line for the log, kept until the commit. */
@@ -50,6 +51,7 @@ struct turn {
 	struct hold_off hold_off; /* steps that met a circumstance */
 	int schema_patience_s;    /* how long they wait for the schema */
 	char *crash_note;         /* see turn_new */
+	struct heartbeat *heartbeat;
 
 	struct workflow **runs;
 	size_t count, size;

@@ -127,6 +127,13 @@ db_disconnect(struct db *db)
 }
 
 bool
+db_beat(struct db *db)
+{
+	(void)db;
+	return true;
+}
+
+bool
 db_in_transaction(const struct db *db)
 {
 	(void)db;

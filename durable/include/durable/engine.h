@@ -20,8 +20,13 @@ struct engine {
 	const struct workflow_type *const *types; /* ended by NULL */
 	const char *const *queues; /* ended by NULL; with the internal one */
 	int turn_size;             /* most workflows of a type or queue */
-	int turn_limit_s;          /* a worker with a longer turn is killed */
-	int max_attempts;          /* at a workflow that kills its worker */
+	/*
+	 * For how long a run of a workflow may compute and sleep before its
+	 * worker is ended.  Waiting for the database does not count.
+	 */
+	int turn_limit_s;
+	/* How many workers may end themselves while they run one workflow. */
+	int max_attempts;
 	/*
 	 * How long a step waits for what is missing in the schema (a table, a
 	 * function, a privilege) before that is its own error; 0: 300 s.
