@@ -270,6 +270,18 @@ batch_step_of(const struct batch *batch, const char *sql)
 	return NULL;
 }
 
+size_t
+batch_elements_of(const struct batch *batch, const char *sql)
+{
+	size_t most = 0, i;
+
+	for (i = 0; i < batch->queued; i++)
+		if (strcmp(batch->executions[i]->sql, sql) == 0 &&
+		    batch->executions[i]->count > most)
+			most = batch->executions[i]->count;
+	return most;
+}
+
 struct workflow *
 batch_next_of(const struct batch *batch, const char *sql, size_t *at)
 {

@@ -88,6 +88,9 @@ void batch_answer(struct batch *batch, const struct db_error *refused);
 struct workflow *
 batch_next_of(const struct batch *batch, const char *sql, size_t *at);
 
+/* How many elements the largest execution of this statement had; 0: none. */
+size_t batch_elements_of(const struct batch *batch, const char *sql);
+
 /* Returns the name of the first run's step with this statement, or NULL. */
 const char *batch_step_of(const struct batch *batch, const char *sql);
 

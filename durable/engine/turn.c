@@ -42,6 +42,7 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->served = served;
 	turn->db = db;
 	turn->crash_note = crash_note;
+	turn->most = engine->turn_size;
 	turn->arena = arena_new();
 	turn->run_arena = arena_new();
 	turn->write_set = write_set_new(engine->application, engine->executor);
@@ -330,6 +331,14 @@ log_held(const struct turn *turn, const char *step)
 		    wf->id, name, error->message, error->sqlstate);
 }
 
+/* Whether what failed may succeed when there is less of it. */
+static bool
+is_time_out(const struct db_error *error)
+{
+	return error->outcome == DB_LOST ||
+	    strcmp(error->sqlstate, "57014") == 0;
+}
+
 /*
  * Notes the step that met a circumstance, so that for a while the workflows
  * that come to it wait there, and the others of their turns go on.
@@ -342,6 +351,9 @@ note_held(struct turn *turn)
 
 	if ((error->outcome != DB_RETRY && error->outcome != DB_SCHEMA) ||
 	    error->stale || step == NULL)
+		return;
+	/* A smaller turn may succeed where the batch took too long. */
+	if (is_time_out(error) && batch_elements_of(turn->batch, step) > 1)
 		return;
 	/* A run cannot wait in the middle of a C step, only before it. */
 	if (turn->running != NULL && turn->running->step != NULL)
@@ -447,6 +459,22 @@ reset(struct turn *turn)
 	turn->error = (struct db_error){ .outcome = DB_DONE, .own = DB_DONE };
 }
 
+/*
+ * What took too long is tried again with half as much; each turn that commits
+ * work lets the next take twice as much.
+ */
+static void
+adapt_size(struct turn *turn, enum turn_outcome outcome)
+{
+	int turn_size = turn->engine->turn_size;
+
+	if (outcome == TURN_COMMITTED && turn->taken > 0)
+		turn->most = turn->most > turn_size / 2 ? turn_size
+							: turn->most * 2;
+	else if (outcome != TURN_COMMITTED && is_time_out(&turn->error))
+		turn->most = (turn->most + 1) / 2;
+}
+
 enum turn_outcome
 turn_run(struct turn *turn, const struct turn_plan *plan)
 {
@@ -469,6 +497,7 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 		turn_load_note_look(turn);
 	if (outcome != TURN_LOST)
 		turn->crash_note[0] = '\0';
+	adapt_size(turn, outcome);
 	return outcome;
 }
 
@@ -501,6 +530,12 @@ bool
 turn_was_full(const struct turn *turn)
 {
 	return turn->full;
+}
+
+int
+turn_most(const struct turn *turn)
+{
+	return turn->most;
 }
 
 int

@@ -189,7 +189,7 @@ is_full(const struct turn *turn, const struct db_rows *rows)
 			continue;
 		for (count = 0, row = first; row < db_row_count(rows); row++)
 			count += is_one_source(turn, rows, first, row);
-		if (count >= turn->engine->turn_size)
+		if (count >= turn->most)
 			return true;
 	}
 	return false;
@@ -306,7 +306,7 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 					   &plan->partition),
 		served_queues(turn->served, &plan->partition),
 		served_runnable(turn->served), turn->engine->application,
-		arena_number(turn->arena, turn->engine->turn_size), plan->only,
+		arena_number(turn->arena, turn->most), plan->only,
 		arena_number(turn->arena, begin_look(turn, &plan->partition)) };
 	const struct db_rows *begun = NULL, *taken = NULL, *workflows = NULL,
 			     *messages = NULL;

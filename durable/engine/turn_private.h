@@ -52,6 +52,7 @@ struct turn {
 	int schema_patience_s;    /* how long they wait for the schema */
 	char *crash_note;         /* see turn_new */
 	struct heartbeat *heartbeat;
+	int most; /* workflows of a type or queue that a turn takes now */
 
 	struct workflow **runs;
 	size_t count, size;

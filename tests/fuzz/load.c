@@ -348,6 +348,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *arena = arena_new();
 	struct turn turn = { .engine = &engine,
+		.most = engine.turn_size,
 		.served = served_new(&engine),
 		.arena = arena };
 

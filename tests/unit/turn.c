@@ -651,6 +651,42 @@ test_ended_transaction(void)
 	is_ended = false;
 }
 
+/* A turn that takes one workflow and meets this error at its end, if any. */
+static enum turn_outcome
+meet(enum db_outcome outcome, const char *sqlstate)
+{
+	/* A step that met it would be held off. */
+	broken_sql = outcome == DB_DONE ? NULL : "durable.turn_journal";
+	failure = (struct db_error){ .outcome = outcome, .own = outcome };
+	snprintf(failure.sqlstate, sizeof(failure.sqlstate), "%s", sqlstate);
+	return take_held("");
+}
+
+static void
+test_smaller(void)
+{
+	new_worker();
+	meet(DB_RETRY, "40P01");
+	is_int(turn_most(turn), 2, "a deadlock makes no turn smaller");
+	meet(DB_RETRY, "57014");
+	is_int(turn_most(turn), 1, "a time-out makes the next turn smaller");
+	meet(DB_LOST, "");
+	is_int(turn_most(turn), 1, "a turn takes one of each type at least");
+	begin_turn(0);
+	run(&ordinary);
+	is_int(turn_most(turn), 1, "a turn without work makes no turn larger");
+	is_str(sent("durable.turn_take", 5), "1",
+	    "a smaller turn takes fewer workflows");
+	meet(DB_DONE, "");
+	is_int(turn_most(turn), 2, "a turn that commits makes the next larger");
+	meet(DB_LOST, "");
+	is_int(turn_most(turn), 1,
+	    "a lost connection makes the next turn smaller");
+	meet(DB_DONE, "");
+	meet(DB_DONE, "");
+	is_int(turn_most(turn), 2, "no turn takes more than turn_size");
+}
+
 /* A turn without work, that sees suspects. */
 static void
 see_suspects(void)
@@ -767,6 +803,7 @@ main(void)
 	test_next_due();
 	test_look();
 	test_held();
+	test_smaller();
 	test_ended_transaction();
 	test_recovery();
 	turn_free(turn);
