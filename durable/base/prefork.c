@@ -39,6 +39,7 @@ struct slot {
 	int64_t due_ms;       /* when to fork, while pid is 0 */
 	int deaths, dead_pid; /* see struct prefork_worker */
 	int64_t died_ms;
+	bool died_by_itself;
 };
 
 struct master {
@@ -123,7 +124,8 @@ start_worker(struct master *master, int number, int64_t now_ms)
 		.master_started_ms = master->started_ms,
 		.deaths = slot->deaths,
 		.dead_pid = slot->dead_pid,
-		.died_ms = slot->died_ms };
+		.died_ms = slot->died_ms,
+		.died_by_itself = slot->died_by_itself };
 	pid_t master_pid = getpid(), pid;
 	int status;
 
@@ -170,6 +172,20 @@ stop_workers(struct master *master)
 			kill(master->slots[i].pid, SIGTERM);
 }
 
+/* Whether a worker that ended in this way (waitpid) did that itself. */
+static bool
+ended_itself(int how)
+{
+	static const int own[] = { SIGABRT, SIGALRM, SIGBUS, SIGFPE, SIGILL,
+		SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ };
+	size_t i;
+
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (WIFSIGNALED(how) && WTERMSIG(how) == own[i])
+			return true;
+	return WIFEXITED(how);
+}
+
 static void
 bury(struct master *master, struct slot *slot, int how)
 {
@@ -190,6 +206,7 @@ bury(struct master *master, struct slot *slot, int how)
 		slot->deaths++;
 		slot->dead_pid = (int)slot->pid;
 		slot->died_ms = epoch_ms();
+		slot->died_by_itself = ended_itself(how);
 	}
 	slot->pid = 0;
 	plan_successor(slot, clock_monotonic_ms());

@@ -44,6 +44,11 @@ struct prefork_worker {
 	int deaths, dead_pid;
 	int64_t died_ms;
 	/*
+	 * Whether that one ended itself, by exit(3) or a signal that a fault or
+	 * a limit raises, and was not ended by another process or the kernel.
+	 */
+	bool died_by_itself;
+	/*
 	 * The mask for ppoll and pselect: a worker blocks SIGTERM except in
 	 * these calls.
 	 */

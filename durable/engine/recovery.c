@@ -9,6 +9,7 @@
 #include <durable/engine.h>
 
 #include "base/arena.h"
+#include "base/array_literal.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/prefork.h"
@@ -65,24 +66,78 @@ recovery_free(struct recovery *recovery)
 	free(recovery);
 }
 
-/* The ids that the crash note names; NULL for none. */
+/*
+ * The ids that the crash note names, as an array literal, and the process that
+ * wrote it; NULL for none.
+ */
 static const char *
-read_crash_note(struct recovery *recovery)
+read_crash_note(struct recovery *recovery, int *pid)
 {
-	char *note = recovery->self->crash_note;
+	char *note = recovery->self->crash_note, *ids;
 
+	*pid = (int)strtol(note, &ids, 10);
 	/* The dead worker had more workflows than fit. */
-	if (*note == '?') {
+	if (*ids == '?') {
 		begin_recovering(recovery);
 		*note = '\0';
 	}
-	return *note == '\0' ? NULL : note;
+	return *note == '\0' ? NULL : ids;
+}
+
+/* The only id in an array literal; NULL when there are more, or none. */
+static const char *
+only_id(struct recovery *recovery, const char *ids)
+{
+	struct array_elements elements = array_literal_read(recovery->arena,
+	    ids);
+	const char *id, *other;
+
+	return array_literal_next(&elements, &id) &&
+		!array_literal_next(&elements, &other)
+	    ? id
+	    : NULL;
+}
+
+/*
+ * Whether the death of the worker before this one is an attempt at the one
+ * workflow of the crash note, which process pid wrote.  What the machine, an
+ * operator or the database ended is no workflow's fault; nor is the death of a
+ * worker that only found the note.
+ */
+static bool
+is_attempt(struct recovery *recovery, const char *ids, int pid)
+{
+	const struct prefork_worker *self = recovery->self;
+
+	return pid == self->dead_pid && self->died_by_itself &&
+	    only_id(recovery, ids) != NULL;
+}
+
+static void
+log_death(struct recovery *recovery, const char *ids, int pid)
+{
+	const char *id = only_id(recovery, ids);
+
+	if (id == NULL || pid != recovery->self->dead_pid)
+		return;
+	if (is_attempt(recovery, ids, pid))
+		log_warning("wf=%s was running when process %d ended itself: "
+			    "this is an attempt, of %d at most; see the log of "
+			    "that process",
+		    id, pid, recovery->engine->max_attempts);
+	else
+		log_warning("wf=%s was running when process %d was ended from "
+			    "outside: it is run again, and no attempt is "
+			    "counted",
+		    id, pid);
 }
 
 bool
 recovery_is_needed(struct recovery *recovery)
 {
-	return read_crash_note(recovery) != NULL || recovery->recovering;
+	int pid;
+
+	return read_crash_note(recovery, &pid) != NULL || recovery->recovering;
 }
 
 /* The outcome when a statement of the recovery's own has failed. */
@@ -93,37 +148,58 @@ own_outcome(const struct recovery *recovery)
 							       : TURN_RETRY;
 }
 
+/* Has turns of new suspects, as many in each as a turn may take now. */
+static enum turn_outcome
+run_suspects(struct recovery *recovery, const struct db_rows *rows)
+{
+	size_t row = 0, end;
+	enum turn_outcome outcome;
+
+	do {
+		struct strbuf ids = { 0 };
+
+		end = row + (size_t)turn_most(recovery->turn);
+		for (; row < db_row_count(rows) && row < end; row++)
+			strbuf_add_element(&ids, db_value(rows, row, 0));
+		outcome = turn_run(recovery->turn,
+		    &(struct turn_plan){ .only = strbuf_end_array(&ids) });
+		strbuf_free(&ids);
+	} while (outcome == TURN_COMMITTED && row < db_row_count(rows));
+	return outcome;
+}
+
 enum turn_outcome
 recovery_run(struct recovery *recovery)
 {
 	const struct engine *engine = recovery->engine;
-	const char *note = read_crash_note(recovery);
+	int pid;
+	const char *note = read_crash_note(recovery, &pid);
 	const char *const params[] = { served_types(recovery->served, NULL),
 		served_queues(recovery->served, NULL),
 		served_runnable(recovery->served), engine->application,
-		arena_number(recovery->arena, engine->turn_size), note };
+		arena_number(recovery->arena, engine->turn_size), note,
+		note != NULL && is_attempt(recovery, note, pid)
+		    ? arena_number(recovery->arena, recovery->self->died_ms)
+		    : NULL };
 	const struct db_rows *rows;
-	struct strbuf ids = { 0 };
 	enum turn_outcome outcome;
-	size_t row;
 
 	rows = db_query(recovery->db, recovery->arena,
-	    "select durable.turn_suspect($1, $2, $3, $4, $5, $6)", 6, params);
+	    "select durable.turn_suspect($1, $2, $3, $4, $5, $6, $7)", 7,
+	    params);
 	if (rows == NULL) {
 		arena_reset(recovery->arena);
 		return own_outcome(recovery);
 	}
-	for (row = 0; row < db_row_count(rows); row++)
-		strbuf_add_element(&ids, db_value(rows, row, 0));
-	if (note != NULL)
+	if (note != NULL) {
+		log_death(recovery, note, pid);
 		*recovery->self->crash_note = '\0';
-	else
+	} else {
 		recovery->recovering = db_row_count(rows) >=
 			(size_t)engine->turn_size &&
 		    clock_monotonic_ms() < recovery->recovering_until_ms;
-	outcome = turn_run(recovery->turn,
-	    &(struct turn_plan){ .only = strbuf_end_array(&ids) });
-	strbuf_free(&ids);
+	}
+	outcome = run_suspects(recovery, rows);
 	arena_reset(recovery->arena);
 	return outcome;
 }
@@ -186,24 +262,55 @@ recovery_run_one_by_one(struct recovery *recovery)
 	return outcome;
 }
 
-/* An attempt counts only when it ended with the process or its session. */
+/* The session, or the process, has survived the attempt. */
 static void
-end_attempt(struct recovery *recovery, const char *id, bool survived)
+end_attempt(struct recovery *recovery, const char *id)
 {
-	const char *const params[] = { id, survived ? "true" : "false" };
-
-	db_queue(recovery->db, "select durable.turn_attempted($1, $2)", 2,
-	    params);
+	db_queue(recovery->db, "select durable.turn_attempted($1)", 1, &id);
 	if (db_finish(recovery->db) == DB_LOST)
 		db_disconnect(recovery->db);
+}
+
+static const char attempt_sql[] = "select workflow_uuid, attempts, pause_ms "
+				  "from durable.turn_attempt($1, $2, $3)";
+
+enum { ATTEMPT_ID, ATTEMPT_ATTEMPTS, ATTEMPT_PAUSE_MS };
+
+/* Runs the suspect that turn_attempt has returned. */
+static enum turn_outcome
+attempt(struct recovery *recovery, const struct db_rows *rows)
+{
+	const char *id = db_value(rows, 0, ATTEMPT_ID);
+	const char *attempts = db_value(rows, 0, ATTEMPT_ATTEMPTS);
+	enum turn_outcome outcome;
+
+	if (strtol(attempts, NULL, 10) >= recovery->engine->max_attempts) {
+		log_error("wf=%s is given up: %s processes that ran it have "
+			  "ended themselves; see the log of these processes, "
+			  "then resume it",
+		    id, attempts);
+		return TURN_COMMITTED;
+	}
+	outcome = run_alone(recovery,
+	    &(struct turn_suspect){ .id = id, .step = -1 }, NULL);
+	if (outcome != TURN_LOST)
+		end_attempt(recovery, id);
+	else
+		log_warning("wf=%s ran alone when its session ended: %s; it is "
+			    "tried again in %s ms, and later each time; if "
+			    "that repeats, see the server's log for what its "
+			    "steps do, or cancel it",
+		    id, turn_error(recovery->turn)->message,
+		    db_value(rows, 0, ATTEMPT_PAUSE_MS));
+	return outcome;
 }
 
 bool
 recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 {
 	const struct engine *engine = recovery->engine;
-	const char *params[3], *id, *attempts;
 	const struct db_rows *rows;
+	const char *params[3];
 
 	/* Only ordinary turns find suspects, once recovering is over. */
 	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
@@ -212,29 +319,12 @@ recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 	params[0] = served_runnable(recovery->served);
 	params[1] = engine->application;
 	params[2] = arena_number(recovery->arena, engine->max_attempts);
-	rows = db_query(recovery->db, recovery->arena,
-	    "select workflow_uuid, attempts "
-	    "from durable.turn_attempt($1, $2, $3)",
-	    3, params);
-	if (rows == NULL) {
+	rows = db_query(recovery->db, recovery->arena, attempt_sql, 3, params);
+	if (rows == NULL)
 		*outcome = own_outcome(recovery);
-		return true;
-	}
-	if (db_row_count(rows) == 0)
+	else if (db_row_count(rows) == 0)
 		return false;
-	id = db_value(rows, 0, 0);
-	attempts = db_value(rows, 0, 1);
-	if (strtol(attempts, NULL, 10) >= engine->max_attempts) {
-		log_error("wf=%s is given up: %s attempts to run it ended with "
-			  "their process; see the log of these processes, then "
-			  "resume it",
-		    id, attempts);
-		*outcome = TURN_COMMITTED;
-	} else {
-		*outcome = run_alone(recovery,
-		    &(struct turn_suspect){ .id = id, .step = -1 }, NULL);
-		if (*outcome != TURN_LOST)
-			end_attempt(recovery, id, *outcome == TURN_RETRY);
-	}
+	else
+		*outcome = attempt(recovery, rows);
 	return true;
 }

@@ -34,8 +34,10 @@ bool recovery_is_needed(struct recovery *recovery);
 
 /*
  * Notes the workflows of the crash note, or without a note all that are due, as
- * suspects, in a transaction of its own, and has a turn of just these.  If they
- * kill this process, too, each runs alone from then on.
+ * suspects, in a transaction of its own, and has turns of just these.  If one of
+ * these ends with its process or session, too, each of its workflows runs alone
+ * from then on.  A process that ended itself while it ran one workflow counts as
+ * an attempt at that.
  */
 enum turn_outcome recovery_run(struct recovery *recovery);
 
@@ -46,8 +48,9 @@ enum turn_outcome recovery_run(struct recovery *recovery);
 enum turn_outcome recovery_run_one_by_one(struct recovery *recovery);
 
 /*
- * Runs one suspect alone, its attempt counted before; sets *outcome.  Gives it
- * up after max_attempts.  Returns false when no suspect is due and free.
+ * Runs one suspect alone; sets *outcome.  Gives it up after max_attempts.  When
+ * the turn does not end, the next one waits for a pause that was noted before.
+ * Returns false when no suspect is due and free.
  */
 bool
 recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome);

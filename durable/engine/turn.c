@@ -213,13 +213,13 @@ pass(const struct turn *turn, const char *point)
 static void
 write_crash_note(const struct turn *turn)
 {
-	const char *note;
+	const char *pid = arena_number(turn->arena, getpid()), *note;
 
 	if (turn->count == 0)
 		return;
-	note = turn_list_ids(turn);
+	note = arena_printf(turn->arena, "%s%s", pid, turn_list_ids(turn));
 	if (strlen(note) >= PREFORK_CRASH_NOTE_SIZE)
-		note = "?";
+		note = arena_printf(turn->arena, "%s?", pid);
 	memcpy(turn->crash_note + 1, note + 1, strlen(note));
 	atomic_signal_fence(memory_order_release);
 	turn->crash_note[0] = note[0];

@@ -52,9 +52,10 @@ struct turn_suspect {
 
 /*
  * A worker makes one and uses it for all its turns.  While a turn has taken
- * workflows, and after TURN_LOST, their ids are in crash_note, which is of
- * PREFORK_CRASH_NOTE_SIZE bytes and outlives the process: as an array literal,
- * or as "?" when they are too long.  Otherwise it is empty.
+ * workflows, and after TURN_LOST, crash_note, which is of
+ * PREFORK_CRASH_NOTE_SIZE bytes and outlives the process, has the number of the
+ * process and behind it their ids: as an array literal, or as "?" when they are
+ * too long.  Otherwise it is empty.
  */
 struct turn *turn_new(const struct engine *engine, struct served *served,
     struct db *db, char *crash_note);

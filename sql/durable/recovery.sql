@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What a worker calls after an unclean death, its own predecessor's or that of a
--- whole daemon: which workflows may have killed their process (suspects), and
--- how often each was tried alone.
+-- whole daemon, and after the loss of its session: which workflows may be the
+-- cause (suspects), and how many processes each of them has ended alone.
 
 create or replace function durable.turn_suspect(
     types text[],
@@ -10,7 +10,8 @@ create or replace function durable.turn_suspect(
     runnable text[],
     application text,
     max_workflows int,
-    crash_note text[]
+    crash_note text[],
+    death bigint
 )
 returns setof text
 language plpgsql
@@ -37,20 +38,48 @@ begin
         from durable.turn_take(types, queues, runnable, application,
             max_workflows, null) as t;
     end if;
+    if death is not null then
+        update durable.suspects as x
+        set attempts = x.attempts + 1,
+            last_death = death,
+            begun = 0,
+            next_at = 0
+        where x.workflow_uuid in (
+            select s.workflow_uuid
+            from durable.suspects as s
+            where s.workflow_uuid = any (crash_note)
+                and s.last_death is distinct from death
+            for update skip locked);
+    end if;
     return query
-    insert into durable.suspects as s (workflow_uuid, attempts)
-    select id, 1
+    insert into durable.suspects as s (workflow_uuid, attempts, last_death)
+    select id, num_nonnulls(death), death
     from unnest(taken) as id
     on conflict on constraint suspects_pkey do nothing
     returning s.workflow_uuid;
 end
 $$;
 comment on function durable.turn_suspect(text[], text[], text[], text, int,
-    text[]) is
-    'Notes suspects, in a transaction of its own before the turn that runs them: '
-    'the workflows of the crash note of a dead worker that are still due, or, '
-    'without a note (null), the due workflows that the calling worker is going '
-    'to run.  Returns the ids of the new suspects.';
+    text[], bigint) is
+    'Notes suspects, in a transaction of its own before the turns that run them: '
+    'the workflows of a crash note that are still due, or, without a note '
+    '(null), the due workflows that the calling worker is going to run.  death: '
+    'when the worker of the note ended itself, in milliseconds since the epoch, '
+    'if that is an attempt at the one workflow of the note; it is counted once, '
+    'however often the call is repeated.  Returns the ids of the new suspects.';
+
+create or replace function durable.attempt_is_due(
+    next_at bigint,
+    present_ms bigint
+)
+returns boolean
+language sql
+immutable
+parallel safe
+return next_at <= present_ms or next_at > present_ms + 64000;
+comment on function durable.attempt_is_due(bigint, bigint) is
+    'Whether a suspect may be tried at this time.  A time beyond the longest '
+    'pause is left from before the clock was put back.';
 
 create or replace function durable.release_attempt(id text)
 returns void
@@ -69,7 +98,7 @@ create or replace function durable.turn_attempt(
     application text,
     max_attempts int
 )
-returns table (workflow_uuid text, attempts int)
+returns table (workflow_uuid text, attempts int, pause_ms int)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -78,16 +107,18 @@ as $$
 declare
     suspect text;
     workflow record;
+    pause int := 0;
 begin
     for suspect in
         select x.workflow_uuid
         from durable.suspects as x
-        order by x.attempts, x.workflow_uuid
+        where durable.attempt_is_due(x.next_at, durable.now_ms())
+        order by x.next_at, x.attempts, x.workflow_uuid
     loop
-        -- No other session counts an attempt until this one has been made.
+        -- No other session tries it until this attempt has been made.
         continue when not pg_try_advisory_lock(
             'durable.suspects'::regclass::oid::int, hashtext(suspect));
-        select s.status, x.attempts, durable.can_run(s.name,
+        select s.status, x.attempts, x.begun, durable.can_run(s.name,
             s.application_version, s.application_name, runnable,
             application)
             as ours
@@ -96,7 +127,9 @@ begin
         join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
         where x.workflow_uuid = suspect
         -- The suspect's row, too, because another session may be about to take
-        -- its last attempt back.
+        -- its last attempt back, or to count one.
+            -- Another session may have tried it a moment ago.
+            and durable.attempt_is_due(x.next_at, durable.now_ms())
         for update of s, x skip locked;
         exit when workflow.ours and durable.is_due(suspect, workflow.status,
             durable.now_ms());
@@ -113,8 +146,10 @@ begin
         return;
     end if;
     if workflow.attempts < max_attempts then
+        pause := 1000 * 2 ^ least(workflow.begun, 6);
         update durable.suspects as x
-        set attempts = x.attempts + 1
+        set begun = x.begun + 1,
+            next_at = durable.now_ms() + pause
         where x.workflow_uuid = suspect;
     else
         update dbos.workflow_status as s
@@ -131,16 +166,19 @@ begin
         perform durable.release_attempt(suspect);
     end if;
     return query
-    select suspect, workflow.attempts;
+    select suspect, workflow.attempts, pause;
 end
 $$;
 comment on function durable.turn_attempt(text[], text, int) is
-    'Counts one more attempt at one due suspect, which is the session''s until '
+    'Begins one more attempt at one due suspect, which is the session''s until '
     'turn_attempted, or gives it up as MAX_RECOVERY_ATTEMPTS_EXCEEDED after '
-    'max_attempts.  Returns it with the attempts before this one; no row when '
-    'no suspect is due and free.';
+    'max_attempts.  Returns it with the attempts that turn_suspect has counted, '
+    'and the pause before the next one in case that this one does not end; no '
+    'row when no suspect is due and free.  The pause is noted before the '
+    'attempt, so that a workflow which ends its session, its machine or the '
+    'server costs the others little, and is never given up for that.';
 
-create or replace function durable.turn_attempted(id text, survived boolean)
+create or replace function durable.turn_attempted(id text)
 returns void
 language plpgsql
 security definer
@@ -148,21 +186,21 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     update durable.suspects as x
-    set attempts = x.attempts - 1
+    -- Behind the suspects that are due already.
+    set begun = x.begun - 1,
+        next_at = durable.now_ms()
     where x.workflow_uuid = id
-        and survived
-        and x.attempts > 1;
+        and x.begun > 0;
     perform durable.release_attempt(id);
 end
 $$;
-comment on function durable.turn_attempted(text, boolean) is
-    'Ends the attempt that turn_attempt counted.  It is taken back when the '
-    'process has survived a circumstance; the end of its session ends it, '
-    'too.';
+comment on function durable.turn_attempted(text) is
+    'Ends the attempt that turn_attempt began, when its session has survived it: '
+    'a workflow that only met a circumstance is tried again without the pause.';
 
 
 grant execute on function
-    durable.turn_suspect(text[], text[], text[], text, int, text[]),
+    durable.turn_suspect(text[], text[], text[], text, int, text[], bigint),
     durable.turn_attempt(text[], text, int),
-    durable.turn_attempted(text, boolean)
+    durable.turn_attempted(text)
 to widget_store_daemon;

@@ -158,16 +158,29 @@ set role widget_store_owner;
 
 create table if not exists durable.suspects (
     workflow_uuid text not null constraint suspects_pkey primary key,
-    attempts int not null constraint suspects_attempts check (attempts > 0)
+    attempts int not null constraint suspects_attempts check (attempts >= 0),
+    last_death bigint,
+    begun int not null default 0
+        constraint suspects_begun check (begun >= 0),
+    next_at bigint not null default 0
 );
 comment on table durable.suspects is
-    'Workflows that may have killed their process. A worker that follows a '
-    'crash notes them before it runs them; the commit of that turn deletes '
-    'them. What is left runs alone.';
+    'Workflows that may have killed their process or session. A worker that '
+    'follows a crash notes them before it runs them; the commit of that turn '
+    'deletes them. What is left runs alone.';
 comment on column durable.suspects.workflow_uuid is
     'The workflow, which was due when it was noted.';
 comment on column durable.suspects.attempts is
-    'Runs begun since the last run that committed.';
+    'How many processes ended themselves while they ran this workflow and no '
+    'other.';
+comment on column durable.suspects.last_death is
+    'When the last of them did, in milliseconds since the epoch, so that it is '
+    'counted once; null: none has.';
+comment on column durable.suspects.begun is
+    'How often the workflow was begun alone since then, and its session ended '
+    'or the machine did.';
+comment on column durable.suspects.next_at is
+    'When it may be tried next, in milliseconds since the epoch.';
 
 create table if not exists durable.arrivals (
     workflow_uuid text not null

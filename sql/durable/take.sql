@@ -66,12 +66,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query
-    select durable.now_ms(), exists (select from durable.suspects);
+    select durable.now_ms(), exists (
+        select from durable.suspects as x
+        where durable.attempt_is_due(x.next_at, durable.now_ms()));
 end
 $$;
 comment on function durable.turn_begin() is
     'The time at which a turn begins, in milliseconds since the epoch, and '
-    'whether there are suspects.  Called by a worker, first in its turn.';
+    'whether a suspect may be tried.  Called by a worker, first in its turn.';
 
 create or replace function durable.set_taken(ids text[])
 returns text

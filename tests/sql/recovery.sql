@@ -1,26 +1,102 @@
 -- SPDX-License-Identifier: MIT
 --
--- Suspects: which workflows may have killed their process, and how often each
--- was tried alone.
+-- Suspects: which workflows may have killed their process or session, and how many
+-- processes each of them has ended alone.
 
-select plan(28);
+select plan(40);
 
 select test.waiting('w', -10), test.workflow('e'), test.waiting('no', 9999);
 select is(string_agg(id, ',' order by id), 'e,w',
     'turn_suspect notes the due workflows as suspects')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
-    null) as id;
+    null, null) as id;
+select is(string_agg(attempts::text, ','), '0,0',
+    'to be noted as suspect is no attempt')
+from durable.suspects;
 select is(count(*), 0::bigint, 'a suspect is not noted twice')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
-    null);
-select is((a.workflow_uuid, a.attempts)::text, '(e,1)',
+    null, null);
+select is((a.workflow_uuid, a.attempts, a.pause_ms)::text, '(e,0,1000)',
     'turn_attempt returns one suspect')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
-select is((a.workflow_uuid, a.attempts)::text, '(w,1)',
-    'turn_attempt returns the suspect with the fewest attempts')
+select is((a.workflow_uuid, a.attempts)::text, '(w,0)',
+    'turn_attempt returns no suspect before its pause is over')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
-select is(string_agg(attempts::text, ','), '2,2', 'every attempt is counted')
+select is(count(*), 0::bigint, 'no suspect is tried while all have a pause')
+from durable.turn_attempt('{job@,job@1}', 'app', 3);
+select is(has_suspects, false,
+    'a turn sees no suspects while all have a pause')
+from durable.turn_begin();
+select is(string_agg(attempts::text, ','), '0,0',
+    'an attempt that has only begun does not count')
 from durable.suspects;
+
+-- However often session, machine or server ends the attempt.
+
+create function test.pauses() returns int[] language plpgsql as $$
+declare
+    pauses int[];
+    pause int;
+begin
+    for i in 1..20 loop
+        update durable.suspects set next_at = 0;
+        perform durable.release_attempt('w');
+        select a.pause_ms
+        into pause
+        from durable.turn_attempt('{job@1}', 'app', 3) as a
+        where a.workflow_uuid = 'w';
+        pauses := pauses || pause;
+    end loop;
+    return pauses;
+end $$;
+delete from durable.suspects where workflow_uuid = 'e';
+select is((test.pauses())[:8]::text,
+    '{2000,4000,8000,16000,32000,64000,64000,64000}',
+    'the pause after an attempt that does not end grows up to 64 s');
+select is((x.attempts, x.begun)::text, '(0,21)',
+    'attempts that do not end are no reason to give up')
+from durable.suspects as x;
+update durable.suspects set next_at = durable.now_ms() + 3600000;
+select is(has_suspects, true,
+    'a suspect is tried although the clock was put back')
+from durable.turn_begin();
+select durable.turn_attempted('w');
+select is((x.begun, x.next_at <= durable.now_ms())::text, '(20,t)',
+    'an attempt that its session survives is taken back')
+from durable.suspects as x;
+delete from durable.suspects;
+
+-- A process that ended itself.
+
+select is(string_agg(id, ','), 'w',
+    'the workflow of a process that ended itself is suspect')
+from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
+    '{w}', 1000) as id;
+select is(x.attempts, 1, 'a process that ended itself counts')
+from durable.suspects as x;
+select is(count(*), 0::bigint, 'a repeated call returns no suspect')
+from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
+    '{w}', 1000);
+select is(x.attempts, 1,
+    'a process that ended itself counts once, when the answer was lost')
+from durable.suspects as x;
+select is((a.workflow_uuid, a.attempts)::text, '(w,1)',
+    'turn_attempt returns the counted attempts')
+from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
+select durable.release_attempt('w');
+select from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app',
+    64, '{w}', 2000);
+select is((x.attempts, x.begun, x.next_at)::text, '(2,0,0)',
+    'another process that ended itself counts, and ends the pause')
+from durable.suspects as x;
+select from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app',
+    64, '{w}', null);
+select is(x.attempts, 2, 'a process that was ended from outside does not count')
+from durable.suspects as x;
+
+-- One session tries a suspect at a time.
+
+insert into durable.suspects (workflow_uuid, attempts) values ('e', 0);
 select test.other('begin');
 select is(test.other($$select test.taken(only_ids => '{e}')$$), 'e',
     'another worker takes a suspect by its id');
@@ -28,7 +104,7 @@ set lock_timeout = '100ms';
 select is(count(*), 0::bigint,
     'turn_suspect does not wait for a suspect that runs')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
-    '{e}');
+    '{e}', 3000);
 reset lock_timeout;
 select is((a.workflow_uuid, a.attempts)::text, '(w,2)',
     'turn_attempt passes over a suspect that runs')
@@ -37,26 +113,21 @@ select is(count(*), 0::bigint,
     'turn_attempt returns no suspect of another type')
 from durable.turn_attempt('{other@}', 'app', 3);
 select test.other('rollback');
+update durable.suspects set next_at = 0 where workflow_uuid = 'w';
+delete from durable.suspects where workflow_uuid = 'e';
 select is(test.other($$select count(*)::text
     from durable.turn_attempt('{job@,job@1}', 'app', 3)$$), '0',
-    'no attempt is counted before the last one was made');
+    'no attempt is begun before the last one was made');
 select test.other($$set lock_timeout = '100ms'$$);
 begin;
-select durable.turn_attempted('w', true), durable.turn_attempted('e', true);
+select durable.turn_attempted('w');
 select is(test.other($$select count(*)::text
     from durable.turn_attempt('{job@,job@1}', 'app', 3)$$), '0',
-    'no attempt is counted before the last one is taken back');
+    'no attempt is begun before the last one is taken back');
 commit;
 select test.other('reset lock_timeout');
-select is(string_agg(attempts::text, ','), '2,1',
-    'an attempt that did not kill its process is taken back')
-from durable.suspects;
-select durable.turn_attempted('e', true);
-select is(string_agg(attempts::text, ','), '2,1',
-    'the attempt that made a workflow suspect still counts')
-from durable.suspects;
-update durable.suspects set attempts = 3 where workflow_uuid = 'w';
-update durable.suspects set attempts = 4 where workflow_uuid = 'e';
+
+update durable.suspects set attempts = 3, next_at = 0;
 select is((a.workflow_uuid, a.attempts)::text, '(w,3)',
     'a suspect is given up after the allowed attempts')
 from durable.turn_attempt('{job@,job@1}', 'app', 3) as a;
@@ -72,6 +143,7 @@ select is(count(*), 0::bigint, 'a given-up workflow has no wait')
 from durable.waits
 where workflow_uuid = 'w';
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'e';
+insert into durable.suspects (workflow_uuid, attempts) values ('e', 1);
 select is(count(*), 0::bigint, 'a suspect that has ended gets no attempt')
 from durable.turn_attempt('{job@,job@1}', 'app', 3);
 select is(count(*), 0::bigint, 'a suspect that has ended is cleared')
@@ -95,22 +167,22 @@ set lock_timeout = '100ms';
 select is(string_agg(id, ',' order by id), 'due,queued',
     'of a crash note those are suspects that are due, though locked')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
-    '{due,queued,later,done,gone}') as id;
+    '{due,queued,later,done,gone}', null) as id;
 reset lock_timeout;
 select test.other('rollback');
 select is(count(*), 0::bigint, 'an empty crash note makes no suspect')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
-    '{}');
+    '{}', null);
 select is(string_agg(id, ','), 'unnamed',
     'without a crash note those are suspects that the worker is going to run')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
-    null) as id;
+    null, null) as id;
 select test.clear();
 select test.waiting('w' || n, n - 10) from generate_series(1, 3) as n;
 select is(string_agg(id, ',' order by id), 'w1,w3',
     'turn_suspect notes no more of a type than asked for')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 2,
-    null) as id;
+    null, null) as id;
 select test.clear();
 
 select test.waiting('theirs', -10);
@@ -127,7 +199,7 @@ select test.clear();
 
 select test.many_waits();
 select ok(test.reads_little($$select durable.turn_suspect('{job@1}', '{main}',
-    '{job@1}', 'app', 64, null)$$),
+    '{job@1}', 'app', 64, null, null)$$),
     'a first turn reads few of thousands of waits');
 
 select finish();

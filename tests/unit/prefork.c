@@ -21,6 +21,7 @@ struct report {
 	int slot;
 	bool first;
 	bool leaving;
+	bool by_itself; /* the death before */
 	int deaths;
 	pid_t dead_pid, master_pid;
 	char crash_note; /* each worker leaves its slot's number */
@@ -35,6 +36,7 @@ tell(const struct prefork_worker *self, bool leaving)
 		.slot = self->slot,
 		.first = self->first,
 		.leaving = leaving,
+		.by_itself = self->died_by_itself,
 		.deaths = self->deaths,
 		.dead_pid = self->dead_pid,
 		.master_pid = self->master_pid,
@@ -135,6 +137,21 @@ call_exit(struct prefork_worker *self, const void *arg)
 	exit(self->deaths == 0 ? PREFORK_EXIT_GIVE_UP : 0);
 }
 
+/* Ends itself by each of these signals in turn. */
+static const int own_signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT,
+	SIGALRM, SIGXCPU, SIGXFSZ, SIGSYS, SIGTRAP, SIGPIPE };
+#define OWN_SIGNALS (int)(sizeof(own_signals) / sizeof(own_signals[0]))
+
+static int
+raise_next(struct prefork_worker *self, const void *arg)
+{
+	if (self->deaths == OWN_SIGNALS)
+		return wait_for_stop(self, arg);
+	tell(self, false);
+	raise(own_signals[self->deaths]);
+	return 0;
+}
+
 static pid_t
 start_master(int count, int (*worker)(struct prefork_worker *, const void *))
 {
@@ -178,6 +195,7 @@ test_restart(void)
 	kill(both[1].pid, SIGKILL);
 	ok(hear(&next) && next.slot == 1 && next.pid != both[1].pid,
 	    "a killed worker is replaced");
+	ok(!next.by_itself, "a killed worker did not end itself");
 	ok(!next.first && next.deaths == 1 && next.dead_pid == both[1].pid &&
 		next.master_pid == master,
 	    "a successor knows the dead worker's pid and its master");
@@ -227,10 +245,30 @@ test_exit(void)
 	hear(&report);
 	ok(hear(&report) && report.deaths == 1,
 	    "a worker that calls exit has died, whatever its status");
+	ok(report.by_itself, "a worker that calls exit has ended itself");
 	ok(hear(&report) && report.deaths == 2,
 	    "a worker that calls exit(0) has died");
 	is_int(end_master(master, SIGTERM), 0,
 	    "a worker that calls exit does not end its master");
+	close_reports();
+}
+
+static void
+test_signals(void)
+{
+	pid_t master = start_master(1, raise_next);
+	struct report report;
+	int i, by_itself = 0;
+
+	hear(&report);
+	for (i = 0; i < OWN_SIGNALS; i++)
+		by_itself += hear(&report) && report.by_itself;
+	is_int(by_itself, OWN_SIGNALS,
+	    "a worker that meets a fault or a limit has ended itself");
+	kill(report.pid, SIGHUP);
+	ok(hear(&report) && !report.by_itself,
+	    "a worker that another process ends has not ended itself");
+	end_master(master, SIGTERM);
 	close_reports();
 }
 
@@ -288,6 +326,7 @@ main(void)
 	test_stop();
 	test_give_up();
 	test_exit();
+	test_signals();
 	test_orphans();
 	test_pause();
 	return done_testing();

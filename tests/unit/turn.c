@@ -651,12 +651,11 @@ test_ended_transaction(void)
 	is_ended = false;
 }
 
-/* A turn that takes one workflow and meets this error at its end, if any. */
+/* A turn that meets this error, if any, when it loads what it took. */
 static enum turn_outcome
 meet(enum db_outcome outcome, const char *sqlstate)
 {
-	/* A step that met it would be held off. */
-	broken_sql = outcome == DB_DONE ? NULL : "durable.turn_journal";
+	broken_sql = outcome == DB_DONE ? NULL : "durable.turn_load";
 	failure = (struct db_error){ .outcome = outcome, .own = outcome };
 	snprintf(failure.sqlstate, sizeof(failure.sqlstate), "%s", sqlstate);
 	return take_held("");
@@ -736,7 +735,7 @@ test_suspects(struct recovery *recovery)
 	    "a worker that finds no suspect needs no more memory");
 
 	see_suspects();
-	reply("durable.turn_attempt(", "w|2");
+	reply("durable.turn_attempt(", "w|2|1000");
 	reply("durable.turn_take", "w||||");
 	reply("durable.turn_load", fresh("w", "sleeper"));
 	ok(recovery_try_suspect(recovery, &outcome) &&
@@ -744,14 +743,43 @@ test_suspects(struct recovery *recovery)
 	    "a suspect is tried");
 	is_str(sent("durable.turn_take", 6), "{\"w\"}",
 	    "a suspect is tried alone");
-	is_str(sent("durable.turn_attempted", 2), "false",
-	    "an attempt that committed is not taken back");
+	is_str(sent("durable.turn_attempted", 1), "w",
+	    "an attempt whose session goes on is ended");
 
 	see_suspects();
-	reply("durable.turn_attempt(", "w|3");
+	reply("durable.turn_attempt(", "w|3|0");
 	ok(recovery_try_suspect(recovery, &outcome) &&
 		!is_sent("durable.turn_take"),
 	    "a suspect is not tried again after the last attempt");
+}
+
+/* The last parameter of turn_suspect after a crash note is found. */
+static const char *
+death(struct recovery *recovery, const char *note)
+{
+	snprintf(crash_note, sizeof(crash_note), "%s", note);
+	begin_turn(0);
+	reply("durable.turn_suspect", "");
+	statements_count = 0;
+	recovery_run(recovery);
+	return sent("durable.turn_suspect", 7);
+}
+
+static void
+test_attempts(struct prefork_worker *self, struct recovery *recovery)
+{
+	self->dead_pid = 7;
+	self->died_ms = 1000;
+	self->died_by_itself = true;
+	is_str(death(recovery, "7{\"w\"}"), "1000",
+	    "a process that ended itself while it ran one workflow counts");
+	is_str(death(recovery, "7{\"w\",\"x\"}"), NULL,
+	    "a process that ended itself while it ran several does not count");
+	is_str(death(recovery, "6{\"w\"}"), NULL,
+	    "a process that only found the crash note does not count");
+	self->died_by_itself = false;
+	is_str(death(recovery, "7{\"w\"}"), NULL,
+	    "a process that was ended from outside does not count");
 }
 
 static void
@@ -759,7 +787,7 @@ test_crash_note(struct recovery *recovery)
 {
 	ok(!recovery_is_needed(recovery),
 	    "without a crash note no recovery is needed");
-	snprintf(crash_note, sizeof(crash_note), "{\"w\",\"x\"}");
+	snprintf(crash_note, sizeof(crash_note), "7{\"w\",\"x\"}");
 	ok(recovery_is_needed(recovery), "a crash note needs recovery");
 	begin_turn(0);
 	reply("durable.turn_suspect", "w");
@@ -787,6 +815,7 @@ test_recovery(void)
 	recovery = recovery_new(&engine, served, NULL, turn, &self);
 	test_suspects(recovery);
 	test_crash_note(recovery);
+	test_attempts(&self, recovery);
 	recovery_free(recovery);
 }
 
