@@ -13,12 +13,15 @@
 #include "db/db.h"
 #include "engine/run.h"
 
-/* A run in an execution; call holds only if asks. */
+/* See batch_is_long. */
+#define EXECUTIONS_MANY 1000
+
+/* A run in an execution. */
 struct member {
 	struct workflow *wf;
 	const char *step;
+	int number; /* of the step, if asks */
 	bool asks;
-	struct pending_call call;
 };
 
 /* One execution of one statement, for one run or many. */
@@ -149,11 +152,10 @@ find_execution(struct batch *batch, struct arena *arena,
 
 void
 batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
-    const struct batch_statement *statement, const struct pending_call *call)
+    const struct batch_statement *statement, bool asks)
 {
 	struct execution *execution = find_execution(batch, arena, wf,
 	    statement);
-	struct member *member;
 	size_t i;
 
 	for (i = 0; i < execution->arrays; i++)
@@ -166,15 +168,23 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 		if (execution->members == NULL)
 			abort();
 	}
-	member = &execution->members[execution->count++];
-	*member = (struct member){ .wf = wf,
+	execution->members[execution->count++] = (struct member){ .wf = wf,
 		.step = arena_strdup(arena, statement->step),
-		.asks = call != NULL };
-	if (call != NULL) {
-		member->call = *call;
-		member->call.name = member->step;
-	}
-	execution->asks = execution->asks || call != NULL;
+		.number = statement->number,
+		.asks = asks };
+	execution->asks = execution->asks || asks;
+}
+
+bool
+batch_is_empty(const struct batch *batch)
+{
+	return batch->count == 0;
+}
+
+bool
+batch_is_long(const struct batch *batch)
+{
+	return batch->count >= EXECUTIONS_MANY;
 }
 
 void
@@ -230,13 +240,12 @@ batch_next_miscounted(const struct batch *batch, size_t *at, int *number)
 
 		if (!member->asks)
 			continue;
-		*number = member->call.number;
+		*number = member->number;
 		return member->wf;
 	}
 	return NULL;
 }
 
-/* An on_result function adds nothing to the batch. */
 void
 batch_answer(struct batch *batch, const struct db_error *refused)
 {
@@ -247,13 +256,13 @@ batch_answer(struct batch *batch, const struct db_error *refused)
 
 		for (j = 0; j < execution->count; j++) {
 			const struct member *member = &execution->members[j];
-			const struct answer answer = { .refused = refused,
-				.rows = execution->rows,
-				.row = j };
 
 			if (member->asks)
-				member->call.on_result(member->wf,
-				    &member->call, &answer);
+				member->wf->answer = (struct answer){
+					.refused = refused,
+					.rows = execution->rows,
+					.row = j
+				};
 		}
 	}
 	batch_reset(batch);

@@ -10,13 +10,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct arena;
-struct child;
 struct db;
 struct db_error;
-struct db_rows;
 struct batch;
 struct workflow;
 
@@ -25,27 +22,11 @@ struct workflow;
 /* A statement of one run; its first parameters are arrays. */
 struct batch_statement {
 	const char *step; /* name of the step */
+	int number;       /* of the step, when the run asks for an answer */
 	const char *sql;
 	size_t arrays; /* how many parameters are arrays */
 	size_t nparams;
 	const char *const *params; /* an array's element, or the value */
-};
-
-/* The database's answer to one call. */
-struct answer {
-	const struct db_error *refused; /* the error, or NULL */
-	const struct db_rows *rows;
-	size_t row; /* number of the call's row, which may be missing */
-};
-
-/* A call that waits for an answer. */
-struct pending_call {
-	void (*on_result)(struct workflow *wf, const struct pending_call *call,
-	    const struct answer *answer);
-	int number;
-	const char *name;
-	int64_t started_ms;
-	const struct child *child; /* that the call starts, or NULL */
 };
 
 struct batch *batch_new(void);
@@ -55,12 +36,18 @@ void batch_free(struct batch *batch);
 void batch_reset(struct batch *batch);
 
 /*
- * Adds a statement of a run and copies its texts into the arena.  Copies call,
- * whose name becomes the step's; batch_answer passes it the answer.  NULL: the
- * answer is discarded.  Statements are the same when their texts are.
+ * Adds a statement of a run and copies its texts into the arena.  asks: the run
+ * waits for the answer, which else is discarded.  Statements are the same when
+ * their texts are.
  */
 void batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
-    const struct batch_statement *statement, const struct pending_call *call);
+    const struct batch_statement *statement, bool asks);
+
+/* Whether there is no statement. */
+bool batch_is_empty(const struct batch *batch);
+
+/* Whether the batch has so many statements that it is to be executed soon. */
+bool batch_is_long(const struct batch *batch);
 
 /* Queues the statements; the caller makes the round trip. */
 void batch_queue(struct batch *batch, struct arena *arena, struct db *db);
@@ -76,7 +63,7 @@ struct workflow *
 batch_next_miscounted(const struct batch *batch, size_t *at, int *number);
 
 /*
- * After that round trip: passes each pending call its answer, or the error that
+ * After that round trip: gives each run that asked its answer, or the error that
  * refused the batch (else NULL), and removes all statements.
  */
 void batch_answer(struct batch *batch, const struct db_error *refused);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/fiber.h"
 #include "db/references.h"
 #include "db/value.h"
 #include "engine/turn_api.h"
@@ -70,7 +71,13 @@ void
 run_leave(struct workflow *wf, enum run_end end)
 {
 	wf->end = end;
-	longjmp(wf->exit, 1);
+	fiber_leave(wf->fiber);
+}
+
+void
+run_pause(struct workflow *wf)
+{
+	fiber_pause(wf->fiber);
 }
 
 void
@@ -79,7 +86,7 @@ run_suspend(struct workflow *wf, const struct wait *wait)
 	struct arena *arena = turn_arena(wf->turn);
 
 	wf->wait = *wait;
-	/* Copy the texts: the run's arena is reset when the run ends. */
+	/* The run's arena is reset when the run ends. */
 	wf->wait.target = arena_strdup(arena, wait->target);
 	wf->wait.key = arena_strdup(arena, wait->key);
 	run_leave(wf, RUN_SUSPENDED);
@@ -136,16 +143,21 @@ run_lookup(struct workflow *wf, int number, const char *name)
 void
 run_fail_step(struct workflow *wf, const char *name, const char *message)
 {
-	const struct step *step = wf->step;
 	struct db_error error = { .outcome = DB_REFUSED, .own = DB_REFUSED };
 
 	snprintf(error.message, sizeof(error.message), "%s", message);
 	turn_undo(wf->turn, wf, &error);
-	run_record_error(wf, step->number, step->name,
-	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE),
-	    step->started_ms);
-	/* The replay meets the error. */
-	run_leave(wf, RUN_AGAIN);
+	run_leave_step(wf,
+	    value_encode_error(wf->arena, name, message, VALUE_PORTABLE));
+}
+
+void
+run_leave_step(struct workflow *wf, const char *error)
+{
+	const struct step *step = wf->step;
+
+	run_record_error(wf, step->number, step->name, error, step->started_ms);
+	longjmp(wf->step_failed, 1);
 }
 
 void
@@ -165,9 +177,22 @@ run_take(struct workflow *wf, json_object *value)
 	return references_take(&wf->references, wf->arena, value, false);
 }
 
+/* Leaves the rest of the run to the next turn. */
+static void
+wait_for_turn(struct workflow *wf)
+{
+	/* The next run comes here again, and logs it then. */
+	turn_unlog(wf->turn, wf->log_end);
+	run_suspend(wf,
+	    &(struct wait){ .kind = WAIT_TIMER,
+		.wake_ms = turn_now_ms(wf->turn) });
+}
+
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number)
 {
+	const struct entry *entry;
+
 	run_refuse_in_step(wf, name);
 	if (wf->deadline_ms != 0 && turn_now_ms(wf->turn) >= wf->deadline_ms)
 		run_leave(wf, RUN_CANCELLED);
@@ -175,7 +200,11 @@ run_call(struct workflow *wf, const char *name, int *number)
 	*number = wf->next++;
 	if (*number >= STEPS_MAX - 1)
 		fail(wf, "DBOSInvalidInput", "the workflow has too many steps");
-	return run_lookup(wf, *number, name);
+	entry = run_lookup(wf, *number, name);
+	/* A run that has recorded nothing might never come further. */
+	if (entry == NULL && wf->has_gone_on && turn_is_over(wf->turn))
+		wait_for_turn(wf);
+	return entry;
 }
 
 void
@@ -193,6 +222,7 @@ run_record(struct workflow *wf, int number, const struct entry *entry)
 	    : arena_strdup(arena, entry->serialization);
 	run_add_entry(wf, number, &kept);
 	wf->held_ms = 0;
+	wf->has_gone_on = true;
 	turn_add_step(wf->turn, wf, number, &kept);
 	wf->log_end = turn_log_end(wf->turn);
 }
@@ -283,8 +313,9 @@ run_replaying(const struct workflow *wf)
 
 /* Calls the workflow function and keeps its output. */
 static void
-call(struct workflow *wf)
+call(void *arg)
 {
+	struct workflow *wf = arg;
 	json_object *input, *output;
 
 	if (!value_decode_argument(wf->arena, wf->input, wf->serialization,
@@ -308,18 +339,35 @@ call(struct workflow *wf)
 	wf->end = RUN_RETURNED;
 }
 
-void
-run_execute(struct workflow *wf)
+/* A run begins at its top. */
+static bool
+begin(struct workflow *wf, struct fibers *fibers)
 {
-	do {
-		wf->next = 0;
-		wf->catching = false;
-		wf->step = NULL;
-		wf->references = NULL;
-		wf->error = NULL;
-		wf->log_end = turn_log_end(wf->turn);
-		if (setjmp(wf->exit) == 0)
-			call(wf);
-		arena_reset(wf->arena);
-	} while (wf->end == RUN_AGAIN);
+	wf->fiber = fiber_new(fibers, call, wf);
+	if (wf->fiber == NULL)
+		return false;
+	wf->arena = fiber_arena(wf->fiber);
+	return true;
+}
+
+bool
+run_execute(struct workflow *wf, struct fibers *fibers)
+{
+	if (wf->fiber == NULL && !begin(wf, fibers))
+		return false;
+	wf->log_end = turn_log_end(wf->turn);
+	fiber_resume(wf->fiber);
+	if (wf->end != RUN_READY)
+		run_drop(wf);
+	return true;
+}
+
+void
+run_drop(struct workflow *wf)
+{
+	if (wf->fiber == NULL)
+		return;
+	fiber_free(wf->fiber);
+	wf->fiber = NULL;
+	wf->arena = NULL;
 }

@@ -14,17 +14,19 @@
 #include <durable/workflow.h>
 
 struct db_error;
+struct db_rows;
+struct fiber;
+struct fibers;
 struct references;
 struct turn;
 
 /* How a run ended. */
 enum run_end {
-	RUN_READY,     /* to be executed, first or after the next batch */
+	RUN_READY,     /* it has not: it begins, or goes on when answered */
 	RUN_RETURNED,  /* the function returned: SUCCESS */
 	RUN_FAILED,    /* the workflow failed: ERROR */
 	RUN_CANCELLED, /* its deadline has passed */
 	RUN_SUSPENDED, /* it waits */
-	RUN_AGAIN,     /* a step's error is recorded: run from the top */
 	RUN_BROKEN     /* the turn's transaction has failed */
 };
 
@@ -65,6 +67,13 @@ struct wait {
 	int64_t held_ms;    /* held: since when, by the database's clock */
 };
 
+/* The database's answer to a statement that a run asked for. */
+struct answer {
+	const struct db_error *refused; /* the error, or NULL */
+	const struct db_rows *rows;
+	size_t row; /* number of the run's row, which may be missing */
+};
+
 /* A C step that is running, in the turn's arena. */
 struct step {
 	struct workflow *wf;
@@ -77,7 +86,8 @@ struct step {
 struct workflow {
 	struct turn *turn;
 	struct workflow *creator; /* its parent, if this turn created it */
-	struct arena *arena;      /* of this run */
+	struct fiber *fiber;      /* of the run that has begun, else NULL */
+	struct arena *arena;      /* of the fiber */
 	const struct workflow_type *type;
 	const char *id;
 	const char *timer_group;   /* that woke it, or NULL */
@@ -93,14 +103,17 @@ struct workflow {
 	struct message *messages; /* not consumed yet, oldest first */
 	int messages_len, messages_size;
 
-	int next;      /* function id of the next call */
-	void *log_end; /* of the turn, at the last recorded step of this run */
+	int next;         /* function id of the next call */
+	bool has_gone_on; /* the run has recorded a step */
+	void *log_end; /* of the turn, when this run recorded or went on last */
 	bool catching;
 	const struct step *step;       /* the C step that is running, or NULL */
 	struct references *references; /* of the values in the run's arena */
 	const struct wf_error *error; /* of the last call, in the run's arena */
+	struct answer answer;         /* to what the run asked for last */
 
-	jmp_buf exit;
+	/* Where a C step that fails leaves to, from any depth of calls. */
+	jmp_buf step_failed;
 	enum run_end end;
 	struct wait wait;    /* when suspended */
 	const char *output;  /* in the turn's arena */
@@ -114,10 +127,14 @@ void run_add_entry(struct workflow *wf, int number, const struct entry *entry);
 void run_add_message(struct workflow *wf, const struct message *message);
 
 /*
- * Runs the workflow from its top until it ends, waits or breaks, and sets
- * wf->end.  Resets the run's arena.
+ * Runs the workflow from its top, or from where it is paused, until it pauses,
+ * ends, waits or breaks, and sets wf->end.  Returns false, and does nothing, when
+ * the run would need one more fiber than there may be.
  */
-void run_execute(struct workflow *wf);
+bool run_execute(struct workflow *wf, struct fibers *fibers);
+
+/* Frees what a run has that will not go on.  Does nothing when it has ended. */
+void run_drop(struct workflow *wf);
 
 /* Ends the workflow with an error without running it. */
 void run_fail(struct workflow *wf, const char *name, const char *message);
@@ -143,6 +160,10 @@ void run_refuse_in_step(struct workflow *wf, const char *call);
  * not return.
  */
 void run_fail_step(struct workflow *wf, const char *name, const char *message)
+    __attribute__((noreturn));
+
+/* Records the error of the C step that is running, and leaves the step. */
+void run_leave_step(struct workflow *wf, const char *error)
     __attribute__((noreturn));
 
 /*
@@ -182,7 +203,10 @@ void run_raise(struct workflow *wf, const char *name, const char *message);
  */
 int64_t run_later(int64_t from_ms, int64_t after_ms);
 
-/* End the run by longjmp.  Neither returns. */
+/* Pauses the run until run_execute is called again. */
+void run_pause(struct workflow *wf);
+
+/* End the run.  Neither returns. */
 void run_suspend(struct workflow *wf, const struct wait *wait)
     __attribute__((noreturn));
 void run_leave(struct workflow *wf, enum run_end end) __attribute__((noreturn));

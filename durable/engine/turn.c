@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/fiber.h"
 #include "engine/batch.h"
 #include "engine/heartbeat.h"
 #include "engine/served.h"
@@ -27,8 +28,30 @@
 /* How long a workflow is postponed that met a lock at the end of its turn. */
 #define POSTPONED_MS      1000
 
-/* A turn executes no more batches after this part of its time limit. */
-#define BATCHES_SHARE     3
+/*
+ * After so long its runs leave the rest to the next turn, so that the others
+ * commit; never later than after this part of the time limit.
+ */
+#define TURN_MS           1000
+#define LIMIT_SHARE       3
+
+/* The same, when there are more runs than fibers. */
+#define SHORT_TURN_MS     100
+
+/* How many fibers a worker has at most, if a part of its memory allows that. */
+#define FIBERS_MAX        512
+#define FIBERS_SHARE      8
+
+static size_t
+fibers_max(const struct engine *engine)
+{
+	size_t fit = ((size_t)engine->memory_limit_mb << 20) / FIBERS_SHARE /
+	    FIBER_STACK_LEN;
+
+	if (engine->memory_limit_mb == 0 || fit > FIBERS_MAX)
+		return FIBERS_MAX;
+	return fit == 0 ? 1 : fit;
+}
 
 struct turn *
 turn_new(const struct engine *engine, struct served *served, struct db *db,
@@ -44,7 +67,9 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->crash_note = crash_note;
 	turn->most = engine->turn_size;
 	turn->arena = arena_new();
-	turn->run_arena = arena_new();
+	turn->fibers = fibers_new(fibers_max(engine));
+	turn->batch_arena = arena_new();
+	turn->read_arena = arena_new();
 	turn->write_set = write_set_new(engine->application, engine->executor);
 	turn->batch = batch_new();
 	turn->heartbeat = heartbeat_new(db, engine->turn_limit_s);
@@ -61,7 +86,9 @@ turn_free(struct turn *turn)
 		return;
 	heartbeat_free(turn->heartbeat);
 	arena_free(turn->arena);
-	arena_free(turn->run_arena);
+	fibers_free(turn->fibers);
+	arena_free(turn->batch_arena);
+	arena_free(turn->read_arena);
 	write_set_free(turn->write_set);
 	batch_free(turn->batch);
 	hold_off_clear(&turn->hold_off);
@@ -117,23 +144,42 @@ settle_run(struct turn *turn, struct workflow *wf)
 			add_status(turn, wf, "PENDING");
 		break;
 	case RUN_READY:
-	case RUN_AGAIN:
 	case RUN_BROKEN:
 		break;
 	}
 }
 
+/* A run waits for a fiber: those that have one make room earlier. */
+static void
+shorten(struct turn *turn)
+{
+	if (turn->until_ms > turn->begun_own_ms + SHORT_TURN_MS)
+		turn->until_ms = turn->begun_own_ms + SHORT_TURN_MS;
+}
+
+/* Forgets the answers that all runs have read. */
+static void
+forget_read(struct turn *turn)
+{
+	struct arena *read = turn->read_arena;
+
+	arena_reset(read);
+	turn->read_arena = turn->batch_arena;
+	turn->batch_arena = read;
+}
+
 /*
  * Executes the ready runs, and the children that they add.  Returns whether any
- * run waits for an answer of the database.  Stops at a run that breaks the turn
- * and leaves it in turn->running.
+ * run waits for an answer of the database, or for a fiber.  Stops at a run that
+ * breaks the turn and leaves it in turn->running.
  */
 static bool
 run_ready(struct turn *turn, const struct turn_plan *plan)
 {
-	bool any_asks = false;
+	bool any_ready = false;
 	size_t i;
 
+	forget_read(turn);
 	for (i = 0; i < turn->count; i++) {
 		struct workflow *wf = turn->runs[i];
 
@@ -144,57 +190,58 @@ run_ready(struct turn *turn, const struct turn_plan *plan)
 			run_fail(wf, "DBOSTransactionError", plan->fail_with);
 		} else {
 			heartbeat_watch(turn->heartbeat, wf);
-			run_execute(wf);
+			if (!run_execute(wf, turn->fibers))
+				shorten(turn);
 			heartbeat_watch(turn->heartbeat, NULL);
 		}
 		if (wf->end == RUN_BROKEN)
 			return false;
 		settle_run(turn, wf);
-		any_asks = any_asks || wf->end == RUN_READY;
+		any_ready = any_ready || wf->end == RUN_READY;
 	}
 	turn->running = NULL;
-	return any_asks;
+	return any_ready;
 }
 
-/* Suspends the ready runs for wait_ms, so that another turn runs them. */
+/* Suspends all runs for a while, before they begin. */
 static void
-postpone(struct turn *turn, int wait_ms)
+postpone(struct turn *turn)
 {
 	size_t i;
 
 	for (i = 0; i < turn->count; i++) {
 		struct workflow *wf = turn->runs[i];
 
-		if (wf->end != RUN_READY)
-			continue;
 		wf->end = RUN_SUSPENDED;
 		wf->wait = (struct wait){ .kind = WAIT_TIMER,
-			.wake_ms = turn_now_ms(turn) + wait_ms };
+			.wake_ms = turn_now_ms(turn) + POSTPONED_MS };
 		settle_run(turn, wf);
 	}
 }
 
 /*
  * Runs all workflows.  The statements that they ask for are executed together
- * in a batch; a run that got its answer starts again from its top, where it
- * finds the answer recorded.  A turn that takes long leaves ready runs to the
- * next one.
+ * in a batch, and then the runs go on where they asked.
  */
 static bool
 run_all(struct turn *turn, const struct turn_plan *plan)
 {
-	int64_t until_ms = turn->begun_own_ms +
-	    (int64_t)turn->engine->turn_limit_s * 1000 / BATCHES_SHARE;
-
 	if (plan->postpone)
-		postpone(turn, POSTPONED_MS);
-	while (run_ready(turn, plan)) {
-		if (!turn_execute_batch(turn))
+		postpone(turn);
+	while (run_ready(turn, plan))
+		if (!batch_is_empty(turn->batch) && !turn_execute_batch(turn))
 			return false;
-		if (clock_monotonic_ms() >= until_ms)
-			postpone(turn, 0);
-	}
 	return turn->running == NULL;
+}
+
+/* The transaction has ended: runs that it leaves in the middle are undone. */
+static void
+drop_runs(struct turn *turn)
+{
+	size_t i;
+
+	for (i = 0; i < turn->count; i++)
+		run_drop(turn->runs[i]);
 }
 
 /* Failpoints count only turns that run a workflow. */
@@ -283,7 +330,7 @@ commit(struct turn *turn, const struct turn_plan *plan)
 	const struct db_rows *committed = NULL, *next = NULL;
 
 	turn_wait_write(turn);
-	batch_queue(turn->batch, turn->arena, turn->db);
+	batch_queue(turn->batch, turn->batch_arena, turn->db);
 	write_set_queue(turn->write_set, turn->db);
 	if (turn->engine->machine_room && turn->count > 0)
 		queue_monitor_note(turn);
@@ -446,10 +493,12 @@ static void
 reset(struct turn *turn)
 {
 	arena_reset(turn->arena);
+	arena_reset(turn->batch_arena);
+	arena_reset(turn->read_arena);
 	write_set_reset(turn->write_set);
 	batch_reset(turn->batch);
 	hold_off_begin(&turn->hold_off);
-	turn->count = turn->taken = 0;
+	turn->count = turn->taken = turn->steps = 0;
 	turn->due_ms = 0;
 	turn->full = false;
 	turn->running = NULL;
@@ -475,9 +524,26 @@ adapt_size(struct turn *turn, enum turn_outcome outcome)
 		turn->most = (turn->most + 1) / 2;
 }
 
+/*
+ * Until when the runs go on: for as long as loading took, so that this costs at
+ * most as much as it brings.
+ */
+static int64_t
+until_ms(const struct turn *turn, int64_t started_ms)
+{
+	int64_t now_ms = clock_monotonic_ms(), for_ms = now_ms - started_ms;
+	int64_t most_ms = (int64_t)turn->engine->turn_limit_s * 1000 /
+	    LIMIT_SHARE;
+
+	if (for_ms < TURN_MS)
+		for_ms = TURN_MS;
+	return now_ms + (for_ms < most_ms ? for_ms : most_ms);
+}
+
 enum turn_outcome
 turn_run(struct turn *turn, const struct turn_plan *plan)
 {
+	int64_t started_ms = clock_monotonic_ms();
 	enum turn_outcome outcome;
 	bool done;
 
@@ -488,8 +554,10 @@ turn_run(struct turn *turn, const struct turn_plan *plan)
 	heartbeat_begin(turn->heartbeat);
 	done = turn_load(turn, plan);
 	write_crash_note(turn);
+	turn->until_ms = until_ms(turn, started_ms);
 	done = done && run_all(turn, plan) && commit(turn, plan);
 	outcome = done ? TURN_COMMITTED : abandon(turn);
+	drop_runs(turn);
 	heartbeat_end(turn->heartbeat);
 	if (!done)
 		turn->look.all_at_ms = 0;

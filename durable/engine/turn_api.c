@@ -15,8 +15,11 @@
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
+/* After so many steps a turn is over, because it has to write them, too. */
+#define STEPS_MANY 20000
+
 /* How many runs, children among them, one turn may grow to. */
-#define GROWTH 4
+#define GROWTH     4
 
 int64_t
 turn_now_ms(const struct turn *turn)
@@ -85,19 +88,29 @@ turn_step_error(const struct turn *turn, int number, const char *sql)
 	    : NULL;
 }
 
+bool
+turn_is_over(const struct turn *turn)
+{
+	return turn->steps >= STEPS_MANY ||
+	    clock_monotonic_ms() >= turn->until_ms;
+}
+
 void
 turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement)
 {
-	batch_add(turn->batch, turn->arena, wf, statement, NULL);
+	batch_add(turn->batch, turn->batch_arena, wf, statement, false);
+	if (batch_is_long(turn->batch))
+		run_pause(wf);
 }
 
-void
+const struct answer *
 turn_ask(struct turn *turn, struct workflow *wf,
-    const struct batch_statement *statement, const struct pending_call *call)
+    const struct batch_statement *statement)
 {
-	batch_add(turn->batch, turn->arena, wf, statement, call);
-	run_leave(wf, RUN_READY);
+	batch_add(turn->batch, turn->batch_arena, wf, statement, true);
+	run_pause(wf);
+	return &wf->answer;
 }
 
 /* Undoes what was done since the savepoint. */
@@ -142,7 +155,7 @@ turn_execute_batch(struct turn *turn)
 {
 	if (turn->alone)
 		db_queue(turn->db, "savepoint step", 0, NULL);
-	batch_queue(turn->batch, turn->arena, turn->db);
+	batch_queue(turn->batch, turn->batch_arena, turn->db);
 	if (db_finish(turn->db) != DB_DONE) {
 		turn->error = *db_last_error(turn->db);
 	} else if (!is_open(turn)) {
@@ -164,10 +177,10 @@ turn_query(struct turn *turn, struct workflow *wf, const char *sql,
 	const struct db_rows *rows;
 
 	/* The run's earlier statements come first. */
-	batch_queue(turn->batch, turn->arena, turn->db);
+	batch_queue(turn->batch, turn->batch_arena, turn->db);
 	/* The error of the turn has the statement, and outlives the run. */
 	sql = arena_strdup(turn->arena, sql);
-	rows = db_query(turn->db, turn->run_arena, sql, nparams, params);
+	rows = db_query(turn->db, wf->arena, sql, nparams, params);
 	*refused = NULL;
 	if (rows != NULL) {
 		if (!is_open(turn) || !batch_check(turn->batch, &turn->error))
@@ -218,6 +231,7 @@ turn_add_step(struct turn *turn, const struct workflow *wf, int number,
 		arena_number(arena, entry->completed_ms) };
 
 	write_set_add(turn->write_set, WRITE_JOURNAL, values);
+	turn->steps++;
 }
 
 void
@@ -273,11 +287,10 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 	wf->deadline_ms = parent->deadline_ms;
 }
 
-void
+const struct answer *
 turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct pending_call *call)
+    const struct child *child, int number)
 {
-	const struct child *child = call->child;
 	const char *const params[] = { child->id, child->type->name,
 		child->type->version, child->input, wf->id,
 		wf->deadline_ms == 0
@@ -285,6 +298,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		    : arena_number(turn->arena, wf->deadline_ms),
 		turn->engine->application, turn->engine->executor };
 	const struct batch_statement statement = { .step = child->type->name,
+		.number = number,
 		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
 		       "$8)",
 		.arrays = 6,
@@ -293,7 +307,7 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 
 	/* The engine's own function may be missing without limit. */
 	hold_off(turn, wf, statement.sql, INT64_MAX);
-	turn_ask(turn, wf, &statement, call);
+	return turn_ask(turn, wf, &statement);
 }
 
 void

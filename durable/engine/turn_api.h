@@ -45,17 +45,26 @@ turn_hold_off(struct turn *turn, struct workflow *wf, const char *step);
 const struct db_error *
 turn_step_error(const struct turn *turn, int number, const char *sql);
 
-/* Adds a statement to the turn's batch; its answer is thrown away. */
+/*
+ * Whether the turn has lasted long enough: runs that have gone on in it are to
+ * wait for the next one.
+ */
+bool turn_is_over(const struct turn *turn);
+
+/*
+ * Adds a statement to the turn's batch; its answer is thrown away.  When the
+ * batch is long, the run pauses until it has been executed.
+ */
 void turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement);
 
 /*
- * Adds a statement with an answer: the run ends here, call->on_result gets the
- * answer when the batch has been executed, and the run begins from its top.
+ * Adds a statement with an answer, and returns the answer, valid until the run
+ * asks again; the run pauses until the turn has executed the batch.  Other runs
+ * go on meanwhile, or the turn ends and this does not return.
  */
-void turn_ask(struct turn *turn, struct workflow *wf,
-    const struct batch_statement *statement, const struct pending_call *call)
-    __attribute__((noreturn));
+const struct answer *turn_ask(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement);
 
 /*
  * Makes a statement's round trip at once; the rows are the run's.
@@ -108,11 +117,11 @@ struct child {
 };
 
 /*
- * Asks for the insertion of a child of the workflow, call->child.  The answer
- * is "created", "exists" or "conflict".
+ * Asks for the insertion of a child of the workflow, as the step of this number.
+ * The answer is "created", "exists" or "conflict".
  */
-void turn_start_child(struct turn *turn, struct workflow *wf,
-    const struct pending_call *call) __attribute__((noreturn));
+const struct answer *turn_start_child(struct turn *turn, struct workflow *wf,
+    const struct child *child, int number);
 
 /*
  * Lets a new child run in this turn; a turn of one, or one that has grown

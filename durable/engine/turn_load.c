@@ -95,7 +95,6 @@ turn_load_add_run(struct turn *turn)
 	}
 	turn->runs[turn->count++] = wf;
 	wf->turn = turn;
-	wf->arena = turn->run_arena;
 	return wf;
 }
 

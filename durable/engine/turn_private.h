@@ -18,6 +18,7 @@
 #include "engine/turn.h"
 
 struct batch;
+struct fibers;
 struct heartbeat;
 struct write_set;
 
@@ -45,8 +46,10 @@ struct turn {
 	const struct engine *engine;
 	struct served *served;
 	struct db *db;
-	struct arena *arena;     /* of the turn */
-	struct arena *run_arena; /* of one run after the other */
+	struct arena *arena;       /* of the turn */
+	struct arena *batch_arena; /* of what the runs ask, and the answers */
+	struct arena *read_arena;  /* of the answers that they read now */
+	struct fibers *fibers;     /* of the runs */
 	struct write_set *write_set;
 	struct hold_off hold_off; /* steps that met a circumstance */
 	int schema_patience_s;    /* how long they wait for the schema */
@@ -65,6 +68,8 @@ struct turn {
 
 	int64_t begun_ms;     /* the database's clock at the begin */
 	int64_t begun_own_ms; /* clock_monotonic_ms at the same time */
+	int64_t until_ms;     /* clock: runs go on until then */
+	size_t steps;         /* that they have recorded */
 	int64_t due_ms;       /* when a workflow is due next; 0: unknown */
 	size_t taken;         /* workflows that turn_take gave */
 	bool full;            /* more may be due than it took */

@@ -14,19 +14,19 @@
 /* The longest wait for a child's result: a hundred years, that is, for ever. */
 #define FOR_EVER_MS (INT64_C(100) * 365 * 24 * 3600 * 1000)
 
-/* Records the outcome of starting a child. */
+/* Starts a child and records the outcome. */
 static void
-take_start(struct workflow *wf, const struct pending_call *call,
-    const struct answer *answer)
+start_child(struct workflow *wf, const struct child *child, int number)
 {
-	const struct child *child = call->child;
-	struct entry entry = { .name = call->name,
-		.started_ms = call->started_ms,
-		.completed_ms = turn_now_ms(wf->turn) };
+	struct entry entry = { .name = child->type->name,
+		.started_ms = turn_now_ms(wf->turn) };
+	const struct answer *answer = turn_start_child(wf->turn, wf, child,
+	    number);
 	const char *known = answer->refused != NULL
 	    ? NULL
 	    : db_value(answer->rows, answer->row, 0);
 
+	entry.completed_ms = turn_now_ms(wf->turn);
 	if (known == NULL)
 		entry.error = run_database_error(wf, answer->refused);
 	else if (strcmp(known, "conflict") == 0)
@@ -38,7 +38,7 @@ take_start(struct workflow *wf, const struct pending_call *call,
 		    VALUE_PORTABLE);
 	else
 		entry.child = child->id;
-	run_record(wf, call->number, &entry);
+	run_record(wf, number, &entry);
 	if (known != NULL && strcmp(known, "created") == 0)
 		turn_add_child(wf->turn, wf, child);
 }
@@ -48,29 +48,28 @@ wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
     json_object *input)
 {
 	struct arena *arena = turn_arena(wf->turn);
-	struct pending_call call = { .on_result = take_start,
-		.name = type->name };
 	const struct entry *entry;
 	struct child *child;
+	int number;
 
 	run_take(wf, input);
-	entry = run_call(wf, type->name, &call.number);
+	entry = run_call(wf, type->name, &number);
 	if (entry != NULL) {
 		run_answer(wf, entry);
 		return entry->child;
 	}
-	call.child = child = arena_alloc(arena, sizeof(*child));
+	child = arena_alloc(arena, sizeof(*child));
 	child->type = type;
-	child->id = id != NULL
-	    ? arena_strdup(arena, id)
-	    : arena_printf(arena, "%s-%d", wf->id, call.number);
+	child->id = id != NULL ? arena_strdup(arena, id)
+			       : arena_printf(arena, "%s-%d", wf->id, number);
 	child->input = arena_strdup(arena,
 	    value_encode_argument(wf->arena, input));
 	if (child->input == NULL)
 		wf_fail(wf, "DBOSInvalidInput",
 		    "the input of workflow '%s' is not valid JSON", child->id);
-	call.started_ms = turn_now_ms(wf->turn);
-	turn_start_child(wf->turn, wf, &call);
+	start_child(wf, child, number);
+	run_recorded(wf, number);
+	return wf->journal[number].child;
 }
 
 /* Records how a child ended. */
@@ -136,5 +135,6 @@ wf_result(struct workflow *wf, const char *id)
 		.started_ms = now_ms,
 		.completed_ms = now_ms },
 	    status);
+	run_pause(wf);
 	return run_recorded(wf, number);
 }

@@ -214,6 +214,7 @@ wf_get_event(struct workflow *wf, const char *id, const char *key,
 		.serialization = present ? db_value(rows, 0, 1) : NULL,
 		.started_ms = started_ms,
 		.completed_ms = turn_now_ms(wf->turn) });
+	run_pause(wf);
 	return run_recorded(wf, number);
 }
 

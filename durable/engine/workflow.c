@@ -120,20 +120,6 @@ first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
 	    VALUE_PORTABLE);
 }
 
-/* Records the database's answer to a step's statement. */
-static void
-take_step(struct workflow *wf, const struct pending_call *call,
-    const struct answer *answer)
-{
-	if (answer->refused != NULL)
-		run_record_error(wf, call->number, call->name,
-		    run_database_error(wf, answer->refused), call->started_ms);
-	else
-		run_record_output(wf, call->number, call->name,
-		    first_value(wf, answer->rows, answer->row),
-		    call->started_ms);
-}
-
 /*
  * Called before a step runs; key identifies it.  Returns true, and records the
  * step's error, when it has waited too long for the schema.  Does not return
@@ -196,30 +182,40 @@ is_refused(struct workflow *wf, int number,
 }
 
 static json_object *
-ask_step(struct workflow *wf, const char *name,
-    const struct batch_statement *statement)
+ask_step(struct workflow *wf, struct batch_statement *statement)
 {
-	struct pending_call call = { .on_result = take_step, .name = name };
-	const struct entry *entry = run_call(wf, name, &call.number);
+	const struct entry *entry = run_call(wf, statement->step,
+	    &statement->number);
+	const struct answer *answer;
+	int64_t started_ms;
 
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	if (is_refused(wf, call.number, statement))
-		return run_recorded(wf, call.number);
-	call.started_ms = turn_now_ms(wf->turn);
-	turn_ask(wf->turn, wf, statement, &call);
+	if (is_refused(wf, statement->number, statement))
+		return run_recorded(wf, statement->number);
+	started_ms = turn_now_ms(wf->turn);
+	/* Other runs may change the name's memory until the answer comes. */
+	statement->step = arena_strdup(wf->arena, statement->step);
+	answer = turn_ask(wf->turn, wf, statement);
+	if (answer->refused != NULL)
+		run_record_error(wf, statement->number, statement->step,
+		    run_database_error(wf, answer->refused), started_ms);
+	else
+		run_record_output(wf, statement->number, statement->step,
+		    first_value(wf, answer->rows, answer->row), started_ms);
+	return run_recorded(wf, statement->number);
 }
 
 /* Runs a step without a result; waits for its answer only in a turn of one. */
 static void
-tell_step(struct workflow *wf, const char *name,
-    const struct batch_statement *statement)
+tell_step(struct workflow *wf, struct batch_statement *statement)
 {
+	const char *name = statement->step;
 	const struct entry *entry;
 	int number;
 
 	if (turn_is_alone(wf->turn)) {
-		ask_step(wf, name, statement);
+		ask_step(wf, statement);
 		return;
 	}
 	entry = run_call(wf, name, &number);
@@ -231,8 +227,8 @@ tell_step(struct workflow *wf, const char *name,
 		run_recorded(wf, number);
 		return;
 	}
-	turn_tell(wf->turn, wf, statement);
 	run_record_output(wf, number, name, NULL, turn_now_ms(wf->turn));
+	turn_tell(wf->turn, wf, statement);
 	wf->catching = false;
 }
 
@@ -240,7 +236,7 @@ json_object *
 wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
-	return ask_step(wf, name,
+	return ask_step(wf,
 	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.nparams = nparams,
@@ -265,7 +261,7 @@ void
 wf_sql_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
-	tell_step(wf, name,
+	tell_step(wf,
 	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.nparams = nparams,
@@ -276,7 +272,7 @@ json_object *
 wf_batch(struct workflow *wf, const char *name, const char *sql, size_t nparams,
     const char *const params[])
 {
-	return ask_step(wf, name,
+	return ask_step(wf,
 	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.arrays = nparams,
@@ -303,7 +299,7 @@ void
 wf_batch_void(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[])
 {
-	tell_step(wf, name,
+	tell_step(wf,
 	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.arrays = nparams,
@@ -311,15 +307,34 @@ wf_batch_void(struct workflow *wf, const char *name, const char *sql,
 		.params = params });
 }
 
+/* Runs a C step and records its result, or returns when it has failed. */
+static void
+run_step(struct step *step, step_function *function, void *arg)
+{
+	struct workflow *wf = step->wf;
+	json_object *result;
+	const char *output;
+
+	if (setjmp(wf->step_failed) != 0)
+		return;
+	turn_savepoint(wf->turn);
+	result = run_take(wf, function(step, arg));
+	output = value_encode(wf->arena, result, VALUE_PORTABLE);
+	if (output == NULL)
+		step_fail(step, "DBOSInvalidOutput",
+		    "the result of step '%s' is not valid JSON", step->name);
+	turn_release(wf->turn);
+	run_record_output(wf, step->number, step->name, output,
+	    step->started_ms);
+}
+
 json_object *
 wf_transaction(struct workflow *wf, const char *name, step_function *function,
     void *arg)
 {
 	struct arena *arena = turn_arena(wf->turn);
-	struct step *step;
 	const struct entry *entry;
-	json_object *result;
-	const char *output;
+	struct step *step;
 	int number;
 
 	entry = run_call(wf, name, &number);
@@ -334,26 +349,12 @@ wf_transaction(struct workflow *wf, const char *name, step_function *function,
 	if (is_held_too_long(wf, number, name, step->key))
 		return run_recorded(wf, number);
 	step->started_ms = turn_now_ms(wf->turn);
-	turn_savepoint(wf->turn);
 	wf->step = step;
-	result = run_take(wf, function(step, arg));
-	output = value_encode(wf->arena, result, VALUE_PORTABLE);
-	if (output == NULL)
-		step_fail(step, "DBOSInvalidOutput",
-		    "the result of step '%s' is not valid JSON", name);
-	turn_release(wf->turn);
+	run_step(step, function, arg);
 	wf->step = NULL;
-	run_record_output(wf, number, name, output, step->started_ms);
+	/* It had a round trip of its own: now the others. */
+	run_pause(wf);
 	return run_recorded(wf, number);
-}
-
-/* Records a step's error and reruns the workflow, which replays the error. */
-static void __attribute__((noreturn))
-leave_step(struct step *step, const char *error)
-{
-	run_record_error(step->wf, step->number, step->name, error,
-	    step->started_ms);
-	run_leave(step->wf, RUN_AGAIN);
 }
 
 json_object *
@@ -370,7 +371,7 @@ step_sql(struct step *step, const char *sql, size_t nparams,
 		step_fail(step, FORBIDDEN, "%s", reason);
 	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
 	if (rows == NULL)
-		leave_step(step, run_database_error(wf, refused));
+		run_leave_step(wf, run_database_error(wf, refused));
 	if (!value_decode(wf->arena, first_value(wf, rows, 0), VALUE_PORTABLE,
 		&value))
 		step_fail(step, "DBOSInvalidOutput",

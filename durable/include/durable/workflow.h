@@ -11,9 +11,12 @@
  *  - does all that is visible outside it in steps, and decides only by results
  *    of the calls below: no clock, no random number, no global state;
  *  - holds no resource that it must release itself across a call: a call that
- *    has to wait, even for the result of a statement, does not return (it ends
- *    the run by longjmp).  The run's arena owns what the calls return and what
- *    wf_alloc allocates;
+ *    has to wait does not return, and any call may be the last of a turn.  The
+ *    run's arena owns what the calls return and what wf_alloc allocates;
+ *  - keeps nothing in static variables across a call: other workflows go on
+ *    during it, in the same thread;
+ *  - has a stack of 256 KiB, which the calls below use, too: a function that needs
+ *    more crashes its process;
  *  - does not compute for long between two calls, because the server ends a
  *    transaction that is idle for a second, and the workflows of a turn (up to
  *    some hundred) share one;
@@ -156,9 +159,10 @@ void wf_batch_void(struct workflow *wf, const char *name, const char *sql,
 /*
  * Runs a C function as the step name: all its statements and the step's journal
  * row commit together.  It uses the database by step_sql alone and may run
- * again after a failure, so it changes only its own variables.  A call of the
- * workflow in it, such as wf_sleep, fails the step with the error
- * DBOSInvalidStep, which names both; none of its statements takes effect.
+ * again after a failure, so it changes only its own variables, and holds nothing
+ * that it must release itself when a statement fails: step_sql does not return
+ * then.  A call of the workflow in it, such as wf_sleep, fails the step with the
+ * error DBOSInvalidStep, which names both; none of its statements takes effect.
  */
 typedef json_object *step_function(struct step *step, void *arg);
 json_object *wf_transaction(struct workflow *wf, const char *name,
