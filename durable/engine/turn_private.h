@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A turn from the inside: what turn.c (the transaction), turn_load.c (what it
- * takes), turn_wait.c (what its runs wait for) and turn_api.c (what they ask)
- * share.
+ * takes), turn_runs.c (how its runs go on), turn_wait.c (what they wait for) and
+ * turn_api.c (what they ask) share.
  */
 #ifndef DURABLE_TURN_PRIVATE_H
 #define DURABLE_TURN_PRIVATE_H
@@ -114,6 +114,19 @@ void turn_wait_write(struct turn *turn);
 
 /* Notes that a workflow is due at a time of the database's clock. */
 void turn_wait_note_due(struct turn *turn, int64_t due_ms);
+
+/* turn_runs.c */
+
+/*
+ * Runs all workflows.  The statements that they ask for are executed together in
+ * a batch, and then the runs go on where they asked.  started_ms: when the turn
+ * began to load.  Returns false, and why in turn->error, when the turn is broken.
+ */
+bool turn_runs_execute(struct turn *turn, const struct turn_plan *plan,
+    int64_t started_ms);
+
+/* The transaction has ended: frees the runs that it leaves in the middle. */
+void turn_runs_drop(struct turn *turn);
 
 /* turn_api.c */
 
