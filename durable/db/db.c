@@ -73,8 +73,9 @@ struct prepared {
 	struct prepared *next; /* of the same bucket */
 	char *sql;
 	enum prepared_state state;
-	unsigned version;   /* how often its place was freed; in its name */
-	unsigned long trip; /* the last that used it */
+	unsigned version;    /* of its name, which is used once */
+	unsigned long trip;  /* the last that used it */
+	unsigned long alive; /* the last that the server knew it in */
 };
 
 /* The kinds of answers that the server sends, in the order of the requests. */
@@ -100,7 +101,8 @@ struct db {
 	size_t expected_count, expected_size;
 	bool in_trip;       /* something was queued since the last round trip */
 	unsigned long trip; /* the number of that round trip */
-	bool in_transaction; /* at the end of the last one */
+	unsigned long idle_trip; /* the last that began without transaction */
+	bool in_transaction;     /* at the end of the last one */
 
 	/*
 	 * Recursive; all of the above is used under it.  beaten_trip is the
@@ -152,6 +154,8 @@ begin_trip(struct db *db)
 	clear_error(db);
 	db->in_trip = true;
 	db->trip++;
+	if (db->conn != NULL && PQtransactionStatus(db->conn) == PQTRANS_IDLE)
+		db->idle_trip = db->trip;
 }
 
 /* Keeps only the first error of a round trip: later ones follow from it. */
@@ -178,6 +182,33 @@ note_lost(struct db *db)
 
 	note_error(db, NULL, true,
 	    *message == '\0' ? "connection lost" : message);
+}
+
+/* A name is not used again, because the server may still have it. */
+static void
+unprepare(struct prepared *statement)
+{
+	statement->state = UNPREPARED;
+	statement->version++;
+}
+
+/*
+ * The session has forgotten a statement, so perhaps all.  When it knew it in
+ * this transaction, a statement of the transaction deallocated it, and would do
+ * so again.
+ */
+static void
+note_deallocated(struct db *db, const struct prepared *statement)
+{
+	size_t i;
+
+	if (statement->alive >= db->idle_trip) {
+		db->error.outcome = DB_REFUSED;
+		db->error.stale = false;
+	}
+	for (i = 0; i < db->statements_count; i++)
+		if (db->statements[i].state == PREPARED)
+			unprepare(&db->statements[i]);
 }
 
 /* expected: the statement that the error is about, or NULL. */
@@ -209,8 +240,10 @@ note_result_error(struct db *db, const PGresult *result,
 		return;
 	db->error.outcome = db->error.own = DB_RETRY;
 	db->error.stale = true;
-	expected->statement->state = UNPREPARED;
-	expected->statement->version++;
+	if (function != NULL && strcmp(function, "FetchPreparedStatement") == 0)
+		note_deallocated(db, expected->statement);
+	else
+		unprepare(expected->statement);
 }
 
 /* Notes that a statement, which the server accepted, is of no use here. */
@@ -585,6 +618,23 @@ send_unprepared(struct db *db, const char *sql, size_t nparams,
 		NULL, 0) == 1;
 }
 
+/*
+ * Whether a statement makes or undoes what a failed step needs.  It is sent as
+ * it is, because the step may have deallocated every prepared statement.
+ */
+static bool
+undoes(const char *sql)
+{
+	static const char *const words[] = { "rollback", "savepoint",
+		"release" };
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strncmp(sql, words[i], strlen(words[i])) == 0)
+			return true;
+	return false;
+}
+
 void
 db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[])
@@ -601,7 +651,7 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 
 	pthread_mutex_lock(&db->lock);
 	begin_trip(db);
-	if (db_connected(db))
+	if (db_connected(db) && !undoes(sql))
 		statement = find_statement(db, sql);
 	if (db_connected(db) &&
 	    (statement != NULL
@@ -722,6 +772,8 @@ take_answer(struct db *db, const struct expected *expected)
 		note_useless(db, expected, "the statement is empty");
 	if (expected->kind == EXPECT_PREPARE)
 		expected->statement->state = done ? PREPARED : UNPREPARED;
+	if (done && expected->statement != NULL)
+		expected->statement->alive = db->trip;
 	/* libpq returns NULL after each statement's result. */
 	if (result != NULL && await_answer(db))
 		PQclear(PQgetResult(db->conn));
