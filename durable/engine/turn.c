@@ -191,19 +191,17 @@ commit(struct turn *turn, const struct turn_plan *plan)
 
 /* Says which step of which workflow is held off, and what can be done. */
 static void
-log_held(const struct turn *turn, const char *step)
+log_held(const struct turn *turn)
 {
 	const struct db_error *error = &turn->error;
-	const struct workflow *wf = turn->running;
-	const char *name = wf != NULL && wf->step != NULL
-	    ? wf->step->name
-	    : batch_step_of(turn->batch, error->sql);
+	const char *name = batch_step_of(turn->batch, error->sql);
 	size_t at = 0;
+	const struct workflow *wf = batch_next_of(turn->batch, error->sql, &at);
 
-	if (wf == NULL)
-		wf = batch_next_of(turn->batch, error->sql, &at);
-	if (name == NULL)
-		name = step;
+	if (wf == NULL) {
+		wf = turn->running;
+		name = wf->step->name;
+	}
 	if (error->outcome == DB_SCHEMA)
 		log_warning(
 		    "wf=%s step=%s is held off and retried, because the "
@@ -241,13 +239,17 @@ note_held(struct turn *turn)
 	/* A smaller turn may succeed where the batch took too long. */
 	if (is_time_out(error) && batch_elements_of(turn->batch, step) > 1)
 		return;
-	/* A run cannot wait in the middle of a C step, only before it. */
-	if (turn->running != NULL && turn->running->step != NULL)
+	/*
+	 * A C step sends the other runs' statements before its own.  A run
+	 * cannot wait in the middle of a C step, only before it.
+	 */
+	if (batch_step_of(turn->batch, step) == NULL) {
+		if (turn->running == NULL || turn->running->step == NULL)
+			return;
 		step = turn->running->step->key;
-	else if (batch_step_of(turn->batch, step) == NULL)
-		return;
+	}
 	if (hold_off_add(&turn->hold_off, step, error))
-		log_held(turn, step);
+		log_held(turn);
 }
 
 /* Whether a statement that the turn writes for all runs met a lock. */
