@@ -17,6 +17,13 @@ static const char *const commands[] = { "ABORT", "BEGIN", "CHECKPOINT", "CLOSE",
 	"FETCH", "LISTEN", "LOAD", "MOVE", "PREPARE", "RELEASE", "RESET",
 	"ROLLBACK", "SAVEPOINT", "SET", "START", "UNLISTEN", "VACUUM" };
 
+/*
+ * Functions that lock for the session, or give its locks back.  A text that
+ * names one anywhere is taken to call it.
+ */
+static const char *const functions[] = { "pg_advisory_lock",
+	"pg_try_advisory_lock", "pg_advisory_unlock" };
+
 /* Returns the text behind a comment, which may have comments in it. */
 static const char *
 skip_comment(const char *at)
@@ -99,5 +106,8 @@ sqltext_forbidden(const char *sql)
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (takes(&sql, commands[i]))
 			return commands[i];
+	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		if (strcasestr(sql, functions[i]) != NULL)
+			return functions[i];
 	return creates_temporary(sql) ? "CREATE TEMPORARY" : NULL;
 }

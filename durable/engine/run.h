@@ -13,6 +13,9 @@
 
 #include <durable/workflow.h>
 
+/* The error of a statement that an author may not run. */
+#define RUN_FORBIDDEN "DBOSForbiddenStatement"
+
 struct db_error;
 struct db_rows;
 struct fiber;
@@ -107,6 +110,7 @@ struct workflow {
 	bool has_gone_on; /* the run has recorded a step */
 	void *log_end; /* of the turn, when this run recorded or went on last */
 	bool catching;
+	bool has_statements;           /* in this turn */
 	const struct step *step;       /* the C step that is running, or NULL */
 	struct references *references; /* of the values in the run's arena */
 	const struct wf_error *error; /* of the last call, in the run's arena */

@@ -23,11 +23,14 @@
 #include "engine/write_set.h"
 
 /* How long a step waits for the schema, unless the engine says so. */
-#define SCHEMA_PATIENCE_S 300
+#define SCHEMA_PATIENCE_S    300
+
+/* The session's, which engine.c sets. */
+#define STATEMENT_TIMEOUT_MS 15000
 
 /* How many fibers a worker has at most, if a part of its memory allows that. */
-#define FIBERS_MAX        512
-#define FIBERS_SHARE      8
+#define FIBERS_MAX           512
+#define FIBERS_SHARE         8
 
 static size_t
 fibers_max(const struct engine *engine)
@@ -79,6 +82,7 @@ turn_free(struct turn *turn)
 	write_set_free(turn->write_set);
 	batch_free(turn->batch);
 	hold_off_clear(&turn->hold_off);
+	turn_session_forget(turn);
 	free(turn->runs);
 	free(turn);
 }
@@ -170,6 +174,8 @@ commit(struct turn *turn, const struct turn_plan *plan)
 
 	turn_wait_write(turn);
 	batch_queue(turn->batch, turn->batch_arena, turn->db);
+	if (turn->has_statements && !turn->alone)
+		turn_session_queue_check(turn);
 	write_set_queue(turn->write_set, turn->db);
 	if (turn->engine->machine_room && turn->count > 0)
 		queue_monitor_note(turn);
@@ -277,11 +283,13 @@ add_error_suspect(struct turn *turn, const struct workflow *wf, int step)
 /*
  * Finds the workflows that may be at fault: the runs with the statement that
  * failed, or the run that was executing.  When the statement is one that the
- * turn writes for all runs, it is any run, unless the schema is at fault.
+ * turn writes for all runs, it is any run, unless the schema is at fault; when
+ * the session is not what it was, any run with a statement.
  */
 static void
 find_error_suspects(struct turn *turn)
 {
+	bool session_failed = turn_session_blame(turn, NULL);
 	struct workflow *wf;
 	size_t at = 0, i;
 	int step;
@@ -302,17 +310,37 @@ find_error_suspects(struct turn *turn)
 		add_error_suspect(turn, turn->running, -1);
 	else if (at == 0 && turn->error.own != DB_SCHEMA)
 		for (i = 0; i < turn->count; i++)
-			add_error_suspect(turn, turn->runs[i], -1);
+			if (!session_failed || turn->runs[i]->has_statements)
+				add_error_suspect(turn, turn->runs[i], -1);
+}
+
+/*
+ * Whether what failed beside other workflows is to be tried alone, because one
+ * of them may have changed what the statement sees, or for how long it may run:
+ * a step that the schema refuses, or a time-out that came before ours.
+ */
+static bool
+is_to_be_tried_alone(const struct turn *turn)
+{
+	const struct db_error *error = &turn->error;
+
+	if (turn->alone || turn->count < 2)
+		return false;
+	if (error->outcome == DB_SCHEMA)
+		return turn->running != NULL ||
+		    batch_step_of(turn->batch, error->sql) != NULL;
+	return strcmp(error->sqlstate, "57014") == 0 &&
+	    clock_monotonic_ms() - turn->begun_own_ms < STATEMENT_TIMEOUT_MS;
 }
 
 /* Rolls back; returns what follows from the error. */
 static enum turn_outcome
 abandon(struct turn *turn)
 {
-	bool met_lock = end_met_lock(turn);
+	bool met_lock = end_met_lock(turn), alone = is_to_be_tried_alone(turn);
 
 	turn->error_suspects_count = 0;
-	if (!met_lock)
+	if (!met_lock && !alone)
 		note_held(turn);
 	if (turn->error.outcome != DB_LOST) {
 		db_queue(turn->db, "rollback", 0, NULL);
@@ -321,10 +349,11 @@ abandon(struct turn *turn)
 	}
 	if (turn->error.outcome == DB_LOST) {
 		db_disconnect(turn->db);
+		turn_session_forget(turn);
 		return TURN_LOST;
 	}
-	if (turn->count == 0 || turn->error.outcome == DB_SCHEMA ||
-	    (turn->error.outcome == DB_RETRY && !met_lock))
+	if (turn->count == 0 || (turn->error.outcome == DB_SCHEMA && !alone) ||
+	    (turn->error.outcome == DB_RETRY && !met_lock && !alone))
 		return TURN_RETRY;
 	find_error_suspects(turn);
 	return turn->error_suspects_count == 0 ? TURN_RETRY : TURN_REFUSED;
@@ -339,6 +368,7 @@ reset(struct turn *turn)
 	write_set_reset(turn->write_set);
 	batch_reset(turn->batch);
 	hold_off_begin(&turn->hold_off);
+	turn->has_statements = false;
 	turn->count = turn->taken = turn->steps = 0;
 	turn->due_ms = 0;
 	turn->full = false;

@@ -99,6 +99,7 @@ void
 turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement)
 {
+	wf->has_statements = turn->has_statements = true;
 	batch_add(turn->batch, turn->batch_arena, wf, statement, false);
 	if (batch_is_long(turn->batch))
 		run_pause(wf);
@@ -108,6 +109,7 @@ const struct answer *
 turn_ask(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement)
 {
+	wf->has_statements = turn->has_statements = true;
 	batch_add(turn->batch, turn->batch_arena, wf, statement, true);
 	run_pause(wf);
 	return &wf->answer;
@@ -150,21 +152,50 @@ mark_step(struct turn *turn, const char *sql)
 	return false;
 }
 
+/*
+ * Whether the error may be that of the step alone: not when it has no
+ * statement, because then the transaction is over.
+ */
+static bool
+can_undo(const struct turn *turn)
+{
+	return turn->alone && turn->error.outcome == DB_REFUSED &&
+	    turn->error.sql != NULL;
+}
+
+/*
+ * Makes the round trip of a step; in a turn of one its last statement fails
+ * when the session is not as it was.  Returns false, and why in turn->error,
+ * when that failed.
+ */
+static bool
+make_trip(struct turn *turn)
+{
+	const struct db_rows *state = NULL;
+
+	if (turn->alone) {
+		turn_session_queue_state(turn, &state);
+		turn_session_queue_check(turn);
+	}
+	if (db_finish(turn->db) != DB_DONE) {
+		turn->error = *db_last_error(turn->db);
+		turn_session_blame(turn, state);
+		return false;
+	}
+	return is_open(turn) && batch_check(turn->batch, &turn->error);
+}
+
 bool
 turn_execute_batch(struct turn *turn)
 {
 	if (turn->alone)
 		db_queue(turn->db, "savepoint step", 0, NULL);
 	batch_queue(turn->batch, turn->batch_arena, turn->db);
-	if (db_finish(turn->db) != DB_DONE) {
-		turn->error = *db_last_error(turn->db);
-	} else if (!is_open(turn)) {
-		return false;
-	} else if (batch_check(turn->batch, &turn->error)) {
+	if (make_trip(turn)) {
 		batch_answer(turn->batch, NULL);
 		return mark_step(turn, "release savepoint step");
 	}
-	if (!turn->alone || turn->error.outcome != DB_REFUSED || !undo(turn))
+	if (!can_undo(turn) || !undo(turn))
 		return false;
 	batch_answer(turn->batch, &turn->error);
 	return true;
@@ -174,22 +205,20 @@ const struct db_rows *
 turn_query(struct turn *turn, struct workflow *wf, const char *sql,
     size_t nparams, const char *const params[], const struct db_error **refused)
 {
-	const struct db_rows *rows;
+	const struct db_rows *rows = NULL;
 
+	wf->has_statements = turn->has_statements = true;
 	/* The run's earlier statements come first. */
 	batch_queue(turn->batch, turn->batch_arena, turn->db);
 	/* The error of the turn has the statement, and outlives the run. */
 	sql = arena_strdup(turn->arena, sql);
-	rows = db_query(turn->db, wf->arena, sql, nparams, params);
+	db_queue_rows(turn->db, wf->arena, sql, nparams, params, &rows);
 	*refused = NULL;
-	if (rows != NULL) {
-		if (!is_open(turn) || !batch_check(turn->batch, &turn->error))
-			break_turn(turn, wf, &turn->error);
+	if (make_trip(turn)) {
 		batch_answer(turn->batch, NULL);
 		return rows;
 	}
-	turn->error = *db_last_error(turn->db);
-	if (!turn->alone || turn->error.outcome != DB_REFUSED)
+	if (!can_undo(turn))
 		break_turn(turn, wf, &turn->error);
 	turn_undo(turn, wf, &turn->error);
 	*refused = &turn->error;

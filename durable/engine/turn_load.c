@@ -308,9 +308,12 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 		arena_number(turn->arena, turn->most), plan->only,
 		arena_number(turn->arena, begin_look(turn, &plan->partition)) };
 	const struct db_rows *begun = NULL, *taken = NULL, *workflows = NULL,
-			     *messages = NULL;
+			     *messages = NULL, *state = NULL;
 
 	db_queue(turn->db, "begin", 0, NULL);
+	/* Settings may have changed between two turns: see turn_session.c. */
+	if (turn->session_state == NULL || plan->alone)
+		turn_session_queue_state(turn, &state);
 	db_queue_rows(turn->db, turn->arena, begin_sql, 0, NULL, &begun);
 	db_queue_rows(turn->db, turn->arena, take_sql, 7, params, &taken);
 	db_queue_rows(turn->db, turn->arena, load_sql, 0, NULL, &workflows);
@@ -319,6 +322,8 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 		turn->error = *db_last_error(turn->db);
 		return false;
 	}
+	if (state != NULL)
+		turn_session_keep(turn, state);
 	turn->begun_ms = number_at(begun, 0, BEGIN_PRESENT_MS);
 	turn->begun_own_ms = clock_monotonic_ms();
 	turn->saw_suspects = is_true(begun, 0, BEGIN_HAS_SUSPECTS);

@@ -62,9 +62,11 @@ struct turn {
 	struct batch *batch;      /* statements of the runs, to be executed */
 	struct workflow *running; /* the run that is executing, or NULL */
 	bool alone;
+	bool has_statements;               /* of its runs */
 	const struct db_error *step_error; /* see struct turn_plan */
 	int step;
 	struct db_error error; /* why the turn is broken */
+	char *session_state;   /* before any step; NULL: to be asked for */
 
 	int64_t begun_ms;     /* the database's clock at the begin */
 	int64_t begun_own_ms; /* clock_monotonic_ms at the same time */
@@ -127,6 +129,29 @@ bool turn_runs_execute(struct turn *turn, const struct turn_plan *plan,
 
 /* The transaction has ended: frees the runs that it leaves in the middle. */
 void turn_runs_drop(struct turn *turn);
+
+/* turn_session.c */
+
+/*
+ * Asks for the state of the session, in one line a setting; and keeps that as
+ * the one that every step has to leave behind, or forgets it.
+ */
+void turn_session_queue_state(struct turn *turn, const struct db_rows **state);
+void turn_session_keep(struct turn *turn, const struct db_rows *state);
+void turn_session_forget(struct turn *turn);
+
+/*
+ * Queues a statement that fails when the session's state is not the kept one.
+ * The server fails it, because what a step has changed in the transaction, such
+ * as a time-out, then ends at once.
+ */
+void turn_session_queue_check(struct turn *turn);
+
+/*
+ * Whether the turn's error is of this statement; makes it that of a step, which
+ * says what differs when state, the one at that time, is not NULL.
+ */
+bool turn_session_blame(struct turn *turn, const struct db_rows *state);
 
 /* turn_api.c */
 

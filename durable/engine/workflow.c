@@ -16,9 +16,6 @@
 #include "engine/run.h"
 #include "engine/turn_api.h"
 
-/* The error of a statement that an author may not run. */
-#define FORBIDDEN "DBOSForbiddenStatement"
-
 const char *
 wf_id(const struct workflow *wf)
 {
@@ -171,7 +168,7 @@ is_refused(struct workflow *wf, int number,
 		    "step '%s' has more than %d parameters", name,
 		    BATCH_PARAMS_MAX);
 	if (reason != NULL)
-		error = value_encode_error(wf->arena, FORBIDDEN, reason,
+		error = value_encode_error(wf->arena, RUN_FORBIDDEN, reason,
 		    VALUE_PORTABLE);
 	else if ((step_error = turn_step_error(wf->turn, number, sql)) != NULL)
 		error = run_database_error(wf, step_error);
@@ -368,7 +365,7 @@ step_sql(struct step *step, const char *sql, size_t nparams,
 	json_object *value;
 
 	if (reason != NULL)
-		step_fail(step, FORBIDDEN, "%s", reason);
+		step_fail(step, RUN_FORBIDDEN, "%s", reason);
 	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
 	if (rows == NULL)
 		run_leave_step(wf, run_database_error(wf, refused));
