@@ -46,6 +46,27 @@ static const char end_frozen[] =
     "from '^select ''a message of ([0-9]{1,10}) bytes follows''$'), '0')"
     "::float8 / 100)";
 
+/*
+ * What steps have left in this session by a function that turn_session.c does
+ * not see: what the engine's own statements never leave there.  The engine's
+ * advisory locks have these classes; the rest are its settings and channels.
+ */
+static const char leftovers[] =
+    "select left(string_agg(w.what, ', '), 300) from ("
+    "select 'the setting ' || s.name as what from pg_catalog.pg_settings as s "
+    "where s.source = 'session' and s.name !~ '^(durable[.]|tcp_)' "
+    "and s.name <> all ('{default_transaction_isolation,lock_timeout,"
+    "statement_timeout,idle_in_transaction_session_timeout}') "
+    "union all select 'an advisory lock (' || l.classid || ', ' || l.objid "
+    "|| ')' from pg_catalog.pg_locks as l where l.locktype = 'advisory' "
+    "and l.pid = pg_catalog.pg_backend_pid() and l.classid <> all (array["
+    "1146442305, 1146442306, 'durable.served'::pg_catalog.regclass, "
+    "'durable.suspects'::pg_catalog.regclass]::oid[]) "
+    "union all select 'the cursor ' || c.name from pg_catalog.pg_cursors as c "
+    "where c.is_holdable "
+    "union all select 'the prepared statement ' || p.name "
+    "from pg_catalog.pg_prepared_statements as p where p.from_sql) as w";
+
 bool
 sweep_register(struct sweep *sweep)
 {
@@ -54,6 +75,8 @@ sweep_register(struct sweep *sweep)
 
 	while (type[1] != NULL)
 		type++;
+	/* What is served is the session's. */
+	sweep->noted_ms = 0;
 	params[0] = sweep->engine->application;
 	params[1] = (*type)->version;
 	params[2] = served_queues(sweep->served, NULL);
@@ -124,6 +147,23 @@ sweep_due_in_ms(const struct sweep *sweep)
 	return sweep->more || left_ms < 0 ? 0 : (int)left_ms;
 }
 
+/*
+ * Ends the session when a step has left something there, because the steps of
+ * other workflows use it: the worker makes another one.
+ */
+static void
+end_if_used(struct sweep *sweep, const struct db_rows *left)
+{
+	const char *what = left == NULL ? NULL : db_value(left, 0, 0);
+
+	if (what == NULL)
+		return;
+	log_warning("a step has left %s in the session of its worker, which "
+		    "gets a new one; correct the function that does it",
+	    what);
+	db_disconnect(sweep->db);
+}
+
 bool
 sweep_if_due(struct sweep *sweep)
 {
@@ -131,7 +171,7 @@ sweep_if_due(struct sweep *sweep)
 		sweep->engine->application,
 		sweep->count % WHOLE_SWEEPS == 0 ? "true" : "false" };
 	struct arena *arena;
-	const struct db_rows *rows = NULL;
+	const struct db_rows *rows = NULL, *left = NULL;
 	enum db_outcome outcome;
 
 	if (sweep_due_in_ms(sweep) > 0)
@@ -149,8 +189,10 @@ sweep_if_due(struct sweep *sweep)
 	    params, &rows);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, end_frozen, 0, NULL);
+	db_queue_rows(sweep->db, arena, leftovers, 0, NULL, &left);
 	outcome = db_finish(sweep->db);
 	sweep->more = rows != NULL && *db_value(rows, 0, 0) == 't';
+	end_if_used(sweep, left);
 	arena_free(arena);
 	return outcome != DB_LOST;
 }

@@ -51,8 +51,9 @@ int sweep_due_in_ms(const struct sweep *sweep);
  * A sweep wakes workflows that nothing else will wake, enqueues delayed ones,
  * cancels late ones, and ends the sessions of frozen workers.  Every half a
  * minute the worker that notes what is served also warns of workflows that no
- * daemon serves, and of what the engine ignores as yet.  Returns false when the
- * connection is lost.
+ * daemon serves, and of what the engine ignores as yet.  Each sweep also looks
+ * at what steps have left in the worker's own session, and closes it when there
+ * is something.  Returns false when the connection is lost.
  */
 bool sweep_if_due(struct sweep *sweep);
 

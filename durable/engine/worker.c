@@ -210,7 +210,7 @@ worker_loop(struct worker *worker)
 				return PREFORK_EXIT_GIVE_UP;
 		} else if (!sweep_if_due(&worker->sweep)) {
 			session_lose(worker->session);
-		} else {
+		} else if (session_is_open(worker->session)) {
 			idle_ms = worker_work(worker);
 			if (session_is_open(worker->session))
 				worker_rest(worker, idle_ms);
