@@ -1,0 +1,66 @@
+-- SPDX-License-Identifier: MIT
+--
+-- What the workflows of torture.c use, and the functions with which the hostile
+-- ones do harm.
+
+create schema torture;
+grant usage on schema torture to public;
+
+create table torture.expected (id text primary key, type text, input jsonb,
+    status text, says text);
+create table torture.verdicts (type text, is_right boolean, why text);
+create table torture.accounts (account int primary key, balance bigint not null);
+insert into torture.accounts select g, 1000 from generate_series(1, 128) as g;
+create table torture.ledger (id text, part text, account int, amount bigint);
+create table torture.locked (n int);
+insert into torture.locked values (0);
+create table torture.pair (side text primary key, n int not null);
+insert into torture.pair values ('left', 0), ('right', 0);
+
+create function torture.raise(state text) returns text
+language plpgsql as $$
+begin
+    raise exception using errcode = state, message = $m$made by the test$m$;
+end
+$$;
+
+create function torture.make_table() returns text
+language plpgsql as $$
+begin
+    create temp table accounts (account int, balance bigint);
+    return null;
+end
+$$;
+
+create function torture.hold_cursor() returns text
+language plpgsql as $$
+begin
+    execute format($q$declare %I cursor with hold for select 1$q$,
+        gen_random_uuid());
+    return null;
+end
+$$;
+
+create function torture.prepare_statement() returns text
+language plpgsql as $$
+begin
+    execute format($q$prepare %I as select 1$q$, gen_random_uuid());
+    return null;
+end
+$$;
+
+create function torture.deallocate() returns text
+language plpgsql as $$
+begin
+    execute $q$deallocate all$q$;
+    return null;
+end
+$$;
+
+create function torture.lock_session() returns text
+language plpgsql as $$
+begin
+    perform pg_advisory_lock(77, (random() * 1000000000)::int);
+    return null;
+end
+$$;
