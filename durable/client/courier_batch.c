@@ -24,7 +24,8 @@ static const char submit_sql[] =
 static const char events_sql[] =
     "select position, present, value, serialization "
     "from durable.client_events($1, $2)";
-static const char announce_sql[] = "select pg_notify('durable_due', '')";
+static const char announce_sql[] =
+    "select durable.hint('durable_due', '{\"\"}')";
 
 /*
  * The calls of one transaction, by position: starts, sends, and the calls for
@@ -292,6 +293,20 @@ hand_out(struct courier *courier, const struct courier_batch *batch,
 	}
 }
 
+/*
+ * After a commit that met the full notification queue: from then on no call
+ * notifies.  The sweep of a daemon usually sees it first.
+ */
+static void
+heed_full_queue(struct courier *courier)
+{
+	if (strcmp(db_last_error(courier->db)->sqlstate, "54000") != 0)
+		return;
+	db_queue(courier->db, "select durable.heed_notification_queue()", 0,
+	    NULL);
+	db_finish(courier->db);
+}
+
 /* Makes the round trip of a batch: all its calls succeed, or none. */
 static enum db_outcome
 carry(struct courier *courier, struct courier_batch *batch)
@@ -302,8 +317,12 @@ carry(struct courier *courier, struct courier_batch *batch)
 	queue_looks(courier, batch, &events);
 	queue_announcement(courier, batch);
 	/* Ignore all results unless the commit has succeeded. */
-	if (db_finish(courier->db) != DB_DONE)
-		return db_last_error(courier->db)->own;
+	if (db_finish(courier->db) != DB_DONE) {
+		enum db_outcome failed = db_last_error(courier->db)->own;
+
+		heed_full_queue(courier);
+		return failed;
+	}
 	if (submitted != NULL)
 		settle_batch(courier, batch, submitted);
 	if (events != NULL)

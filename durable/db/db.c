@@ -139,6 +139,17 @@ is_several(const char *sqlstate, const char *function)
 	    strcmp(function, "exec_parse_message") == 0;
 }
 
+/*
+ * Whether a commit failed because the notification queue is full.  The function
+ * tells it, because limits of a value share its SQLSTATE.
+ */
+static bool
+is_queue_full(const char *sqlstate, const char *function)
+{
+	return sqlstate != NULL && strcmp(sqlstate, "54000") == 0 &&
+	    function != NULL && strcmp(function, "PreCommit_Notify") == 0;
+}
+
 static void
 clear_error(struct db *db)
 {
@@ -229,6 +240,8 @@ note_result_error(struct db *db, const PGresult *result,
 	note_error(db, sqlstate,
 	    severity != NULL && strcmp(severity, "ERROR") != 0,
 	    primary == NULL ? PQresultErrorMessage(result) : primary);
+	if (is_queue_full(sqlstate, function))
+		db->error.outcome = db->error.own = DB_RETRY;
 	if (expected == NULL)
 		return;
 	db->error.sql = expected->sql;

@@ -92,7 +92,12 @@ static const struct {
 	    ": start a daemon with this name, version and queue, or cancel "
 	    "them" },
 	{ "limits", "the limits of these queues are not honoured yet: ", "" },
-	{ "schedules", "these schedules are not honoured yet: ", "" }
+	{ "schedules", "these schedules are not honoured yet: ", "" },
+	{ "notifications",
+	    "no notifications are sent, and workers and web look every second "
+	    "instead, because PostgreSQL's notification queue is full to ",
+	    ": end the session that listens and stays in a transaction; "
+	    "PostgreSQL's log names its process id (NOTIFY queue)" }
 };
 
 /* Logs a warning that is new, or that ten minutes are over. */

@@ -13,7 +13,7 @@ struct db;
 struct engine;
 struct served;
 
-#define SWEEP_WARNINGS 3
+#define SWEEP_WARNINGS 4
 
 /* The last warning of its kind, and when it was logged. */
 struct warning {

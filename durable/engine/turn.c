@@ -258,13 +258,20 @@ note_held(struct turn *turn)
 		log_held(turn);
 }
 
-/* Whether a statement that the turn writes for all runs met a lock. */
+/*
+ * Whether a statement that the turn writes for all runs met a lock, or its
+ * commit the full notification queue, because a step of one run notifies.
+ */
 static bool
-end_met_lock(const struct turn *turn)
+end_met_circumstance(const struct turn *turn)
 {
-	return strcmp(turn->error.sqlstate, "55P03") == 0 && turn->count > 0 &&
-	    turn->running == NULL &&
-	    batch_step_of(turn->batch, turn->error.sql) == NULL;
+	const struct db_error *error = &turn->error;
+
+	return error->outcome == DB_RETRY &&
+	    (strcmp(error->sqlstate, "55P03") == 0 ||
+		strcmp(error->sqlstate, "54000") == 0) &&
+	    turn->count > 0 && turn->running == NULL &&
+	    batch_step_of(turn->batch, error->sql) == NULL;
 }
 
 /*
@@ -337,10 +344,11 @@ is_to_be_tried_alone(const struct turn *turn)
 static enum turn_outcome
 abandon(struct turn *turn)
 {
-	bool met_lock = end_met_lock(turn), alone = is_to_be_tried_alone(turn);
+	bool postpones = end_met_circumstance(turn);
+	bool alone = is_to_be_tried_alone(turn);
 
 	turn->error_suspects_count = 0;
-	if (!met_lock && !alone)
+	if (!postpones && !alone)
 		note_held(turn);
 	if (turn->error.outcome != DB_LOST) {
 		db_queue(turn->db, "rollback", 0, NULL);
@@ -353,7 +361,7 @@ abandon(struct turn *turn)
 		return TURN_LOST;
 	}
 	if (turn->count == 0 || (turn->error.outcome == DB_SCHEMA && !alone) ||
-	    (turn->error.outcome == DB_RETRY && !met_lock && !alone))
+	    (turn->error.outcome == DB_RETRY && !postpones && !alone))
 		return TURN_RETRY;
 	find_error_suspects(turn);
 	return turn->error_suspects_count == 0 ? TURN_RETRY : TURN_REFUSED;

@@ -36,9 +36,7 @@ static const struct {
 	[WRITE_STATUSES] = { "select durable.turn_statuses($1, $2, $3, $4, $5, $6, $7, $8, "
 			     "$9)",
 	    7, TAIL_APPLICATION_EXECUTOR },
-	[WRITE_HINTS] = { "select pg_notify('dbos_workflow_events_channel', payload) "
-			  "from unnest($1::text[]) as payload "
-			  "where octet_length(payload) < 8000",
+	[WRITE_HINTS] = { "select durable.hint('dbos_workflow_events_channel', $1)",
 	    1, TAIL_NONE },
 };
 

@@ -266,13 +266,17 @@ begin
     return query
     select 'unserved_workflows', u.workflows::double precision
     from durable.unserved as u;
+    return query
+    select 'notification_queue_usage', q.tenths / 10::double precision
+    from durable.notification_queue as q;
 end
 $$;
 comment on function durable.metrics() is
     'Returns the gauges of the web''s /metrics: connected workers; for how '
     'long the oldest due wait has been due, in seconds, or 0; waiting '
     'workflows, by the planner''s estimate; enqueued workflows, and workflows '
-    'that no daemon serves, both counted to 10000.';
+    'that no daemon serves, both counted to 10000; how full the notification '
+    'queue of the server is, in tenths from 0 to 1.';
 
 
 -- Grants.

@@ -248,7 +248,10 @@ begin
             from dbos.workflow_schedules as s
             where s.status = 'ACTIVE'
                 and coalesce(s.application_name, note_served.application)
-                    = note_served.application))) as n (kind, what)
+                    = note_served.application)), ('notifications', (
+            select q.tenths * 10 || ' %'
+            from durable.notification_queue as q
+            where q.tenths >= 6))) as n (kind, what)
     where n.what is not null;
 end
 $$;
@@ -257,7 +260,8 @@ comment on function durable.note_served(text, text[], text[]) is
     'daemon serves, and how many workflows no daemon does. Returns what an '
     'operator should know: an example of these (unserved), and what is not '
     'honoured yet: queues of the daemon with limits (limits) and schedules of '
-    'its application that are ACTIVE (schedules).';
+    'its application that are ACTIVE (schedules); and how full the notification '
+    'queue is when durable.hint sends none (notifications).';
 
 
 grant execute on function durable.note_served(text, text[], text[])

@@ -264,6 +264,7 @@ declare
     more boolean;
 begin
     perform durable.heed_clock();
+    perform durable.heed_notification_queue();
     perform durable.delete_stale(types, bite, case when everything then 0
         else durable.now_ms() - 10000 end);
     more := durable.heed_arrivals(bite);
@@ -276,7 +277,8 @@ comment on function durable.sweep(text[], text, boolean) is
     'Called by each worker of the daemon, every second (all but a daemon''s '
     'first worker: every five), with the types that it runs (name@version) and '
     'its application; once a minute with everything, so that it also deletes '
-    'what was overdue ten seconds ago. Heeds the clock, deletes waits without a workflow and '
+    'what was overdue ten seconds ago. Heeds the clock, frees the notification '
+    'queue of what all sessions have read, deletes waits without a workflow and '
     'empty timer groups, wakes the workflows that wait for noted arrivals, '
     'cancels workflows past their deadline and enqueues delayed ones: a '
     'thousand of each. Returns whether there may be more, for which the worker '

@@ -200,6 +200,20 @@ comment on column durable.clock.latest_ms is
     'The time of the database, at most a minute ago, in milliseconds since the '
     'epoch.';
 
+create table if not exists durable.notification_queue (
+    tenths int not null constraint notification_queue_tenths check
+        (tenths between 0 and 10)
+);
+comment on table durable.notification_queue is
+    'One row: how full PostgreSQL''s notification queue is. From six tenths on '
+    'durable.hint notifies no more.';
+comment on column durable.notification_queue.tenths is
+    'The tenths of the queue that were in use at the last sweep.';
+
+insert into durable.notification_queue (tenths)
+select 0
+where not exists (select from durable.notification_queue);
+
 create or replace function durable.now_ms()
 returns bigint
 language sql

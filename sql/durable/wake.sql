@@ -14,6 +14,59 @@
 -- present waits.  Its trigger notes the workflow in durable.arrivals, and the
 -- sweep wakes what waits for it.
 
+-- DBOS notifies of each message in a trigger of its own.  Here its function does
+-- nothing, and durable.wake_by_message notifies in its place, because a
+-- transaction that notifies fails when the notification queue is full.  Where
+-- the function belongs to another owner it stays as it is.
+
+create or replace function durable.hint(channel text, payloads text[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if (select q.tenths < 6 from durable.notification_queue as q) then
+        perform pg_notify(channel, payload)
+        from unnest(payloads) as payload
+        -- PostgreSQL refuses a longer one.
+        where octet_length(payload) < 8000;
+    end if;
+end
+$$;
+comment on function durable.hint(text, text[]) is
+    'Notifies a channel with each payload, unless the notification queue is '
+    'rather full: when it is full each transaction that notifies fails at its '
+    'commit. (From a half on the server''s log names the process that keeps it '
+    'full.) Called by the functions that wake, by a worker behind its turn and '
+    'by a client''s courier.';
+
+create or replace function durable.heed_notification_queue()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present int;
+begin
+    -- One session at a time, because the others would wait where no time-out
+    -- ends it: PostgreSQL may have gigabytes to free.
+    if not pg_try_advisory_xact_lock(1146442307) then
+        return;
+    end if;
+    -- Besides a notification only this call moves the tail of the queue.
+    present := floor(pg_notification_queue_usage() * 10);
+    update durable.notification_queue as q
+    set tenths = present
+    where q.tenths <> present;
+end
+$$;
+comment on function durable.heed_notification_queue() is
+    'Makes PostgreSQL free the notification queue of what every session has '
+    'read, and notes how full it is. Called by durable.sweep, and by a client''s '
+    'courier when a commit met the full queue.';
+
 create or replace function durable.wake_by_message()
 returns trigger
 language plpgsql
@@ -23,6 +76,9 @@ as $$
 declare
     sent record;
 begin
+    perform durable.hint('dbos_notifications_channel', array(
+        select m.destination_uuid || '::' || m.topic
+        from arrived as m));
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
         select distinct m.destination_uuid
@@ -48,7 +104,8 @@ end
 $$;
 comment on function durable.wake_by_message() is
     'Trigger after insert on dbos.notifications: makes the workflows due that '
-    'wait for the new messages. Fires per statement, and so after the foreign '
+    'wait for the new messages, and notifies DBOS''s channel of each as its own '
+    'trigger would. Fires per statement, and so after the foreign '
     'key checks of all its rows.';
 
 create or replace function durable.wake_by_event()
@@ -89,16 +146,14 @@ begin
                 and w.key = event.key);
     end loop;
     if woken then
-        perform pg_notify('durable_due', '');
+        perform durable.hint('durable_due', '{""}');
     end if;
     return null;
 end
 $$;
 comment on function durable.wake_by_event() is
     'Trigger after insert or update on dbos.workflow_events: makes the '
-    'workflows due that wait for the event, and notifies channel durable_due '
-    '(for messages the trigger of dbos.notifications notifies its own '
-    'channel).';
+    'workflows due that wait for the event, and notifies channel durable_due.';
 
 create or replace function durable.wake_by_status()
 returns trigger
@@ -143,7 +198,7 @@ begin
             where w.target = any (ended)
                 and w.kind = 'result')
         then
-            perform pg_notify('durable_due', '');
+            perform durable.hint('durable_due', '{""}');
         end if;
     end if;
     return null;
@@ -180,6 +235,21 @@ comment on function durable.forget_workflow() is
     'then waits for a turn that is under way; a later workflow of the same id '
     'must not replay what that turn wrote, nor get this one''s input.';
 
+select pg_has_role(p.proowner, 'usage') as may_replace
+from pg_proc as p
+where p.oid = 'dbos.notifications_function()'::regprocedure \gset
+\if :may_replace
+create or replace function dbos.notifications_function()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return null;
+end
+$$;
+\endif
+
 create or replace trigger durable_wake_by_message
 after insert on dbos.notifications
 referencing new table as arrived
@@ -208,3 +278,8 @@ create or replace trigger durable_forget_workflow
 after delete on dbos.workflow_status
 for each row
 execute function durable.forget_workflow();
+
+grant execute on function durable.hint(text, text[])
+to widget_store_web, widget_store_daemon;
+grant execute on function durable.heed_notification_queue()
+to widget_store_web;

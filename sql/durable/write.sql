@@ -183,7 +183,7 @@ begin
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms() + look_in_ms)
         where w.workflow_uuid = watched.id;
-        perform pg_notify('durable_due', '');
+        perform durable.hint('durable_due', '{""}');
     end loop;
 end
 $$;
@@ -239,7 +239,7 @@ begin
                     and m.topic = w.key
                     and not m.consumed);
         if found then
-            perform pg_notify('durable_due', '');
+            perform durable.hint('durable_due', '{""}');
         end if;
     end if;
     if num_nonnulls(variadic targets) > 0 then

@@ -215,7 +215,7 @@ select is(durable.daemon_alive(), false,
     'daemon_alive is false without a worker');
 select test.other('select pg_advisory_lock_shared(1146442305, 1)::text');
 select is(durable.daemon_alive(), true, 'daemon_alive is true with a worker');
-select is(count(*), 5::bigint, 'metrics returns five gauges')
+select is(count(*), 6::bigint, 'metrics returns six gauges')
 from durable.metrics();
 select is(value, 1::double precision, 'daemon_workers counts the workers')
 from durable.metrics()

@@ -46,7 +46,8 @@ create role stranger;
 -- The web.
 
 select is(test.executable('widget_store_web'), array['durable.client_events',
-    'durable.client_submit', 'durable.daemon_alive', 'durable.metrics',
+    'durable.client_submit', 'durable.daemon_alive',
+    'durable.heed_notification_queue', 'durable.hint', 'durable.metrics',
     'durable.monitor_enter', 'durable.monitor_leave', 'durable.version',
     'durable.workflow_json', 'store.crash_executor', 'store.order_json',
     'store.orders_json', 'store.payment_json',
@@ -79,7 +80,7 @@ select is(test.as_role('widget_store_web', 'select store.product_json()')
 select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name),
     'the daemon may execute what it needs and nothing else')
-from unnest(array['durable.now_ms', 'durable.register', 'durable.monitor_enter',
+from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable.monitor_enter',
     'durable.monitor_leave', 'durable.sweep',
     'durable.taken', 'durable.turn_timer_groups', 'durable.turn_attempt', 'durable.turn_attempted',
     'durable.turn_begin', 'durable.turn_consumed', 'durable.turn_end_waits',
