@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GET /healthz: this process answers.  GET /readyz: the database answers and a
- * daemon is connected to it.
+ * GET /healthz: this process answers.  GET /readyz: the database answers, has
+ * what the web calls, and a daemon is connected to it that can run workflows.
  */
 #include <stddef.h>
 
@@ -10,6 +10,13 @@
 #include "fcgi/answer.h"
 #include "fcgi/routes.h"
 #include "fcgi/site.h"
+
+/* Calls without effect what a checkout and a payment call. */
+static const char ready_sql[] =
+    "select durable.daemon_alive() from ("
+    "select count(*) from durable.client_submit('{}', '{}', '{}', '{}', '', "
+    "'{}', '{}', '{}', '{}', '{}')) as submitted, ("
+    "select count(*) from durable.client_events('{}', '{}')) as events";
 
 void
 health_get(struct http_request *request, const struct site *site,
@@ -24,8 +31,8 @@ void
 health_get_ready(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
-	struct client_answer answer = answer_query(request, site,
-	    "select durable.daemon_alive()", NULL, NULL);
+	struct client_answer answer = answer_query(request, site, ready_sql,
+	    NULL, NULL);
 	bool database = answer.outcome == CLIENT_ANSWERED;
 	bool daemon = database && *answer.value == 't';
 
@@ -33,8 +40,10 @@ health_get_ready(struct http_request *request, const struct site *site,
 	if (!daemon) {
 		http_header(request, "Retry-After", "1");
 		request->problem = database
-		    ? "no daemon is connected, orders wait until one starts"
-		    : "the database does not answer";
+		    ? "no daemon is connected that can run workflows, so "
+		      "orders wait until one is"
+		    : "the database does not answer, or lacks what the web "
+		      "calls";
 	}
 	http_answer(request, daemon ? 200 : 503, "application/json",
 	    arena_printf(request->arena,

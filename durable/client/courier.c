@@ -264,7 +264,7 @@ courier_connect(struct courier *courier)
 
 	if (state != SESSION_READY) {
 		note_away(courier, session_pause_ms(courier->session));
-		if (state == SESSION_WRONG_SCHEMA &&
+		if (state == SESSION_REFUSED &&
 		    eventfd_write(client->give_up_fd, 1) != 0)
 			abort();
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One connection to PostgreSQL in pipeline mode.  Only this file and connect.c,
- * which makes the connection, use libpq.
+ * One connection to PostgreSQL in pipeline mode.  Only this file, connect.c,
+ * which makes the connection, and pooler.c use libpq.
  */
 #include "db/db.h"
 
@@ -22,6 +22,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "db/connect.h"
+#include "db/pooler.h"
 
 /* Type oids, from PostgreSQL's pg_type.dat: they never change. */
 enum {
@@ -407,9 +408,12 @@ await_answer(struct db *db)
 	return true;
 }
 
-/* Runs a list of statements before pipeline mode, which takes one at a time. */
+/*
+ * Runs a list of statements before pipeline mode, which takes one at a time.
+ * Sets *number, unless it is NULL, to what the last of them returned.
+ */
 static bool
-run_setup(struct db *db, const char *setup)
+run_setup(struct db *db, const char *setup, int *number)
 {
 	PGresult *result;
 	bool done = PQsendQuery(db->conn, setup) == 1;
@@ -420,10 +424,30 @@ run_setup(struct db *db, const char *setup)
 		if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
 			note_result_error(db, result, NULL);
 			done = false;
+		} else if (number != NULL && PQntuples(result) > 0) {
+			*number = atoi(PQgetvalue(result, 0, 0));
 		}
 		PQclear(result);
 	}
 	return done && db_connected(db);
+}
+
+/* Whether the connection has a session of its own; notes if it has not. */
+static bool
+has_own_session(struct db *db)
+{
+	int process = 0;
+
+	if (!run_setup(db, "select pg_backend_pid()", &process))
+		return false;
+	if (!pooler_lends_sessions(db->conn, process, db->conninfo,
+		db->application_name))
+		return true;
+	note_error(db, NULL, true,
+	    "a pooler lends it a session of the server for each transaction, "
+	    "and settings, locks and notifications belong to a session");
+	db->error.name = "DBOSLentSession";
+	return false;
 }
 
 bool
@@ -435,8 +459,8 @@ db_connect(struct db *db, const char *setup)
 	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
 	if (PQstatus(db->conn) != CONNECTION_OK) {
 		note_lost(db);
-	} else if (run_setup(db, session) &&
-	    (setup == NULL || run_setup(db, setup))) {
+	} else if (has_own_session(db) && run_setup(db, session, NULL) &&
+	    (setup == NULL || run_setup(db, setup, NULL))) {
 		if (PQenterPipelineMode(db->conn) == 1 &&
 		    PQsetnonblocking(db->conn, 1) == 0)
 			return true;

@@ -64,7 +64,8 @@ void db_free(struct db *db);
  * Connects to the primary (see connect_open) and runs setup, a
  * semicolon-separated list of statements such as SET, or NULL.  Blocks for at
  * most connect_timeout, plus the time of setup.  Returns false when that fails;
- * db_last_error says why.
+ * db_last_error says why, and has a name when trying again is useless: a pooler
+ * lends sessions (see pooler.h).
  */
 bool db_connect(struct db *db, const char *setup);
 

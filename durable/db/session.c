@@ -61,45 +61,71 @@ session_db(const struct session *session)
 	return session->db;
 }
 
-/* Compares the version of the database with the program's. */
+/* Whether a number of the database's is the program's; logs if it is not. */
+static bool
+is_number(const char *what, const char *number, int wanted)
+{
+	if (number != NULL && strtol(number, NULL, 10) == wanted)
+		return true;
+	log_error("the database has %s %s and this program needs %d, so it "
+		  "stops: install the newer of the two and run "
+		  "widget-store-install",
+	    what, number == NULL ? "unknown" : number, wanted);
+	return false;
+}
+
+/* Compares the numbers of the database with the program's. */
 static enum session_state
 check_schema(struct session *session)
 {
 	const struct db_error *error = db_last_error(session->db);
 	const struct db_rows *rows;
-	const char *version;
 
-	rows = db_query(session->db, session->arena, "select durable.version()",
-	    0, NULL);
+	rows = db_query(session->db, session->arena,
+	    "select durable.version(), durable.signatures()", 0, NULL);
 	if (rows == NULL && error->outcome != DB_REFUSED &&
 	    error->outcome != DB_SCHEMA)
 		return SESSION_AWAY;
-	version = rows == NULL ? NULL : db_value(rows, 0, 0);
-	if (version == NULL) {
+	if (rows == NULL) {
 		log_error("the database has no schema for this program (%s), "
 			  "so it stops: run widget-store-install",
-		    rows == NULL ? error->message : "no version");
-		return SESSION_WRONG_SCHEMA;
+		    error->message);
+		return SESSION_REFUSED;
 	}
-	if (strtol(version, NULL, 10) != SCHEMA_VERSION) {
-		log_error("the database has version %s and this program needs "
-			  "%d, so it stops: install the newer of the two and "
-			  "run widget-store-install",
-		    version, SCHEMA_VERSION);
-		return SESSION_WRONG_SCHEMA;
-	}
-	return SESSION_READY;
+	return is_number("version", db_value(rows, 0, 0), SCHEMA_VERSION) &&
+		is_number("functions of number", db_value(rows, 0, 1),
+		    SCHEMA_SIGNATURES)
+	    ? SESSION_READY
+	    : SESSION_REFUSED;
+}
+
+/* Connects; refuses a connection of a kind that cannot serve. */
+static enum session_state
+make_connection(struct session *session)
+{
+	const struct db_error *error = db_last_error(session->db);
+
+	if (db_connect(session->db, session->options->setup))
+		return SESSION_READY;
+	if (error->name == NULL)
+		return SESSION_AWAY;
+	log_error("this program cannot use its connection, so it stops: %s; "
+		  "connect it to PostgreSQL itself, or to a pool in session "
+		  "mode",
+	    error->message);
+	return SESSION_REFUSED;
 }
 
 enum session_state
 session_open(struct session *session)
 {
 	const struct session_options *options = session->options;
-	enum session_state state = SESSION_AWAY;
+	enum session_state state;
 
 	session->listening = false;
 	arena_reset(session->arena);
-	if (db_connect(session->db, options->setup))
+	state = make_connection(session);
+	if (state == SESSION_READY)
 		state = check_schema(session);
 	if (state == SESSION_READY && options->member != NULL &&
 	    !monitor_enter(session->db, session->arena, options->member))
@@ -114,7 +140,7 @@ session_open(struct session *session)
 	case SESSION_AWAY:
 		session_lose(session);
 		break;
-	case SESSION_WRONG_SCHEMA:
+	case SESSION_REFUSED:
 		session->complained = true;
 		db_disconnect(session->db);
 		break;

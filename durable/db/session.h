@@ -14,8 +14,12 @@
 struct monitor_member;
 struct session;
 
-/* The version of the schema that this program needs. */
-#define SCHEMA_VERSION 1
+/*
+ * The version of the schema that this program needs, and the number of the
+ * signatures of its functions (durable.signatures in sql/durable/tables.sql).
+ */
+#define SCHEMA_VERSION    1
+#define SCHEMA_SIGNATURES 1
 
 /* All of it outlives the session. */
 struct session_options {
@@ -28,8 +32,8 @@ struct session_options {
 
 enum session_state {
 	SESSION_READY,
-	SESSION_AWAY,        /* no connection: wait for session_pause_ms */
-	SESSION_WRONG_SCHEMA /* logged; trying again is useless */
+	SESSION_AWAY,   /* no connection: wait for session_pause_ms */
+	SESSION_REFUSED /* of no use to this program, as logged */
 };
 
 /* Makes a session without a connection.  The caller frees it. */
@@ -43,7 +47,9 @@ struct db *session_db(const struct session *session);
 
 /*
  * Connects, checks the schema and enters the monitor, which blocks as
- * db_connect does.  Logs the first failure of a series and the success after.
+ * db_connect does.  Refuses a schema of another version, or with other
+ * functions, and a pooler that lends sessions.  Logs the first failure of a
+ * series and the success after.
  */
 enum session_state session_open(struct session *session);
 

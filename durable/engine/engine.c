@@ -36,13 +36,11 @@
  * The first two time-outs end statements that hold a turn up.  The third ends
  * the session of a worker that is frozen in a turn, where two statements follow
  * each other within milliseconds.  It is shorter than lock_timeout, so that a
- * session that waits for a row of that worker gets it.  durable.daemon_workers
- * counts the advisory locks.
+ * session that waits for a row of that worker gets it.
  */
 static const char setup[] = "set lock_timeout = '1500ms';"
 			    "set statement_timeout = '15s';"
-			    "set idle_in_transaction_session_timeout = '1s';"
-			    "select pg_advisory_lock_shared(1146442305, 1);";
+			    "set idle_in_transaction_session_timeout = '1s';";
 
 /* DBOS's channel for messages; ours for all else that makes a workflow due. */
 static const char *const listen_statements[] = {

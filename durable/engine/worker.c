@@ -34,19 +34,43 @@ wait_for(const struct worker *worker, int fd, int timeout_ms)
 		abort();
 }
 
-/* Opens the session.  Returns false when the schema is of another version. */
+/*
+ * Says whether this worker can run workflows: durable.daemon_workers counts the
+ * advisory locks.  Returns false when the connection is lost.
+ */
+static bool
+set_ready(struct worker *worker, bool ready)
+{
+	if (worker->ready == ready)
+		return true;
+	worker->ready = ready;
+	db_queue(worker->db,
+	    ready ? "select pg_advisory_lock_shared(1146442305, 1)"
+		  : "select pg_advisory_unlock_shared(1146442305, 1)",
+	    0, NULL);
+	return db_finish(worker->db) == DB_DONE;
+}
+
+/*
+ * Opens the session.  Returns false when the database or the connection is of
+ * no use to this program.
+ */
 static bool
 worker_connect(struct worker *worker)
 {
+	worker->ready = false;
+	worker->schema_errors = 0;
 	switch (session_open(worker->session)) {
 	case SESSION_READY:
-		if (worker->self->slot != 0 || sweep_register(&worker->sweep))
+		if ((worker->self->slot != 0 ||
+			sweep_register(&worker->sweep)) &&
+		    set_ready(worker, true))
 			return true;
 		session_lose(worker->session);
 		break;
 	case SESSION_AWAY:
 		break;
-	case SESSION_WRONG_SCHEMA:
+	case SESSION_REFUSED:
 		return false;
 	}
 	wait_for(worker, -1, session_pause_ms(worker->session));
@@ -77,17 +101,26 @@ take_notifications(struct worker *worker)
 	return notified;
 }
 
-/* Logs a repeated turn, not each: a missing table repeats them all. */
+/*
+ * Logs a repeated turn, not each: a missing table repeats them all.  One turn
+ * meets the schema's error of a step, which is then held off; when the next one
+ * does, it is the engine's own, and this worker is not ready.  The other
+ * workers shall find out, too.
+ */
 static void
-log_repeated(struct worker *worker)
+note_repeated(struct worker *worker)
 {
-	const struct db_error *own = db_last_error(worker->db);
+	const struct db_error *error = db_last_error(worker->db);
 
+	if (error->outcome == DB_DONE)
+		error = turn_error(worker->turn);
 	if (log_is_due(&worker->repeated_ms))
-		log_warning("a turn is repeated: %s",
-		    own->outcome != DB_DONE
-			? own->message
-			: turn_error(worker->turn)->message);
+		log_warning("a turn is repeated: %s", error->message);
+	if (error->own != DB_SCHEMA || ++worker->schema_errors < 2)
+		return;
+	standby_hand_on(worker->self->standby, worker->self->slot);
+	if (!set_ready(worker, false))
+		session_lose(worker->session);
 }
 
 /*
@@ -135,6 +168,11 @@ worker_work(struct worker *worker)
 	switch (run_turns(worker, &more)) {
 	case TURN_COMMITTED:
 		backoff_reset(&worker->backoff);
+		worker->schema_errors = 0;
+		if (!set_ready(worker, true)) {
+			session_lose(worker->session);
+			return 0;
+		}
 		idle_ms = more ? 0
 			       : turn_due_in_ms(worker->turn,
 				     worker->member.partition.parts > 1
@@ -146,7 +184,7 @@ worker_work(struct worker *worker)
 		return idle_ms;
 	case TURN_REFUSED:
 	case TURN_RETRY:
-		log_repeated(worker);
+		note_repeated(worker);
 		wait_for(worker, -1, backoff_next_ms(&worker->backoff));
 		break;
 	case TURN_LOST:

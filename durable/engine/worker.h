@@ -31,6 +31,8 @@ struct worker {
 	bool stood_by;          /* the last pass: another worker is active */
 	int busy_turns;         /* passes since the last rest */
 	int64_t repeated_ms;    /* when a repeated turn was last logged */
+	bool ready;             /* counts as alive in the database */
+	int schema_errors;      /* in a row, of turns that were repeated */
 };
 
 /*

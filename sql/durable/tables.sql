@@ -241,6 +241,20 @@ comment on function durable.version() is
     'Returns the installed version. Daemon and web call it when they have '
     'connected, and refuse to start on another version than their own.';
 
+create or replace function durable.signatures()
+returns int
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+return 1;
+comment on function durable.signatures() is
+    'Returns the number of the signatures of the functions that the programs '
+    'call; each change of one raises it, here and in durable/db/session.h. '
+    'Daemon and web call it when they have connected, and refuse to start with '
+    'another number than their own.';
+
 grant usage on schema durable to widget_store_web, widget_store_daemon;
-grant execute on function durable.version()
+grant execute on function
+    durable.version(),
+    durable.signatures()
 to widget_store_web, widget_store_daemon;
