@@ -31,6 +31,23 @@ select not pg_has_role(current_user, 'widget_store_owner',
 grant widget_store_owner to current_user;
 \endif
 
+-- The owner may end the sessions of frozen programs (durable.end_frozen).
+select bool_or(not pg_has_role('widget_store_owner', r.oid, 'usage'))
+        as missing,
+    bool_and(m.rolsuper or pg_has_role(m.oid, r.oid, 'member with admin option')
+        or m.rolcreaterole
+            and current_setting('server_version_num')::int < 160000) as may_grant
+from pg_roles as r
+join pg_roles as m on m.rolname = current_user
+where r.rolname in ('widget_store_web', 'widget_store_daemon') \gset
+\if :missing
+\if :may_grant
+grant widget_store_web, widget_store_daemon to widget_store_owner;
+\else
+\warn 'widget-store-install: frozen programs on a Unix socket keep their sessions, until an administrator grants widget_store_web, widget_store_daemon to widget_store_owner'
+\endif
+\endif
+
 select format('grant create, connect on database %I to widget_store_owner',
     current_database()) \gexec
 select format('grant connect on database %I to widget_store_web, '

@@ -16,7 +16,7 @@
 #include "db/db.h"
 #include "engine/served.h"
 
-/* One sweep in so many looks for sessions of frozen workers. */
+/* One sweep in so many looks for sessions of frozen processes. */
 #define FROZEN_SWEEPS 5
 
 /* One sweep in so many looks at everything that is overdue. */
@@ -25,26 +25,6 @@
 /* How often a daemon notes what it serves, and may repeat a warning. */
 #define NOTE_MS       30000
 #define WARN_AGAIN_MS 600000
-
-/*
- * No time-out ends the session of a worker that is frozen while the server
- * writes to it (ClientWrite; for longer than statement_timeout) or while it
- * sends a statement (ClientRead; for longer than that takes), because such a
- * session is not idle.  A large message is announced (db.c), and may come at
- * 100 bytes a millisecond.
- */
-static const char end_frozen[] =
-    "select pg_terminate_backend(a.pid) "
-    "from pg_stat_activity as a "
-    "where a.usename = current_user "
-    "and a.application_name = current_setting('application_name') "
-    "and (a.wait_event = 'ClientWrite' "
-    "and a.query_start < clock_timestamp() - interval '20 s' "
-    "or a.state = 'active' and a.wait_event = 'ClientRead' "
-    "and a.query_start < clock_timestamp() - interval '2 s' "
-    "- interval '1 ms' * coalesce(substring(a.query "
-    "from '^select ''a message of ([0-9]{1,10}) bytes follows''$'), '0')"
-    "::float8 / 100)";
 
 /*
  * What steps have left in this session by a function that turn_session.c does
@@ -193,7 +173,7 @@ sweep_if_due(struct sweep *sweep)
 	db_queue_rows(sweep->db, arena, "select durable.sweep($1, $2, $3)", 3,
 	    params, &rows);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
-		db_queue(sweep->db, end_frozen, 0, NULL);
+		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
 	db_queue_rows(sweep->db, arena, leftovers, 0, NULL, &left);
 	outcome = db_finish(sweep->db);
 	sweep->more = rows != NULL && *db_value(rows, 0, 0) == 't';

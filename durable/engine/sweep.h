@@ -49,7 +49,7 @@ int sweep_due_in_ms(const struct sweep *sweep);
  * the turns between the sweeps wait for no long transaction.
  *
  * A sweep wakes workflows that nothing else will wake, enqueues delayed ones,
- * cancels late ones, and ends the sessions of frozen workers.  Every half a
+ * cancels late ones, and ends the sessions of frozen processes.  Every half a
  * minute the worker that notes what is served also warns of workflows that no
  * daemon serves, and of what the engine ignores as yet.  Each sweep also looks
  * at what steps have left in the worker's own session, and closes it when there

@@ -284,6 +284,45 @@ comment on function durable.sweep(text[], text, boolean) is
     'thousand of each. Returns whether there may be more, for which the worker '
     'comes again after its next turn.';
 
+create or replace function durable.end_frozen()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pg_terminate_backend(a.pid)
+    from pg_stat_activity as a
+    join (
+        values ('widget_store_web', interval '10 s', interval '10 s'),
+            ('widget_store_daemon', interval '20 s', interval '2 s'))
+        as n (program, writing, sending) on n.program = a.usename
+    where a.datname = current_database()
+        -- As far as the owner may (roles.sql).
+        and pg_has_role(a.usesysid, 'usage')
+        -- A session that delivers notifications has begun a transaction, and
+        -- no query.
+        and (a.wait_event = 'ClientWrite'
+            and greatest(a.xact_start, a.query_start)
+                < clock_timestamp() - n.writing
+            or a.wait_event = 'ClientRead'
+            and a.state = 'active'
+            and a.query_start < clock_timestamp() - n.sending
+                -- A large message is announced (db.c), and may come at 100
+                -- bytes a millisecond.
+                - interval '1 ms' * coalesce(substring(a.query from
+                '^select ''a message of ([0-9]{1,10}) bytes follows''$'), '0')
+                ::float8 / 100);
+end
+$$;
+comment on function durable.end_frozen() is
+    'Ends the sessions of programs of this database that are frozen where no '
+    'time-out runs, because the session is not idle: while the server writes to '
+    'the program (for longer than any statement may take), results or '
+    'notifications, or while the program sends a statement. Such a session may '
+    'hold locks, and keeps dead rows and the notification queue from being '
+    'freed. Called by a worker with every fifth sweep.';
+
 create or replace function durable.register(
     application text,
     version text,
@@ -316,5 +355,6 @@ comment on function durable.register(text, text, text[]) is
 
 grant execute on function
     durable.sweep(text[], text, boolean),
+    durable.end_frozen(),
     durable.register(text, text, text[])
 to widget_store_daemon;

@@ -86,7 +86,7 @@ from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable
     'durable.turn_begin', 'durable.turn_consumed', 'durable.turn_end_waits',
     'durable.turn_events', 'durable.turn_inbox', 'durable.turn_journal',
     'durable.turn_load', 'durable.turn_messages', 'durable.turn_take',
-    'durable.next_due', 'durable.monitor_note_runs', 'durable.note_served',
+    'durable.end_frozen', 'durable.next_due', 'durable.monitor_note_runs', 'durable.note_served',
     'durable.turn_start', 'durable.turn_statuses',
     'durable.turn_suspect', 'durable.turn_waits',
     'durable.signatures', 'durable.version', 'durable.workflow_event', 'durable.workflow_result',
