@@ -145,7 +145,8 @@ test_half_sent(void)
 	static const char holders[] =
 	    "select count(*) from pg_stat_activity where state = 'active' "
 	    "and wait_event = 'ClientRead' and query = 'select length($1)'";
-	struct db *frozen = db_new("", "durable worker");
+	struct db *frozen = db_new("user=widget_store_daemon",
+	    "durable worker");
 	char much[64 * 1024];
 	const char *const params[] = { much };
 
@@ -327,6 +328,8 @@ main(void)
 
 	story_begin(
 	    "create table test.locked as select 0 as n;"
+	    "grant usage on schema test to widget_store_daemon;"
+	    "grant select, update on test.locked to widget_store_daemon;"
 	    "create sequence test.refusals;"
 	    "create sequence test.readings;"
 	    "create function test.refuse() returns int security definer "
