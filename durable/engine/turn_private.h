@@ -53,18 +53,18 @@ struct turn {
 	struct write_set *write_set;
 	struct hold_off hold_off; /* steps that met a circumstance */
 	int schema_patience_s;    /* how long they wait for the schema */
-	char *crash_note;         /* see turn_new */
-	struct heartbeat *heartbeat;
 	int most; /* workflows of a type or queue that a turn takes now */
+	char *crash_note; /* see turn_new */
+	struct heartbeat *heartbeat;
 
 	struct workflow **runs;
 	size_t count, size;
 	struct batch *batch;      /* statements of the runs, to be executed */
 	struct workflow *running; /* the run that is executing, or NULL */
-	bool alone;
-	bool has_statements;               /* of its runs */
 	const struct db_error *step_error; /* see struct turn_plan */
 	int step;
+	bool alone;
+	bool has_statements;   /* of its runs */
 	struct db_error error; /* why the turn is broken */
 	char *session_state;   /* before any step; NULL: to be asked for */
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "engine/turn_private.h"
 
 /*
@@ -15,38 +16,33 @@
  * the statements of others run, what they return, or how they are planned.  Few,
  * because each turn looks at them.
  */
-#define SETTINGS(OF) \
-	OF("role") \
-	OF("session_authorization") \
-	OF("search_path") \
-	OF("transaction_read_only") \
-	OF("default_transaction_isolation") \
-	OF("default_transaction_read_only") \
-	OF("statement_timeout") \
-	OF("lock_timeout") \
-	OF("idle_in_transaction_session_timeout") \
-	OF("synchronous_commit") \
-	OF("session_replication_role") \
-	OF("row_security") \
-	OF("application_name") \
-	OF("client_encoding") \
-	OF("datestyle") \
-	OF("intervalstyle") \
-	OF("timezone") \
-	OF("bytea_output") \
-	OF("work_mem") \
-	OF("jit") \
-	OF("plan_cache_mode") \
-	OF("enable_seqscan") \
-	OF("enable_hashjoin") \
-	OF("enable_sort")
-
-#define VALUE(name) "pg_catalog.current_setting('" name "'), "
-#define NAME(name)  name,
-
-#define TEMPORARY   "pg_catalog.pg_my_temp_schema() <> 0"
-
-#define STATE       "pg_catalog.concat_ws(e'\\n', " SETTINGS(VALUE) TEMPORARY ")"
+#define STATE \
+	"pg_catalog.concat_ws(e'\\n', " \
+	"pg_catalog.current_setting('role'), " \
+	"pg_catalog.current_setting('session_authorization'), " \
+	"pg_catalog.current_setting('search_path'), " \
+	"pg_catalog.current_setting('transaction_read_only'), " \
+	"pg_catalog.current_setting('default_transaction_isolation'), " \
+	"pg_catalog.current_setting('default_transaction_read_only'), " \
+	"pg_catalog.current_setting('statement_timeout'), " \
+	"pg_catalog.current_setting('lock_timeout'), " \
+	"pg_catalog.current_setting('idle_in_transaction_session_timeout'), " \
+	"pg_catalog.current_setting('synchronous_commit'), " \
+	"pg_catalog.current_setting('session_replication_role'), " \
+	"pg_catalog.current_setting('row_security'), " \
+	"pg_catalog.current_setting('application_name'), " \
+	"pg_catalog.current_setting('client_encoding'), " \
+	"pg_catalog.current_setting('datestyle'), " \
+	"pg_catalog.current_setting('intervalstyle'), " \
+	"pg_catalog.current_setting('timezone'), " \
+	"pg_catalog.current_setting('bytea_output'), " \
+	"pg_catalog.current_setting('work_mem'), " \
+	"pg_catalog.current_setting('jit'), " \
+	"pg_catalog.current_setting('plan_cache_mode'), " \
+	"pg_catalog.current_setting('enable_seqscan'), " \
+	"pg_catalog.current_setting('enable_hashjoin'), " \
+	"pg_catalog.current_setting('enable_sort'), " \
+	"pg_catalog.pg_my_temp_schema() <> 0)"
 
 static const char state_sql[] = "select " STATE;
 
@@ -54,9 +50,6 @@ static const char state_sql[] = "select " STATE;
 static const char check_sql[] =
     "select /* has a step changed the session? */ 1 / (" STATE
     " = $1)::pg_catalog.int4";
-
-/* What the lines of the state are about. */
-static const char *const names[] = { SETTINGS(NAME) "temporary objects" };
 
 void
 turn_session_queue_state(struct turn *turn, const struct db_rows **state)
@@ -96,20 +89,27 @@ turn_session_queue_check(struct turn *turn)
 	db_queue(turn->db, check_sql, 1, &param);
 }
 
-/* What differs between two states. */
+/*
+ * What differs between the state now and the kept one: the name, in state_sql,
+ * of the first line that does.
+ */
 static const char *
-difference(const char *before, const char *now)
+difference(struct turn *turn, const char *now)
 {
-	size_t i, len;
+	static const char mark[] = "pg_catalog.current_setting('";
+	const char *before = turn->session_state, *name = state_sql;
+	size_t len;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]) - 1; i++) {
+	while ((name = strstr(name, mark)) != NULL) {
+		name += strlen(mark);
 		len = strcspn(before, "\n");
 		if (strcspn(now, "\n") != len || strncmp(before, now, len) != 0)
-			break;
+			return arena_printf(turn->arena, "%.*s",
+			    (int)strcspn(name, "'"), name);
 		before += len + 1;
 		now += len + 1;
 	}
-	return names[i];
+	return "temporary objects";
 }
 
 bool
@@ -125,10 +125,9 @@ turn_session_blame(struct turn *turn, const struct db_rows *state)
 	snprintf(turn->error.message, sizeof(turn->error.message),
 	    "a statement has changed the session, which the workflows of a "
 	    "turn share: %s",
-	    is_gone ? "its prepared statements"
-		: state == NULL
-		? "see the workflow's own error"
-		: difference(turn->session_state, text_of(state)));
+	    is_gone             ? "its prepared statements"
+		: state == NULL ? "see the workflow's own error"
+				: difference(turn, text_of(state)));
 	/* A configuration that was loaded again may have: read it anew. */
 	if (!turn->alone)
 		turn_session_forget(turn);

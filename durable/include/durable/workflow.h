@@ -123,8 +123,13 @@ const struct wf_error *wf_error(const struct workflow *wf);
  *
  * The workflows of a turn share a transaction and a session.  So a statement
  * that controls one of these (begin, commit, savepoint, set, listen, prepare,
- * declare, create temporary and the like), copy, and a text without a statement
- * fail the step with the error DBOSForbiddenStatement, unsent.
+ * declare, create temporary and the like), copy, pg_advisory_lock, and a text
+ * without a statement fail the step with the error DBOSForbiddenStatement,
+ * unsent.  So does a statement whose function changes a setting, as set_config
+ * does, or the role, or makes a temporary table; it has no effect.  Other things
+ * that a function leaves in the session, such as a lock or a cursor with hold,
+ * end within seconds.  What it changes for the transaction under a setting's
+ * name of its own is seen by the other workflows of the turn.
  */
 json_object *wf_sql(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
