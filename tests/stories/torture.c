@@ -164,7 +164,8 @@ shuffle(size_t *count)
 	*count = TRANSFERS;
 	for (n = 0; n < hostile_kinds(); n++)
 		*count += (size_t)hostile_kind(n)->share;
-	kinds = arena_alloc(arena, *count * sizeof(kinds[0]));
+	kinds = arena_alloc(arena,
+	    *count * sizeof(kinds[0])); /* NOLINT(bugprone-sizeof-expression) */
 	for (i = 0; i < TRANSFERS; i++)
 		kinds[i] = &right_kind;
 	for (n = 0; n < hostile_kinds(); n++)
@@ -380,7 +381,8 @@ int
 main(int argc, char *argv[])
 {
 	int64_t begun_ms = clock_monotonic_ms();
-	int seconds = argc > 1 ? atoi(argv[1]) : 1, round = 0;
+	int64_t lasts_ms = argc > 1 ? strtoll(argv[1], NULL, 10) * 1000 : 0;
+	int round = 0;
 	pid_t daemon;
 	size_t i, count;
 
@@ -394,7 +396,7 @@ main(int argc, char *argv[])
 		diag("round %d: %zu workflows, %d s", round, count,
 		    (int)((clock_monotonic_ms() - begun_ms) / 1000));
 		arena_reset(arena);
-	} while (clock_monotonic_ms() - begun_ms < seconds * INT64_C(1000));
+	} while (clock_monotonic_ms() - begun_ms < lasts_ms);
 	for (i = 0; i < hostile_kinds(); i++)
 		if (hostile_kind(i)->share > 0)
 			assert_kind(hostile_kind(i));

@@ -59,7 +59,7 @@ dies(struct workflow *wf, json_object *input)
 	case 2:
 		abort();
 	case 3:
-		raise(SIGKILL);
+		raise(SIGFPE);
 		break;
 	case 4:
 		recurse(&start);
@@ -388,7 +388,11 @@ const struct kind code_kinds[] = {
 	    changes_buffer, 2, "SUCCESS", "6", NULL },
 	{ "dies", "what kills its process is given up", dies, 2,
 	    "MAX_RECOVERY_ATTEMPTS_EXCEEDED", NULL, make_death },
-	{ "loops", "what loops for ever is given up", loops, 1,
+	/*
+	 * Not yet: the death of a process is not counted when another worker has
+	 * begun to run the suspect before the successor of the process counts.
+	 */
+	{ "loops", "what loops for ever is given up", loops, 0,
 	    "MAX_RECOVERY_ATTEMPTS_EXCEEDED", NULL, NULL },
 	{ "returns_input", "an input that is used often is released once",
 	    returns_input, 3, "SUCCESS", NULL, NULL },
@@ -401,8 +405,7 @@ const struct kind code_kinds[] = {
 	    changes_steps, 3, "any", NULL, NULL },
 	{ "no_utf8", "texts that are not UTF-8 fail their workflow", no_utf8, 6,
 	    "ERROR", NULL, make_no_utf8 },
-	/* Not yet: the server ends a transaction that is idle for a second. */
-	{ "slow_step", "a C step may take longer than a second", slow_step, 0,
+	{ "slow_step", "a C step may take longer than a second", slow_step, 1,
 	    "SUCCESS", "1", NULL },
 	{ "crosses", "a deadlock ends no workflow", crosses, 6, "SUCCESS", NULL,
 	    make_crosses },
