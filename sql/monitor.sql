@@ -446,15 +446,22 @@ begin
             ended_ms, steps, next_function_id, finished)
         select s.workflow_uuid, p.host, p.pid,
             (extract(epoch from now()) * 1000)::bigint, present_ms,
-            coalesce(array_agg(o.function_id order by o.function_id)
-                filter (where o.xmin = pg_current_xact_id()::xid), '{}'),
-            coalesce(max(o.function_id) + 1, 0),
+            coalesce(j.steps, '{}'), coalesce(j.last + 1, 0),
             s.status <> 'PENDING'
         from (select distinct u.id from unnest(ids) as u (id)) as n
-        join dbos.workflow_status as s on s.workflow_uuid = n.id
+        -- Each by its key, whatever the planner knows of the table.
+        cross join lateral (
+            select w.workflow_uuid, w.status
+            from dbos.workflow_status as w
+            where w.workflow_uuid = n.id
+            limit 1) as s
         join durable.processes as p on p.process_id = process
-        left join dbos.operation_outputs as o on o.workflow_uuid = n.id
-        group by s.workflow_uuid, s.status, p.process_id
+        cross join lateral (
+            select array_agg(o.function_id order by o.function_id)
+                    filter (where o.xmin = pg_current_xact_id()::xid) as steps,
+                max(o.function_id) as last
+            from dbos.operation_outputs as o
+            where o.workflow_uuid = n.id) as j
         returning r.run_id
     )
     select max(w.run_id) into last_id from written as w;
@@ -481,13 +488,19 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     return (
-        with runs as (
-            select r.*, row_number() over (order by r.run_id) - 1 as place
+        -- Before it is sorted, or the planner may read all runs in order.
+        with own as materialized (
+            select r.*
             from durable.runs as r
-            join dbos.workflow_status as s on s.workflow_uuid = r.workflow_uuid
             where r.workflow_uuid = id
                 -- Not those of a deleted workflow that had the same id.
-                and r.ended_ms >= s.created_at
+                and r.ended_ms >= (
+                    select s.created_at
+                    from dbos.workflow_status as s
+                    where s.workflow_uuid = id)
+        ), runs as (
+            select r.*, row_number() over (order by r.run_id) - 1 as place
+            from own as r
         )
         select json_build_object(
             'workflow_id', s.workflow_uuid,

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
 --
--- The planner settings of the functions that the programs call: those of the
--- files before this one.
+-- The planner settings of the functions that the programs call.
 --
 -- They keep every plan a nested loop over an index, whatever the statistics are,
 -- because these functions ask for little and by key: a sequential scan that was
--- planned for an empty table would still be used when the table is large.  They
--- are the functions' own, so that the statements of a workflow's steps, which
+-- planned for an empty table would still be used when the table is large.  Only
+-- what the web reads and what watches may sort, because it orders a few rows by
+-- columns of several tables.  They are the functions' own, so that the statements of a workflow's steps, which
 -- run in the same sessions, are planned as everywhere else.
 
 do $$
@@ -15,7 +15,9 @@ declare
     setting text;
 begin
     for target in
-        select p.oid::regprocedure as signature
+        select p.oid::regprocedure as signature,
+            p.proname ~ '(^monitor_|^audit|^losses$|^note_orders$|_json$)'
+                as may_sort
         from pg_proc as p
         join pg_namespace as n on n.oid = p.pronamespace
         join pg_language as l on l.oid = p.prolang
@@ -35,6 +37,7 @@ begin
                 -- From PostgreSQL 16 on; an ordered aggregate would read a
                 -- whole index.
                 'enable_presorted_aggregate')
+                and not (target.may_sort and s.name = 'enable_sort')
         loop
             execute format('alter function %s set %I = off', target.signature,
                 setting);

@@ -25,12 +25,17 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     insert into store.order_workflows (order_id, workflow_uuid)
-    select o.output::bigint, o.workflow_uuid
+    select o.output::bigint, r.workflow_uuid
     from ran as r
-    join dbos.operation_outputs as o on o.workflow_uuid = r.workflow_uuid
-    where o.function_id = 0
-        and r.steps[1] = 0
-        and o.function_name = 'create_order'
+    -- By its key, whatever the planner knows of the tables.
+    cross join lateral (
+        select j.output
+        from dbos.operation_outputs as j
+        where j.workflow_uuid = r.workflow_uuid
+            and j.function_id = 0
+            and j.function_name = 'create_order'
+        limit 1) as o
+    where r.steps[1] = 0
         and o.output is not null
     on conflict do nothing;
     if found then
@@ -79,7 +84,8 @@ comment on function store.watched_order_json(bigint) is
 
 -- Lost orders. store.losses is the rule, for given workflows. store.audit
 -- applies it to the newest workflows and to the next ones of a round through
--- all, so that a call costs a few milliseconds however many there are.
+-- all, and counts orders by bites, so that a call costs a few milliseconds
+-- however many there are.
 -- audit.sql has more rules, and takes longer.
 
 create table if not exists store.audits (
@@ -141,11 +147,10 @@ begin
         select s.workflow_uuid as id, case
             when s.status in ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')
                 then 'failed'
-            when s.status = 'PENDING' and not exists (
-                select
+            when s.status = 'PENDING' and (
+                select w.wake_at
                 from durable.waiting as w
-                where w.workflow_uuid = s.workflow_uuid
-                    and w.wake_at is not null)
+                where w.workflow_uuid = s.workflow_uuid) is null
                 then 'nothing will wake it'
             when o.order_id is null and j.made
                 then 'accepted, and there is no order'
@@ -157,16 +162,22 @@ begin
                 then null
             when j.paid and o.order_status not in (1, 2)
                 then 'paid, and the order does not say so'
-            when j.paid and not exists (
-                select
+            when j.paid and (
+                select d.workflow_uuid
                 from dbos.workflow_status as d
-                where d.workflow_uuid = j.dispatch)
+                where d.workflow_uuid = j.dispatch) is null
                 then 'paid, and there is no dispatch'
             when not j.paid and o.order_status <> -1
                 then 'not paid, and the order is open'
             end as reason
         from unnest(ids) as n (id)
-        join dbos.workflow_status as s on s.workflow_uuid = n.id
+        -- Each row by its key, whatever the planner knows of the tables; and no
+        -- exists, which it may answer by a hash of the whole table.
+        cross join lateral (
+            select w.*
+            from dbos.workflow_status as w
+            where w.workflow_uuid = n.id
+            limit 1) as s
         cross join lateral (
             -- Other SDKs write a number as {"json":1}.
             select max(substring(p.output from '([0-9]{1,16})')::bigint)
@@ -184,7 +195,11 @@ begin
             from dbos.operation_outputs as p
             where p.workflow_uuid =
                 coalesce(s.parent_workflow_id, s.workflow_uuid)) as j
-        left join store.orders as o on o.order_id = j.order_id
+        left join lateral (
+            select b.order_id, b.order_status
+            from store.orders as b
+            where b.order_id = j.order_id
+            limit 1) as o on true
         where s.name in ('checkout_workflow', 'dispatch_order_workflow')
             and (s.name = 'checkout_workflow'
                 or s.parent_workflow_id is not null)
@@ -200,42 +215,69 @@ comment on function store.losses(text[]) is
     'journal contradicts the order, or no workflow goes on with it. Forks, and '
     'what an operator cancelled, are left out. Called by store.audit.';
 
+create or replace function store.count_orders(after bigint, up_to bigint)
+returns table (number bigint, reached bigint)
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    bite constant bigint := 20000;
+begin
+    select count(*), max(o.order_id)
+    into number, reached
+    from (
+        select n.order_id
+        from store.orders as n
+        where n.order_id > after
+            and n.order_id <= up_to
+        order by n.order_id
+        limit bite) as o;
+    if number < bite then
+        reached := up_to;
+    end if;
+    return next;
+end
+$$;
+comment on function store.count_orders(bigint, bigint) is
+    'Returns the number of orders of higher ids than the first and up to the '
+    'second, but of a bite of 20000 at most, and the id up to which it has '
+    'counted. Called by store.audit_orders.';
+
 create or replace function store.audit_orders(present_ms bigint)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    book store.audits;
-    more bigint;
+    latest constant bigint := coalesce((
+        select max(o.order_id) from store.orders as o), 0);
 begin
-    select a.* into book from store.audits as a;
     -- A minute is longer than any turn: each one that had taken an id has
     -- ended.
-    if present_ms > book.next_ms + 60000 then
-        select count(*)
-        into more
-        from store.orders as o
-        where o.order_id > book.orders_to
-            and o.order_id <= book.next_to;
-        update store.audits as a
-        set orders = a.orders + more,
-            orders_to = a.next_to,
-            next_to = coalesce((select max(o.order_id) from store.orders as o),
-                0),
-            next_ms = present_ms
-        returning a.* into book;
-    end if;
-    select count(*)
-    into more
-    from store.orders as o
-    where o.order_id > book.orders_to;
-    return book.orders + more;
+    update store.audits as a
+    set orders = a.orders + n.number,
+        orders_to = n.reached,
+        next_to = case when n.reached = a.next_to then latest
+            else a.next_to end,
+        next_ms = case when n.reached = a.next_to then present_ms
+            else a.next_ms end
+    from store.audits as b
+    cross join lateral store.count_orders(b.orders_to, b.next_to) as n
+    where a.audit_id = b.audit_id
+        -- Not when another session has counted them meanwhile.
+        and a.orders_to = b.orders_to
+        and present_ms > a.next_ms + 60000;
+    return (
+        select a.orders + n.number
+        from store.audits as a
+        cross join lateral store.count_orders(a.orders_to, latest) as n);
 end
 $$;
 comment on function store.audit_orders(bigint) is
-    'Returns the number of orders; counts again only the youngest. Called by '
-    'store.audit, with the present time in milliseconds since the epoch.';
+    'Returns the number of orders; counts again only the youngest, and 20000 of '
+    'them at most. Called by store.audit, with the present time in milliseconds '
+    'since the epoch.';
 
 create or replace function store.audit()
 returns json
@@ -281,10 +323,10 @@ begin
         ids := ids || newest;
         delete from store.lost as l
         where l.workflow_uuid = any (ids)
-            or not exists (
-                select
+            or (
+                select s.workflow_uuid
                 from dbos.workflow_status as s
-                where s.workflow_uuid = l.workflow_uuid);
+                where s.workflow_uuid = l.workflow_uuid) is null;
         insert into store.lost (workflow_uuid, reason, found_ms)
         select distinct on (n.workflow_uuid) n.workflow_uuid, n.reason,
             present_ms

@@ -143,9 +143,17 @@ begin
             select coalesce(json_agg(
                 durable.workflow_json(s.workflow_uuid)::json
                 order by s.created_at, s.workflow_uuid), '[]')
-            from dbos.workflow_status as s
-            where s.workflow_uuid = checkout
-                or s.parent_workflow_id = checkout) end)::text;
+            from (
+                select checkout as id
+                union
+                select c.workflow_uuid
+                from dbos.workflow_status as c
+                where c.parent_workflow_id = checkout) as n
+            cross join lateral (
+                select w.workflow_uuid, w.created_at
+                from dbos.workflow_status as w
+                where w.workflow_uuid = n.id
+                limit 1) as s) end)::text;
 end
 $$;
 comment on function store.view_json(bigint, text, boolean) is

@@ -21,11 +21,14 @@ select is(array(
 select is(array(
     select p.oid::regprocedure::text
     from pg_proc as p
-    join pg_namespace as n on n.oid = p.pronamespace
-    where n.nspname in ('durable', 'store')
-        and (p.proname like 'monitor%' or p.proname like 'audit%')
-        and coalesce(p.proconfig::text, '') like '%enable_%'
+    join pg_language as l on l.oid = p.prolang
+    where p.pronamespace in ('durable'::regnamespace, 'store'::regnamespace)
+        and l.lanname = 'plpgsql'
+        and (p.proname ~ '^(monitor|audit)' or p.proname ~ '_json$')
+        and (p.proconfig @> array['enable_sort=off']
+            or not p.proconfig @> array['enable_seqscan=off',
+                'plan_cache_mode=force_generic_plan', 'jit=off'])
     order by 1), '{}'::text[],
-    'what watches is planned by the server''s settings');
+    'what watches and what the web reads reads by key, too, and may sort');
 
 select finish();
