@@ -40,7 +40,7 @@ static const char leftovers[] =
     "union all select 'an advisory lock (' || l.classid || ', ' || l.objid "
     "|| ')' from pg_catalog.pg_locks as l where l.locktype = 'advisory' "
     "and l.pid = pg_catalog.pg_backend_pid() and l.classid <> all (array["
-    "1146442305, 1146442306, 'durable.served'::pg_catalog.regclass, "
+    "1146442305, 1146442306, 1146442307, 'durable.served'::pg_catalog.regclass, "
     "'durable.suspects'::pg_catalog.regclass]::oid[]) "
     "union all select 'the cursor ' || c.name from pg_catalog.pg_cursors as c "
     "where c.is_holdable "

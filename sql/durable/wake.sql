@@ -52,7 +52,7 @@ declare
 begin
     -- One session at a time, because the others would wait where no time-out
     -- ends it: PostgreSQL may have gigabytes to free.
-    if not pg_try_advisory_xact_lock(1146442307) then
+    if not pg_try_advisory_xact_lock(1146442307, 0) then
         return;
     end if;
     -- Besides a notification only this call moves the tail of the queue.
