@@ -174,6 +174,8 @@ sweep_if_due(struct sweep *sweep)
 	    params, &rows);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
+	/* In a transaction of its own, which holds no lock of the sweep's. */
+	db_sync(sweep->db);
 	db_queue_rows(sweep->db, arena, leftovers, 0, NULL, &left);
 	outcome = db_finish(sweep->db);
 	sweep->more = rows != NULL && *db_value(rows, 0, 0) == 't';
