@@ -177,6 +177,8 @@ commit(struct turn *turn, const struct turn_plan *plan)
 	if (turn->has_statements && !turn->alone)
 		turn_session_queue_check(turn);
 	write_set_queue(turn->write_set, turn->db);
+	if (plan->only != NULL)
+		db_queue(turn->db, "select durable.turn_cleared()", 0, NULL);
 	if (turn->engine->machine_room && turn->count > 0)
 		queue_monitor_note(turn);
 	queue_next_due(turn, plan, &next);

@@ -178,6 +178,23 @@ comment on function durable.turn_attempt(text[], text, int) is
     'attempt, so that a workflow which ends its session, its machine or the '
     'server costs the others little, and is never given up for that.';
 
+create or replace function durable.turn_cleared()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from durable.suspects as x
+    where x.workflow_uuid = any (durable.taken());
+end
+$$;
+comment on function durable.turn_cleared() is
+    'The workflows of this turn are no suspects any more when it commits.  Called '
+    'by a worker at the end of a turn that took workflows by their ids: not at '
+    'its begin, because turn_suspect could not count the death of the process '
+    'before while a row is locked.';
+
 create or replace function durable.turn_attempted(id text)
 returns void
 language plpgsql
@@ -202,5 +219,6 @@ comment on function durable.turn_attempted(text) is
 grant execute on function
     durable.turn_suspect(text[], text[], text[], text, int, text[], bigint),
     durable.turn_attempt(text[], text, int),
-    durable.turn_attempted(text)
+    durable.turn_attempted(text),
+    durable.turn_cleared()
 to widget_store_daemon;

@@ -119,16 +119,13 @@ begin
                 s.application_name, runnable, application)
             and durable.is_due(s.workflow_uuid, s.status, present_ms)
         for update of s skip locked) as t;
-    delete from durable.suspects as x
-    where x.workflow_uuid = any (taken);
     perform durable.set_taken(taken);
     return query
     select unnest(taken);
 end
 $$;
 comment on function durable.take_only(text[], text[], text) is
-    'Locks the workflows of only_ids that can go on, and returns their ids.  They '
-    'are no suspects any more when the transaction commits.';
+    'Locks the workflows of only_ids that can go on, and returns their ids.';
 
 create or replace function durable.waiting_queues(queues text[], from_ms bigint)
 returns setof text

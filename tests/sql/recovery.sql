@@ -3,7 +3,7 @@
 -- Suspects: which workflows may have killed their process or session, and how many
 -- processes each of them has ended alone.
 
-select plan(40);
+select plan(41);
 
 select test.waiting('w', -10), test.workflow('e'), test.waiting('no', 9999);
 select is(string_agg(id, ',' order by id), 'e,w',
@@ -193,6 +193,21 @@ select is(count(*), 0::bigint,
 from durable.turn_attempt('{job@1}', 'app', 3);
 select is(count(*), 1::bigint, 'a suspect of another application is kept')
 from durable.suspects;
+select test.clear();
+
+-- A death, when another worker has begun to run the suspect.
+
+select test.waiting('w', -10);
+insert into durable.suspects (workflow_uuid, attempts) values ('w', 1);
+select test.other('begin');
+select test.other($$select durable.turn_take('{job@1}', '{main}',
+    '{job@1,job@}', 'app', 64, '{w}', null)::text$$);
+select durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64,
+    '{w}', 12345);
+select is(x.attempts, 2,
+    'a death is counted while another worker runs the suspect')
+from durable.suspects as x;
+select test.other('rollback');
 select test.clear();
 
 -- With thousands of workflows that wait for long.

@@ -2,7 +2,7 @@
 --
 -- How a worker finds its work: turn_begin, turn_take and next_due.
 
-select plan(93);
+select plan(94);
 
 -- The begin.
 
@@ -262,14 +262,18 @@ select is(test.taken(), '', 'an ordinary turn takes no suspect');
 begin;
 select is(test.sorted(test.taken(only_ids => '{w,e}')), 'e,w',
     'a suspect is taken by its id');
-select is(count(*), 0::bigint, 'taking a suspect by its id clears it')
+select is(count(*), 2::bigint, 'a suspect that is taken stays one for now')
+from durable.suspects;
+select durable.turn_cleared();
+select is(count(*), 0::bigint, 'the end of its turn clears it')
 from durable.suspects;
 rollback;
 begin;
 select is(test.taken(only_ids => '{w}'), 'w',
     'one of two suspects is taken by its id');
+select durable.turn_cleared();
 select is(string_agg(workflow_uuid, ','), 'e',
-    'taking a suspect by its id leaves the others')
+    'which leaves the others')
 from durable.suspects;
 rollback;
 select test.clear();

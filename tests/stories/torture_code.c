@@ -388,11 +388,7 @@ const struct kind code_kinds[] = {
 	    changes_buffer, 2, "SUCCESS", "6", NULL },
 	{ "dies", "what kills its process is given up", dies, 2,
 	    "MAX_RECOVERY_ATTEMPTS_EXCEEDED", NULL, make_death },
-	/*
-	 * Not yet: the death of a process is not counted when another worker has
-	 * begun to run the suspect before the successor of the process counts.
-	 */
-	{ "loops", "what loops for ever is given up", loops, 0,
+	{ "loops", "what loops for ever is given up", loops, 1,
 	    "MAX_RECOVERY_ATTEMPTS_EXCEEDED", NULL, NULL },
 	{ "returns_input", "an input that is used often is released once",
 	    returns_input, 3, "SUCCESS", NULL, NULL },
