@@ -204,6 +204,16 @@ unprepare(struct prepared *statement)
 	statement->version++;
 }
 
+static void
+unprepare_all(struct db *db)
+{
+	size_t i;
+
+	for (i = 0; i < db->statements_count; i++)
+		if (db->statements[i].state == PREPARED)
+			unprepare(&db->statements[i]);
+}
+
 /*
  * The session has forgotten a statement, so perhaps all.  When it knew it in
  * this transaction, a statement of the transaction deallocated it, and would do
@@ -212,15 +222,11 @@ unprepare(struct prepared *statement)
 static void
 note_deallocated(struct db *db, const struct prepared *statement)
 {
-	size_t i;
-
 	if (statement->alive >= db->idle_trip) {
 		db->error.outcome = DB_REFUSED;
 		db->error.stale = false;
 	}
-	for (i = 0; i < db->statements_count; i++)
-		if (db->statements[i].state == PREPARED)
-			unprepare(&db->statements[i]);
+	unprepare_all(db);
 }
 
 /* expected: the statement that the error is about, or NULL. */
@@ -672,6 +678,22 @@ undoes(const char *sql)
 	return false;
 }
 
+/*
+ * Behind a rollback: what failed may have deallocated any statement, which no
+ * rollback undoes.
+ */
+static void
+deallocate_all(struct db *db)
+{
+	if (!PQsendQueryParams(db->conn, "deallocate all", 0, NULL, NULL, NULL,
+		NULL, 0)) {
+		note_lost(db);
+		return;
+	}
+	expect(db, EXPECT_RESULT, NULL, NULL);
+	unprepare_all(db);
+}
+
 void
 db_queue(struct db *db, const char *sql, size_t nparams,
     const char *const params[])
@@ -697,6 +719,8 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 		expected = expect(db, EXPECT_RESULT, sql, statement);
 		expected->rows = rows;
 		expected->arena = arena;
+		if (strncmp(sql, "rollback", strlen("rollback")) == 0)
+			deallocate_all(db);
 	} else {
 		note_lost(db);
 	}

@@ -18,6 +18,9 @@ static const char setup[] =
     "begin perform pg_advisory_lock(77, 1); return null; end $$;"
     "create function test.deallocate() returns text language plpgsql as $$ "
     "begin execute 'deallocate all'; return null; end $$;"
+    "create function test.deallocate_and_fail() returns text "
+    "language plpgsql as $$ begin execute 'deallocate all'; "
+    "raise exception 'failed'; end $$;"
     "create function test.full() returns text language plpgsql as $$ begin "
     "if exists (select from test.notes where id = 'mended') then "
     "return null; end if; "
@@ -162,6 +165,10 @@ test_left(void)
 	ended("gone");
 	ok(beside_return("gone", "1"),
 	    "a function that deallocates statements touches no other workflow");
+	start_before("fails", "catches", "select test.deallocate_and_fail()",
+	    "reads");
+	is_str(output("fails"), "\"failed (SQLSTATE P0001)\"",
+	    "a function that deallocates statements may fail");
 }
 
 /* A C step sends the statement of the other workflow before its own. */
