@@ -23,14 +23,16 @@
 #include "engine/write_set.h"
 
 /* How long a step waits for the schema, unless the engine says so. */
-#define SCHEMA_PATIENCE_S    300
+#define SCHEMA_PATIENCE_S 300
 
 /* The session's, which engine.c sets. */
+#ifndef STATEMENT_TIMEOUT_MS
 #define STATEMENT_TIMEOUT_MS 15000
+#endif
 
 /* How many fibers a worker has at most, if a part of its memory allows that. */
-#define FIBERS_MAX           512
-#define FIBERS_SHARE         8
+#define FIBERS_MAX   512
+#define FIBERS_SHARE 8
 
 static size_t
 fibers_max(const struct engine *engine)
@@ -390,19 +392,22 @@ reset(struct turn *turn)
 }
 
 /*
- * What took too long is tried again with half as much; each turn that commits
- * work lets the next take twice as much.
+ * What took too long is tried again with half as much as it was; each turn that
+ * commits work lets the next take twice as much.
  */
 static void
 adapt_size(struct turn *turn, enum turn_outcome outcome)
 {
-	int turn_size = turn->engine->turn_size;
+	int turn_size = turn->engine->turn_size, taken = (int)turn->taken;
 
-	if (outcome == TURN_COMMITTED && turn->taken > 0)
+	if (outcome == TURN_COMMITTED && taken > 0)
 		turn->most = turn->most > turn_size / 2 ? turn_size
 							: turn->most * 2;
-	else if (outcome != TURN_COMMITTED && is_time_out(&turn->error))
-		turn->most = (turn->most + 1) / 2;
+	if (outcome == TURN_COMMITTED || !is_time_out(&turn->error))
+		return;
+	if (taken > 0 && taken < turn->most)
+		turn->most = taken;
+	turn->most = (turn->most + 1) / 2;
 }
 
 enum turn_outcome
