@@ -61,7 +61,7 @@ static const char session[] =
  * Texts that a slow line carries for long.  While the server reads one message
  * the time-outs of an idle transaction and of the statement before run on.
  */
-#define LARGE_LEN      (128 * 1024)
+#define LARGE_LEN      131072
 
 #define STATEMENTS_MAX 256 /* prepared at a time; a power of two */
 

@@ -24,7 +24,7 @@
 /* A quarter of the server's idle_in_transaction_session_timeout. */
 #define BEAT_MS   250
 
-#define STACK_LEN (256 * 1024)
+#define STACK_LEN 262144
 
 struct heartbeat {
 	struct db *db;

@@ -19,14 +19,14 @@
 #include "tests/stories/story.h"
 #include "tests/unit/tap.h"
 
-#define CHUNK    16384
-#define CHUNK_MS 40  /* for so many bytes: 400 KB a second */
-#define STALL_MS 400 /* after so many chunks more: */
-#define STALL_AT 16
+#define CHUNK     16384
+#define CHUNK_MS  40  /* for so many bytes: 400 KB a second */
+#define STALL_MS  400 /* after so many bytes more: */
+#define STALL_LEN 262144
 
 /* Takes 6 s, and some stalls. */
-#define MUCH     (2400 * 1024)
-#define LESS     "600000"
+#define MUCH      2457600
+#define LESS      "600000"
 
 static struct sockaddr_un
 address(const char *directory)
@@ -61,7 +61,7 @@ carry(int from, int to, long *carried)
 			return false;
 	pause_ms(len * CHUNK_MS / CHUNK);
 	*carried += len;
-	if (*carried > STALL_AT * CHUNK) {
+	if (*carried > STALL_LEN) {
 		pause_ms(STALL_MS);
 		*carried = 0;
 	}

@@ -187,7 +187,7 @@ static const struct workflow_type types[] = { TYPE(thinker),
 static int
 wait_number(const atomic_int *number, int least)
 {
-	int64_t until_ms = clock_monotonic_ms() + WAIT_S * 1000;
+	int64_t until_ms = clock_monotonic_ms() + WAIT_S * INT64_C(1000);
 
 	while (*number < least && clock_monotonic_ms() < until_ms)
 		pause_ms(2);
@@ -260,7 +260,7 @@ test_batch(void)
 static void
 test_endings(void)
 {
-	int64_t until_ms = clock_monotonic_ms() + WAIT_S * 1000;
+	int64_t until_ms = clock_monotonic_ms() + WAIT_S * INT64_C(1000);
 
 	start("ender", "ender", "null");
 	while (!is_logged("wf=ender ran alone when its session ended",
