@@ -32,10 +32,7 @@
  * As long as a stack, so that a function with a large variable does not reach
  * beyond it into the next mapping.
  */
-#define GUARD_LEN     FIBER_STACK_LEN
-
-/* One of so many idle stacks that were not needed is given back at a time. */
-#define SURPLUS_SHARE 8
+#define GUARD_LEN FIBER_STACK_LEN
 
 struct fiber {
 	struct fiber *next; /* that is idle, too */
@@ -232,11 +229,7 @@ fiber_free(struct fiber *fiber)
 void
 fibers_trim(struct fibers *fibers)
 {
-	size_t surplus = fibers->idle_count > fibers->most
-	    ? fibers->idle_count - fibers->most + SURPLUS_SHARE - 1
-	    : 0;
-
-	for (surplus /= SURPLUS_SHARE; surplus > 0; surplus--) {
+	while (fibers->idle_count > fibers->most) {
 		struct fiber *fiber = fibers->idle;
 
 		fibers->idle = fiber->next;

@@ -36,10 +36,7 @@ fiber_new(struct fibers *fibers, void (*function)(void *arg), void *arg);
  */
 void fiber_free(struct fiber *fiber);
 
-/*
- * Gives back some of the stacks that were not needed since the last call, so
- * that a steady number of fibers maps none.
- */
+/* Gives back the idle stacks that were not needed since the last call. */
 void fibers_trim(struct fibers *fibers);
 
 /* Returns the arena of the fiber, which lives as long as the fiber. */

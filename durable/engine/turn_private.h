@@ -71,7 +71,8 @@ struct turn {
 	int64_t begun_ms;     /* the database's clock at the begin */
 	int64_t begun_own_ms; /* clock_monotonic_ms at the same time */
 	int64_t until_ms;     /* clock: runs go on until then */
-	size_t steps;         /* that they have recorded */
+	int64_t trimmed_ms;   /* clock: when idle fibers were freed last */
+	size_t steps;         /* that the runs have recorded */
 	int64_t due_ms;       /* when a workflow is due next; 0: unknown */
 	size_t taken;         /* workflows that turn_take gave */
 	bool full;            /* more may be due than it took */

@@ -24,6 +24,9 @@
 #define TURN_MS       1000
 #define LIMIT_SHARE   3
 
+/* How often stacks are given back: it costs as much as many runs to map one. */
+#define TRIM_MS       1000
+
 /* The same, when there are more runs than fibers. */
 #define SHORT_TURN_MS 100
 
@@ -186,5 +189,8 @@ turn_runs_drop(struct turn *turn)
 
 	for (i = 0; i < turn->count; i++)
 		run_drop(turn->runs[i]);
-	fibers_trim(turn->fibers);
+	if (turn->begun_own_ms - turn->trimmed_ms >= TRIM_MS) {
+		fibers_trim(turn->fibers);
+		turn->trimmed_ms = turn->begun_own_ms;
+	}
 }
