@@ -431,7 +431,8 @@ run_setup(struct db *db, const char *setup, int *number)
 			note_result_error(db, result, NULL);
 			done = false;
 		} else if (number != NULL && PQntuples(result) > 0) {
-			*number = atoi(PQgetvalue(result, 0, 0));
+			*number = (int)strtol(PQgetvalue(result, 0, 0), NULL,
+			    10);
 		}
 		PQclear(result);
 	}

@@ -47,7 +47,8 @@ process_of(PGconn *conn)
 		return 0;
 	while (await(conn) && (result = PQgetResult(conn)) != NULL) {
 		if (PQresultStatus(result) == PGRES_TUPLES_OK)
-			process = atoi(PQgetvalue(result, 0, 0));
+			process = (int)strtol(PQgetvalue(result, 0, 0), NULL,
+			    10);
 		PQclear(result);
 	}
 	return process;
