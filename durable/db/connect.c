@@ -9,21 +9,26 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "db/lookup.h"
 
 /* How long after its refusal a host is asked again. */
 #define AGAIN_MS 250
 
 struct host {
 	const char *name, *address, *port; /* NULL: conninfo's */
+	struct name_lookup *lookup; /* of the name, whose addresses it owns */
+	bool looks_up;              /* and has no answer yet */
 	PGconn *conn;
 	PostgresPollingStatusType state;
 	int64_t again_ms;
 };
 
+/* hosts has room for all addresses of each name. */
 struct search {
 	const char *conninfo, *application_name;
 	struct host *hosts;
@@ -32,35 +37,112 @@ struct search {
 };
 
 /*
- * Begins to connect to a host.  libpq uses the last value of a keyword.  It
- * expands conninfo in the place of dbname, so conninfo overrides the defaults
- * before it, and the single host after it overrides conninfo's list.
+ * Begins a connection.  libpq uses the last value of a keyword, and none that
+ * is NULL.  It expands conninfo in the place of dbname, so conninfo overrides
+ * the defaults before it, and the single host after it overrides conninfo's
+ * list.  wanted replaces target_session_attrs.
  */
-static void
-ask_host(const struct search *search, struct host *host)
+static PGconn *
+start_connection(const struct search *search, const struct host *host,
+    const char *address, const char *wanted)
 {
 	const char *const keywords[] = { "connect_timeout", "keepalives_idle",
 		"keepalives_interval", "keepalives_count", "tcp_user_timeout",
 		"target_session_attrs", "dbname", "application_name",
-		"client_encoding", "host", "hostaddr", "port", NULL };
+		"client_encoding", "host", "hostaddr", "port",
+		"target_session_attrs", NULL };
 	const char *const values[] = { "5", "10", "5", "3", "10000",
 		"read-write", search->conninfo, search->application_name,
-		"UTF8", host->name, host->address, host->port, NULL };
+		"UTF8", host->name, address, host->port, wanted, NULL };
+	PGconn *conn = PQconnectStartParams(keywords, values, 1);
 
-	PQfinish(host->conn);
-	host->conn = PQconnectStartParams(keywords, values, 1);
-	if (host->conn == NULL)
+	if (conn == NULL)
 		abort();
+	return conn;
+}
+
+/*
+ * Reads the options in conninfo, its service and the environment.  libpq
+ * refuses the value before it connects, or looks a name up.
+ */
+static PQconninfoOption *
+read_options(const struct search *search)
+{
+	const struct host none = { .name = NULL };
+	PGconn *conn = start_connection(search, &none, NULL,
+	    "none: options only");
+	PQconninfoOption *options = PQconninfo(conn);
+
+	PQfinish(conn);
+	if (options == NULL)
+		abort();
+	return options;
+}
+
+/* Begins to connect to a host, at an address or where conninfo says. */
+static void
+ask_address(const struct search *search, struct host *host, const char *address)
+{
+	PQfinish(host->conn);
+	host->conn = start_connection(search, host, address, NULL);
 	host->state = PQstatus(host->conn) == CONNECTION_BAD
 	    ? PGRES_POLLING_FAILED
 	    : PGRES_POLLING_WRITING;
 }
 
+/* Gives a host whose name has no address a connection that says so. */
+static void
+ask_nowhere(const struct search *search, struct host *host)
+{
+	char reason[256];
+
+	snprintf(reason, sizeof(reason), "%s: %s", host->name,
+	    lookup_error(host->lookup));
+	ask_address(search, host, reason);
+}
+
+/* Begins to connect to a host, or to look up its name. */
+static void
+ask_host(const struct search *search, struct host *host)
+{
+	if (host->address == NULL && lookup_is_needed(host->name)) {
+		lookup_end(host->lookup);
+		host->lookup = lookup_begin(host->name);
+	}
+	host->looks_up = host->address == NULL && host->lookup != NULL;
+	if (host->looks_up)
+		host->state = PGRES_POLLING_READING;
+	else
+		ask_address(search, host, host->address);
+}
+
+/* Takes the answer of a lookup: begins to connect to each address. */
+static void
+take_addresses(struct search *search, struct host *host)
+{
+	size_t found = lookup_count(host->lookup), i;
+
+	host->looks_up = false;
+	if (found == 0)
+		ask_nowhere(search, host);
+	for (i = 0; i < found; i++) {
+		struct host *at = i == 0 ? host
+					 : &search->hosts[search->count++];
+
+		at->name = host->name;
+		at->port = host->port;
+		at->address = lookup_address(host->lookup, i);
+		ask_address(search, at, at->address);
+	}
+}
+
 /* Continues with a host if its socket is ready or its refusal is old enough. */
 static void
-advance(const struct search *search, struct host *host, short ready)
+advance(struct search *search, struct host *host, short ready)
 {
-	if (ready != 0)
+	if (ready != 0 && host->looks_up)
+		take_addresses(search, host);
+	else if (ready != 0)
 		host->state = PQconnectPoll(host->conn);
 	else if (host->state == PGRES_POLLING_FAILED &&
 	    clock_monotonic_ms() >= host->again_ms)
@@ -83,6 +165,7 @@ wait_for_hosts(const struct search *search, struct pollfd *fds)
 		bool failed = host->state == PGRES_POLLING_FAILED;
 
 		fds[i] = (struct pollfd){ .fd = failed ? -1
+			    : host->looks_up           ? lookup_fd(host->lookup)
 						       : PQsocket(host->conn),
 			.events = host->state == PGRES_POLLING_READING
 			    ? POLLIN
@@ -122,18 +205,21 @@ is_open(const struct search *search)
 
 /* Returns the first host that accepts; NULL if all refuse or time is up. */
 static struct host *
-run(const struct search *search)
+run(struct search *search)
 {
-	struct pollfd *fds = calloc(search->count, sizeof(*fds));
+	struct pollfd *fds = calloc(search->count * LOOKUP_ADDRESSES,
+	    sizeof(*fds));
 	struct host *found;
-	size_t i;
+	size_t i, count;
 
 	if (fds == NULL)
 		abort();
 	while ((found = find_host(search, PGRES_POLLING_OK)) == NULL &&
 	    is_open(search)) {
 		wait_for_hosts(search, fds);
-		for (i = 0; i < search->count; i++)
+		/* A lookup adds hosts. */
+		count = search->count;
+		for (i = 0; i < count; i++)
 			advance(search, &search->hosts[i], fds[i].revents);
 	}
 	free(fds);
@@ -182,24 +268,31 @@ count_elements(const char *list)
 	}
 }
 
-/* When conninfo names several hosts, begins to connect to each of them. */
+/*
+ * Begins to connect to the host of conninfo or, when it names several, to each
+ * of them.
+ */
 static void
-spread(struct search *search, PQconninfoOption *options)
+ask_all(struct search *search, PQconninfoOption *options)
 {
 	char *names = parameter(options, "host");
 	char *addresses = parameter(options, "hostaddr");
 	char *ports = parameter(options, "port");
-	size_t count = count_elements(addresses == NULL ? names : addresses), i;
+	size_t i;
 
-	if (count == 1)
-		return;
-	PQfinish(search->hosts->conn);
-	free(search->hosts);
-	search->count = count;
-	search->hosts = calloc(count, sizeof(*search->hosts));
+	search->count = count_elements(addresses == NULL ? names : addresses);
+	search->hosts = calloc(search->count * LOOKUP_ADDRESSES,
+	    sizeof(*search->hosts));
 	if (search->hosts == NULL)
 		abort();
-	for (i = 0; i < count; i++) {
+	if (search->count == 1) {
+		/* libpq reads all the rest in conninfo. */
+		if (addresses == NULL && lookup_is_needed(names))
+			search->hosts->name = names;
+		ask_host(search, search->hosts);
+		return;
+	}
+	for (i = 0; i < search->count; i++) {
 		struct host *host = &search->hosts[i];
 
 		host->name = next_element(&names);
@@ -224,32 +317,28 @@ PGconn *
 connect_open(const char *conninfo, const char *application_name)
 {
 	struct search search = { .conninfo = conninfo,
-		.application_name = application_name,
-		.hosts = calloc(1, sizeof(*search.hosts)),
-		.count = 1 };
-	PQconninfoOption *options;
+		.application_name = application_name };
+	PQconninfoOption *options = read_options(&search);
 	struct host *chosen;
 	PGconn *conn;
 	size_t i;
 
-	if (search.hosts == NULL)
-		abort();
-	ask_host(&search, search.hosts);
-	options = PQconninfo(search.hosts->conn);
-	if (options == NULL)
-		abort();
 	search.until_ms = clock_monotonic_ms() + limit_ms(options);
-	spread(&search, options);
+	ask_all(&search, options);
 	chosen = run(&search);
 	/* A host that has refused says why. */
 	if (chosen == NULL)
 		chosen = find_host(&search, PGRES_POLLING_FAILED);
 	if (chosen == NULL)
 		chosen = search.hosts;
+	if (chosen->looks_up)
+		ask_nowhere(&search, chosen);
 	conn = chosen->conn;
 	chosen->conn = NULL;
-	for (i = 0; i < search.count; i++)
+	for (i = 0; i < search.count; i++) {
 		PQfinish(search.hosts[i].conn);
+		lookup_end(search.hosts[i].lookup);
+	}
 	PQconninfoFree(options);
 	free(search.hosts);
 	return conn;

@@ -13,8 +13,10 @@ struct pg_conn; /* libpq's PGconn */
 /*
  * Connects to the host of conninfo (libpq's; it may name a service or several
  * hosts) that accepts a session which can write.  Asks all hosts at the same
- * time, so that a frozen or unreachable host delays no connection; a host that
- * refuses, as a standby does, is asked again while another has not answered.
+ * time, and all addresses of a name, which is looked up in a thread, so that no
+ * host delays a connection that is frozen, unreachable or unknown to the name
+ * service; a host that refuses, as a standby does, is asked again while another
+ * has not answered.
  * Blocks for at most connect_timeout, five seconds unless conninfo sets it.
  * Never returns NULL: PQstatus tells success.  The caller owns the result.
  */

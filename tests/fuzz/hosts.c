@@ -11,6 +11,7 @@
 #include <libpq-fe.h>
 
 #include "db/connect.h"
+#include "db/lookup.h"
 
 #define LISTS 3
 
@@ -104,6 +105,56 @@ PQstatus(const PGconn *conn)
 {
 	require(conn != NULL, "PQstatus gets a connection");
 	return CONNECTION_BAD;
+}
+
+/* No name is looked up. */
+bool
+lookup_is_needed(const char *name)
+{
+	(void)name;
+	return false;
+}
+
+struct name_lookup *
+lookup_begin(const char *name)
+{
+	(void)name;
+	abort();
+}
+
+void
+lookup_end(struct name_lookup *lookup)
+{
+	(void)lookup;
+}
+
+int
+lookup_fd(const struct name_lookup *lookup)
+{
+	(void)lookup;
+	abort();
+}
+
+size_t
+lookup_count(const struct name_lookup *lookup)
+{
+	(void)lookup;
+	abort();
+}
+
+const char *
+lookup_address(const struct name_lookup *lookup, size_t i)
+{
+	(void)lookup;
+	(void)i;
+	abort();
+}
+
+const char *
+lookup_error(const struct name_lookup *lookup)
+{
+	(void)lookup;
+	abort();
 }
 
 /* How many hosts a list has; an empty element makes it one for libpq. */
