@@ -100,7 +100,7 @@ from durable.notification_queue as q;
 select durable.hint('durable_due', '{again}');
 select is(test.notified(), 'durable_due again', 'then hint notifies again');
 select test.other('begin'),
-    test.other('select pg_advisory_xact_lock(1146442307)::text');
+    test.other('select pg_advisory_xact_lock(1146442307, 0)::text');
 select durable.sweep('{job@1}', 'app');
 select is(last_value, 2::bigint,
     'no session waits for another one that frees the queue')
