@@ -16,6 +16,12 @@
 /* A limit, because a turn loads a journal as a whole. */
 #define STEPS_MAX (1 << 20)
 
+static size_t
+bytes_of(const char *text)
+{
+	return text == NULL ? 0 : strlen(text);
+}
+
 void
 run_add_entry(struct workflow *wf, int number, const struct entry *entry)
 {
@@ -39,6 +45,9 @@ run_add_entry(struct workflow *wf, int number, const struct entry *entry)
 	wf->journal[number].known = true;
 	if (number >= wf->journal_len)
 		wf->journal_len = number + 1;
+	wf->bytes += sizeof(*entry) + bytes_of(entry->name) +
+	    bytes_of(entry->output) + bytes_of(entry->error) +
+	    bytes_of(entry->child);
 }
 
 void
@@ -188,6 +197,19 @@ wait_for_turn(struct workflow *wf)
 		.wake_ms = turn_now_ms(wf->turn) });
 }
 
+/*
+ * Before a call that the journal does not have.  A run that has recorded nothing
+ * in this turn might never come further.
+ */
+static void
+begin_step(struct workflow *wf, int number)
+{
+	if (number >= STEPS_MAX - 1)
+		fail(wf, "DBOSInvalidInput", "the workflow has too many steps");
+	if (wf->has_gone_on && turn_is_over(wf->turn))
+		wait_for_turn(wf);
+}
+
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number)
 {
@@ -198,12 +220,9 @@ run_call(struct workflow *wf, const char *name, int *number)
 		run_leave(wf, RUN_CANCELLED);
 	wf->error = NULL;
 	*number = wf->next++;
-	if (*number >= STEPS_MAX - 1)
-		fail(wf, "DBOSInvalidInput", "the workflow has too many steps");
 	entry = run_lookup(wf, *number, name);
-	/* A run that has recorded nothing might never come further. */
-	if (entry == NULL && wf->has_gone_on && turn_is_over(wf->turn))
-		wait_for_turn(wf);
+	if (entry == NULL)
+		begin_step(wf, *number);
 	return entry;
 }
 

@@ -68,6 +68,7 @@ struct wait {
 	const char *target; /* workflow of an event or a result */
 	const char *key;    /* of an event; a message's topic */
 	int64_t held_ms;    /* held: since when, by the database's clock */
+	size_t bytes;       /* that the next turn loads of the workflow */
 };
 
 /* The database's answer to a statement that a run asked for. */
@@ -103,6 +104,7 @@ struct workflow {
 
 	struct entry *journal; /* by function id */
 	int journal_len, journal_size;
+	size_t bytes;             /* of the input and the journal */
 	struct message *messages; /* not consumed yet, oldest first */
 	int messages_len, messages_size;
 
@@ -147,7 +149,7 @@ void run_fail(struct workflow *wf, const char *name, const char *message);
  * Begins the next call: checks the deadline, sets *number to the call's
  * function id and returns its journal entry, or NULL for a new call.  Does not
  * return when the deadline has passed or the recorded step has another name,
- * nor in a C step, which it fails.
+ * nor in a C step, which it fails, nor for a new call when the turn is over.
  */
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);

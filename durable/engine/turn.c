@@ -382,6 +382,7 @@ reset(struct turn *turn)
 	hold_off_begin(&turn->hold_off);
 	turn->has_statements = false;
 	turn->count = turn->taken = turn->steps = 0;
+	turn->asked_bytes = 0;
 	turn->due_ms = 0;
 	turn->full = false;
 	turn->running = NULL;

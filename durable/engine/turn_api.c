@@ -92,15 +92,29 @@ bool
 turn_is_over(const struct turn *turn)
 {
 	return turn->steps >= STEPS_MANY ||
+	    write_set_bytes(turn->write_set) + turn->asked_bytes >=
+	    TURN_MAX_BYTES ||
 	    clock_monotonic_ms() >= turn->until_ms;
+}
+
+static void
+add_statement(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement, bool asks)
+{
+	size_t i;
+
+	for (i = 0; i < statement->nparams; i++)
+		if (statement->params[i] != NULL)
+			turn->asked_bytes += strlen(statement->params[i]);
+	wf->has_statements = turn->has_statements = true;
+	batch_add(turn->batch, turn->batch_arena, wf, statement, asks);
 }
 
 void
 turn_tell(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement)
 {
-	wf->has_statements = turn->has_statements = true;
-	batch_add(turn->batch, turn->batch_arena, wf, statement, false);
+	add_statement(turn, wf, statement, false);
 	if (batch_is_long(turn->batch))
 		run_pause(wf);
 }
@@ -109,8 +123,7 @@ const struct answer *
 turn_ask(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement)
 {
-	wf->has_statements = turn->has_statements = true;
-	batch_add(turn->batch, turn->batch_arena, wf, statement, true);
+	add_statement(turn, wf, statement, true);
 	run_pause(wf);
 	return &wf->answer;
 }
@@ -299,7 +312,8 @@ turn_add_child(struct turn *turn, struct workflow *parent,
     const struct child *child)
 {
 	const struct wait start = { .kind = WAIT_START,
-		.wake_ms = turn_now_ms(turn) };
+		.wake_ms = turn_now_ms(turn),
+		.bytes = strlen(child->input) };
 	struct workflow *wf;
 
 	if (turn->alone ||
@@ -312,6 +326,7 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 	wf->type = child->type;
 	wf->id = child->id;
 	wf->input = child->input;
+	wf->bytes = strlen(child->input);
 	wf->serialization = VALUE_PORTABLE;
 	wf->deadline_ms = parent->deadline_ms;
 }

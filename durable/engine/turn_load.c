@@ -28,7 +28,8 @@ static const char begin_sql[] =
 enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
 
 static const char take_sql[] =
-    "select workflow_uuid, source, timer_group, timer_group_size, held_since "
+    "select workflow_uuid, source, timer_group, timer_group_size, held_since, "
+    "left_out "
     "from durable.turn_take($1, $2, $3, $4, $5, $6, $7)";
 
 enum {
@@ -36,7 +37,8 @@ enum {
 	TAKE_SOURCE,
 	TAKE_TIMER_GROUP,
 	TAKE_TIMER_GROUP_SIZE,
-	TAKE_HELD_SINCE
+	TAKE_HELD_SINCE,
+	TAKE_LEFT_OUT
 };
 
 static const char load_sql[] =
@@ -128,7 +130,9 @@ number_at(const struct db_rows *rows, size_t row, int column)
 static bool
 is_true(const struct db_rows *rows, size_t row, int column)
 {
-	return *db_value(rows, row, column) == 't';
+	const char *value = db_value(rows, row, column);
+
+	return value != NULL && *value == 't';
 }
 
 /* Finds the run of a workflow from *at on: rows and runs have one order. */
@@ -147,15 +151,20 @@ find_run(const struct turn *turn, const char *id, size_t *at)
 	abort();
 }
 
-/* Makes a run of each row of turn_take. */
+/* Makes a run of each workflow that the turn has room for. */
 static void
 make_runs(struct turn *turn, const struct db_rows *rows)
 {
 	size_t row;
 
 	for (row = 0; row < db_row_count(rows); row++) {
-		struct workflow *wf = turn_load_add_run(turn);
+		struct workflow *wf;
 
+		if (is_true(rows, row, TAKE_LEFT_OUT)) {
+			turn->full = true;
+			continue;
+		}
+		wf = turn_load_add_run(turn);
 		wf->id = db_value(rows, row, TAKE_ID);
 		wf->timer_group = db_value(rows, row, TAKE_TIMER_GROUP);
 		wf->timer_group_size = (int)number_at(rows, row,
@@ -167,13 +176,12 @@ make_runs(struct turn *turn, const struct db_rows *rows)
 
 /* Whether two rows have one source: waits of a type, its timer groups, a queue. */
 static bool
-is_one_source(const struct turn *turn, const struct db_rows *rows, size_t a,
-    size_t b)
+is_one_source(const struct db_rows *rows, size_t a, size_t b)
 {
 	return strcmp(db_value(rows, a, TAKE_SOURCE),
 		   db_value(rows, b, TAKE_SOURCE)) == 0 &&
-	    (turn->runs[a]->timer_group == NULL) ==
-	    (turn->runs[b]->timer_group == NULL);
+	    (db_value(rows, a, TAKE_TIMER_GROUP) == NULL) ==
+	    (db_value(rows, b, TAKE_TIMER_GROUP) == NULL);
 }
 
 /* Whether one source gave as many rows as a turn may take. */
@@ -184,10 +192,10 @@ is_full(const struct turn *turn, const struct db_rows *rows)
 	int count;
 
 	for (first = 0; first < db_row_count(rows); first++) {
-		if (first > 0 && is_one_source(turn, rows, first - 1, first))
+		if (first > 0 && is_one_source(rows, first - 1, first))
 			continue;
 		for (count = 0, row = first; row < db_row_count(rows); row++)
-			count += is_one_source(turn, rows, first, row);
+			count += is_one_source(rows, first, row);
 		if (count >= turn->most)
 			return true;
 	}
@@ -226,6 +234,7 @@ load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
 	wf->type = served_type(wf->turn->engine, db_value(rows, row, LOAD_NAME),
 	    db_value(rows, row, LOAD_VERSION));
 	wf->input = db_value(rows, row, LOAD_INPUT);
+	wf->bytes = wf->input == NULL ? 0 : strlen(wf->input);
 	wf->serialization = db_value(rows, row, LOAD_SERIALIZATION);
 	wf->begun = is_true(rows, row, LOAD_IS_ENQUEUED);
 	wf->deadline_ms = number_at(rows, row, LOAD_DEADLINE_MS);
@@ -328,7 +337,7 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 	turn->begun_own_ms = clock_monotonic_ms();
 	turn->saw_suspects = is_true(begun, 0, BEGIN_HAS_SUSPECTS);
 	make_runs(turn, taken);
-	turn->full = plan->only == NULL && is_full(turn, taken);
+	turn->full = turn->full || (plan->only == NULL && is_full(turn, taken));
 	turn->look.took_ms = clock_monotonic_ms() - asked_ms;
 	load_runs(turn, workflows, messages);
 	return true;

@@ -22,6 +22,18 @@ struct fibers;
 struct heartbeat;
 struct write_set;
 
+/*
+ * A workflow that loads more than this is large, and a turn counts its bytes
+ * (durable.is_large).
+ */
+#define TURN_LARGE_BYTES 8192
+
+/*
+ * When its runs have recorded and asked for so many bytes, a turn takes no
+ * further step.
+ */
+#define TURN_MAX_BYTES   (8 << 20)
+
 /* A line for the log, kept until the commit. */
 struct line {
 	struct line *next;
@@ -73,6 +85,7 @@ struct turn {
 	int64_t until_ms;     /* clock: runs go on until then */
 	int64_t trimmed_ms;   /* clock: when idle fibers were freed last */
 	size_t steps;         /* that the runs have recorded */
+	size_t asked_bytes;   /* of the parameters of their statements */
 	int64_t due_ms;       /* when a workflow is due next; 0: unknown */
 	size_t taken;         /* workflows that turn_take gave */
 	bool full;            /* more may be due than it took */

@@ -74,6 +74,7 @@ settle_run(struct turn *turn, struct workflow *wf)
 		break;
 	case RUN_SUSPENDED:
 		turn_wait_round_up(turn, &wf->wait);
+		wf->wait.bytes = wf->bytes;
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;

@@ -45,7 +45,10 @@ turn_wait_add(struct turn *turn, const char *id,
 		arena_printf(turn->arena, "%s@%s", type->name, type->version),
 		kind_names[wait->kind], wait->target, wait->key,
 		wait->held_ms == 0 ? NULL
-				   : arena_number(turn->arena, wait->held_ms) };
+				   : arena_number(turn->arena, wait->held_ms),
+		wait->bytes <= TURN_LARGE_BYTES
+		    ? NULL
+		    : arena_number(turn->arena, (int64_t)wait->bytes) };
 
 	write_set_add(turn->write_set, WRITE_WAITS, values);
 	turn_wait_note_due(turn, wait->wake_ms);
@@ -78,8 +81,8 @@ count_woken_together(const struct turn *turn, size_t from)
 
 /*
  * Returns the wait that the suspended runs have in common, and their number, if
- * all of them wait for the same time and for nothing else; else NULL, also when
- * no run is suspended.
+ * all of them wait for the same time and for nothing else, and none is large;
+ * else NULL, also when no run is suspended.
  */
 static const struct wait *
 common_wait(struct workflow *const runs[], size_t count, int *waiting)
@@ -96,6 +99,7 @@ common_wait(struct workflow *const runs[], size_t count, int *waiting)
 		if (common == NULL)
 			common = wait;
 		if (wait->kind != WAIT_TIMER ||
+		    wait->bytes > TURN_LARGE_BYTES ||
 		    wait->wake_ms != common->wake_ms)
 			return NULL;
 		(*waiting)++;

@@ -24,8 +24,8 @@ static const struct {
 	    TAIL_NONE },
 	[WRITE_TIMER_GROUPS] = { "select durable.turn_timer_groups($1, $2, $3)",
 	    3, TAIL_NONE },
-	[WRITE_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7)",
-	    7, TAIL_NONE },
+	[WRITE_WAITS] = { "select durable.turn_waits($1, $2, $3, $4, $5, $6, $7, $8)",
+	    8, TAIL_NONE },
 	[WRITE_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
 			    "$9, $10)",
 	    9, TAIL_APPLICATION },
@@ -45,6 +45,7 @@ struct write_set {
 	const char *executor;
 	struct strbuf columns[WRITE_KINDS][COLUMNS_MAX];
 	size_t rows[WRITE_KINDS];
+	size_t bytes; /* of all columns */
 };
 
 struct write_set *
@@ -82,6 +83,7 @@ write_set_reset(struct write_set *write_set)
 			strbuf_reset(&write_set->columns[kind][column]);
 		write_set->rows[kind] = 0;
 	}
+	write_set->bytes = 0;
 }
 
 /* A column stays empty, and is NULL as a whole, until it gets a value. */
@@ -105,10 +107,20 @@ write_set_add(struct write_set *write_set, enum write_set_kind kind,
 {
 	size_t column;
 
-	for (column = 0; column < kinds[kind].columns; column++)
-		add_value(&write_set->columns[kind][column],
-		    write_set->rows[kind], values[column]);
+	for (column = 0; column < kinds[kind].columns; column++) {
+		struct strbuf *texts = &write_set->columns[kind][column];
+		size_t before = texts->len;
+
+		add_value(texts, write_set->rows[kind], values[column]);
+		write_set->bytes += texts->len - before;
+	}
 	write_set->rows[kind]++;
+}
+
+size_t
+write_set_bytes(const struct write_set *write_set)
+{
+	return write_set->bytes;
 }
 
 static void

@@ -7,6 +7,7 @@
 #define DURABLE_WRITE_SET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct db;
 struct write_set;
@@ -20,7 +21,7 @@ enum write_set_kind {
 	WRITE_ENDED,        /* id */
 	WRITE_CONSUMED,     /* message id, number */
 	WRITE_WAITS,        /* id, wake ms, type, kind, target, key,
-				   held since ms */
+				   held since ms, bytes */
 	WRITE_TIMER_GROUPS, /* timer group, wake ms, size */
 	WRITE_JOURNAL,      /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
@@ -44,6 +45,9 @@ void write_set_reset(struct write_set *write_set);
  */
 void write_set_add(struct write_set *write_set, enum write_set_kind kind,
     const char *const values[]);
+
+/* The bytes of all rows. */
+size_t write_set_bytes(const struct write_set *write_set);
 
 /* Queues the statements of all kinds but the hints, which come last. */
 void write_set_queue(struct write_set *write_set, struct db *db);

@@ -36,7 +36,8 @@ begin
         select array_agg(t.workflow_uuid)
         into taken
         from durable.turn_take(types, queues, runnable, application,
-            max_workflows, null) as t;
+            max_workflows, null) as t
+        where not t.left_out;
     end if;
     if death is not null then
         update durable.suspects as x

@@ -56,7 +56,8 @@ create table if not exists durable.waits (
     key text,
     timer_group bigint constraint waits_timer_group check
         (num_nonnulls(timer_group, wake_at) = 1),
-    held_since bigint
+    held_since bigint,
+    bytes bigint
 ) with (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.05,
@@ -85,6 +86,9 @@ comment on column durable.waits.timer_group is
 comment on column durable.waits.held_since is
     'When the step first met the circumstance, in milliseconds since the '
     'epoch; null: the workflow is not held.';
+comment on column durable.waits.bytes is
+    'How much a turn loads of the workflow: its input and its journal, in '
+    'bytes. Null: little, so that a turn need not count it.';
 
 create index if not exists waits_due on durable.waits (type, wake_at);
 create index if not exists waits_target on durable.waits (target)

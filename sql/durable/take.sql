@@ -148,13 +148,43 @@ end;
 comment on function durable.waiting_queues(text[], bigint) is
     'The queues in which any workflow is enqueued, whether or not it is served.';
 
+create or replace function durable.is_large(bytes bigint)
+returns boolean
+language sql
+immutable
+parallel safe
+return bytes > 8192;
+comment on function durable.is_large(bigint) is
+    'Whether a turn counts the bytes of a workflow.  256 that are not large have '
+    '2 MiB at most.';
+
+create or replace function durable.is_left_out(
+    bytes bigint,
+    large_bytes numeric
+)
+returns boolean
+language sql
+immutable
+parallel safe
+return coalesce(durable.is_large(bytes) and large_bytes - bytes >= 1048576,
+    false);
+comment on function durable.is_left_out(bigint, numeric) is
+    'Whether a turn has no room for a workflow of so many bytes (null: it is '
+    'not large), because the large ones of its type or queue, up to this one, '
+    'have large_bytes.';
+
 create or replace function durable.take_newest(
     types text[],
     application text,
     max_workflows int,
     suspected text[]
 )
-returns table (workflow_uuid text, type text, held_since bigint)
+returns table (
+    workflow_uuid text,
+    type text,
+    held_since bigint,
+    left_out boolean
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -165,21 +195,26 @@ declare
 begin
     return query
     with newest as materialized (
-        select w.workflow_uuid, w.type, w.held_since
+        select w.workflow_uuid, w.type, w.held_since,
+            durable.is_left_out(w.bytes, w.large_bytes) as left_out
         from unnest(types) as t (type)
         cross join lateral (
-            select w.workflow_uuid, w.type, w.held_since, s.status
-            from durable.waits as w
-            join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
-            where w.type = t.type
-                and w.wake_at <= present_ms
-                and w.workflow_uuid <> all (suspected)
-                and w.workflow_uuid not in (select unnest(taken))
-                and (s.application_name = application
-                    or s.application_name is null)
-            order by w.wake_at desc
-            limit max_workflows
-            for update of s, w skip locked) as w
+            select l.*, sum(l.bytes) over (rows unbounded preceding)
+                as large_bytes
+            from (
+                select w.workflow_uuid, w.type, w.held_since, w.bytes, s.status
+                from durable.waits as w
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
+                where w.type = t.type
+                    and w.wake_at <= present_ms
+                    and w.workflow_uuid <> all (suspected)
+                    and w.workflow_uuid not in (select unnest(taken))
+                    and (s.application_name = application
+                        or s.application_name is null)
+                order by w.wake_at desc
+                limit max_workflows
+                for update of s, w skip locked) as l) as w
         where w.status = 'PENDING'
     )
     select n.*
@@ -187,7 +222,8 @@ begin
     cross join (
         select durable.set_taken(taken || array(
             select a.workflow_uuid
-            from newest as a))) as x;
+            from newest as a
+            where not a.left_out))) as x;
 end
 $$;
 comment on function durable.take_newest(text[], text, int, text[]) is
@@ -201,41 +237,66 @@ create or replace function durable.take_enqueued(
     max_workflows int,
     suspected text[]
 )
-returns table (workflow_uuid text, queue text)
+returns table (workflow_uuid text, queue text, left_out boolean)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
+declare
+    -- What a step takes beside its output.
+    step_bytes constant int := 200;
 begin
     return query
+    -- Lengths, which need no reading of a value that is stored apart.
     with enqueued as materialized (
-        select s.workflow_uuid, q.queue
+        select e.workflow_uuid, q.queue,
+            durable.is_left_out(e.bytes, e.large_bytes) as left_out
         from unnest(queues) as q (queue)
         cross join lateral (
-            select s.workflow_uuid
-            from unnest(runnable) as r (type)
-            cross join unnest(array['', '@' || application]) as o (owner)
-            cross join lateral (
-                select s.workflow_uuid, s.priority, s.created_at
-                from dbos.workflow_status as s
-                where durable.queue_key(s.queue_name, s.name,
-                        s.application_version, s.application_name)
-                        = array[q.queue, r.type, o.owner]
-                    and s.status = 'ENQUEUED'
-                    and s.created_at >= from_ms
-                    and s.workflow_uuid <> all (suspected)
-                order by s.priority, s.created_at
-                limit max_workflows
-                for update of s skip locked) as s
-            order by s.priority, s.created_at
-            limit max_workflows) as s
+            select l.workflow_uuid, l.bytes,
+                sum(l.bytes) filter (where durable.is_large(l.bytes))
+                    over (rows unbounded preceding) as large_bytes
+            from (
+                select s.workflow_uuid, coalesce((
+                        select octet_length(i.inputs)
+                        from dbos.workflow_input as i
+                        where i.workflow_uuid = s.workflow_uuid),
+                        s.bytes, 0) + coalesce((
+                        -- The journal of a resumed or forked workflow.
+                        select sum(step_bytes
+                            + coalesce(octet_length(o.output), 0))
+                        from dbos.operation_outputs as o
+                        where o.workflow_uuid = s.workflow_uuid), 0) as bytes
+                from (
+                    select s.workflow_uuid, s.bytes
+                    from unnest(runnable) as r (type)
+                    cross join unnest(array['', '@' || application])
+                        as o (owner)
+                    cross join lateral (
+                        select s.workflow_uuid, s.priority, s.created_at,
+                            octet_length(s.inputs) as bytes
+                        from dbos.workflow_status as s
+                        where durable.queue_key(s.queue_name, s.name,
+                                s.application_version, s.application_name)
+                                = array[q.queue, r.type, o.owner]
+                            and s.status = 'ENQUEUED'
+                            and s.created_at >= from_ms
+                            and s.workflow_uuid <> all (suspected)
+                        order by s.priority, s.created_at
+                        limit max_workflows
+                        for update of s skip locked) as s
+                    order by s.priority, s.created_at
+                    limit max_workflows) as s
+                -- Each length is looked up once.
+                offset 0) as l) as e
     )
     select e.*
     from enqueued as e
     cross join (
         select durable.set_taken(durable.taken() || array(
             select a.workflow_uuid
-            from enqueued as a))) as x;
+            from enqueued as a
+            where not a.left_out))) as x;
 end
 $$;
 comment on function durable.take_enqueued(text[], text[], text, bigint, int,
@@ -258,7 +319,8 @@ returns table (
     source text,
     timer_group bigint,
     timer_group_size int,
-    held_since bigint
+    held_since bigint,
+    left_out boolean
 )
 language plpgsql
 security definer
@@ -274,7 +336,8 @@ declare
 begin
     if only_ids is not null then
         return query
-        select o.id, '', null::bigint, null::int, w.held_since
+        select o.id, '', null::bigint, null::int, w.held_since,
+            false
         from durable.take_only(only_ids, runnable, application) as o (id)
         left join durable.waits as w on w.workflow_uuid = o.id;
         return;
@@ -286,20 +349,25 @@ begin
     -- The lock on the wait matters, too: another worker may have run the
     -- workflow since this statement began, and then it is not due any more.
     with waiting as materialized (
-        select w.workflow_uuid, w.type, w.held_since
+        select w.workflow_uuid, w.type, w.held_since,
+            durable.is_left_out(w.bytes, w.large_bytes) as left_out
         from unnest(types) as t (type)
         cross join lateral (
-            select w.workflow_uuid, w.type, w.held_since, s.status
-            from durable.waits as w
-            join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
-            where w.type = t.type
-                and w.wake_at between from_ms and present_ms
-                and w.workflow_uuid <> all (suspected)
-                and (s.application_name = application
-                    or s.application_name is null)
-            order by w.wake_at
-            limit oldest_max
-            for update of s, w skip locked) as w
+            select l.*, sum(l.bytes) over (rows unbounded preceding)
+                as large_bytes
+            from (
+                select w.workflow_uuid, w.type, w.held_since, w.bytes, s.status
+                from durable.waits as w
+                join dbos.workflow_status as s
+                    on s.workflow_uuid = w.workflow_uuid
+                where w.type = t.type
+                    and w.wake_at between from_ms and present_ms
+                    and w.workflow_uuid <> all (suspected)
+                    and (s.application_name = application
+                        or s.application_name is null)
+                order by w.wake_at
+                limit oldest_max
+                for update of s, w skip locked) as l) as w
         -- Outside, because inside it the planner may read the status index.
         where w.status = 'PENDING'
     ), sleeping as materialized (
@@ -321,10 +389,12 @@ begin
             for update of g, s, w skip locked) as w
         where w.status = 'PENDING'
     ), taken as materialized (
-        select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since
+        select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since,
+            w.left_out
         from waiting as w
         union all
-        select w.workflow_uuid, w.type, w.timer_group, w.size, null
+        -- No large workflow is in a timer group.
+        select w.workflow_uuid, w.type, w.timer_group, w.size, null, false
         from sleeping as w
     )
     select t.*
@@ -332,17 +402,20 @@ begin
     cross join (
         select durable.set_taken(array(
             select a.workflow_uuid
-            from taken as a))) as x;
+            from taken as a
+            where not a.left_out))) as x;
     get diagnostics taken_count = row_count;
     if taken_count >= oldest_max then
         return query
-        select n.workflow_uuid, n.type, null::bigint, null::int, n.held_since
+        select n.workflow_uuid, n.type, null::bigint, null::int, n.held_since,
+            n.left_out
         from durable.take_newest(types, application, max_workflows - oldest_max,
             suspected) as n;
     end if;
     if waiting_queues <> '{}' then
         return query
-        select e.workflow_uuid, e.queue, null::bigint, null::int, null::bigint
+        select e.workflow_uuid, e.queue, null::bigint, null::int, null::bigint,
+            e.left_out
         from durable.take_enqueued(waiting_queues, runnable, application,
             from_ms, max_workflows, suspected) as e;
     end if;
@@ -356,8 +429,9 @@ comment on function durable.turn_take(text[], text[], text[], text, int,
     'when it is not null.  What came due before from_ms is not looked for.  '
     'source: the type or the queue, empty for only_ids.  '
     'timer_group: the group that woke the workflow, and timer_group_size '
-    'workflows at most; the rows of a group stand together.  Called by a worker '
-    'in its turn.';
+    'workflows at most; the rows of a group stand together.  left_out: the turn '
+    'has no room for this workflow, which stays due.  Called by a worker in its '
+    'turn.';
 
 create or replace function durable.next_due(
     types text[],

@@ -102,7 +102,8 @@ comment on function durable.turn_consumed(text[], int[]) is
 create or replace function durable.make_timer_groups(
     due_at bigint[],
     types text[],
-    kinds text[]
+    kinds text[],
+    sizes bigint[]
 )
 returns bigint[]
 language plpgsql
@@ -117,26 +118,30 @@ begin
     with made as (
         insert into durable.timer_groups as g (type, wake_at, size)
         select n.type, n.at, count(*)
-        from unnest(due_at, types, kinds) as n (at, type, kind)
+        from unnest(due_at, types, kinds, sizes) as n (at, type, kind, bytes)
         where n.kind = 'timer'
+            and n.bytes is null
         group by n.type, n.at
         having count(*) > 1
         returning g.timer_group, g.type, g.wake_at
     )
     select array_agg(g.timer_group order by n.place)
-    from unnest(due_at, types, kinds) with ordinality
-        as n (at, type, kind, place)
+    from unnest(due_at, types, kinds, sizes) with ordinality
+        as n (at, type, kind, bytes, place)
     left join made as g
         on g.type = n.type
         and g.wake_at = n.at
         and n.kind = 'timer'
+        and n.bytes is null
     into timer_groups;
     return timer_groups;
 end
 $$;
-comment on function durable.make_timer_groups(bigint[], text[], text[]) is
+comment on function durable.make_timer_groups(bigint[], text[], text[],
+    bigint[]) is
     'Makes a timer group of the waits of a type that only the same time ends, '
-    'if there are several.  Returns the group of each wait, or null.';
+    'if there are several; not of large workflows, which a turn counts one by '
+    'one.  Returns the group of each wait, or null.';
 
 create or replace function durable.look_again(
     ids text[],
@@ -201,7 +206,8 @@ create or replace function durable.turn_waits(
     kinds text[],
     targets text[],
     keys text[],
-    held bigint[] default null
+    held bigint[] default null,
+    sizes bigint[] default null
 )
 returns void
 language plpgsql
@@ -210,14 +216,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     timer_groups constant bigint[] :=
-        durable.make_timer_groups(due_at, types, kinds);
+        durable.make_timer_groups(due_at, types, kinds, sizes);
 begin
     insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
-        key, timer_group, held_since)
+        key, timer_group, held_since, bytes)
     select n.id, case when n.timer_group is null then n.at end, n.type, n.kind,
-        n.target, n.key, n.timer_group, n.held
-    from unnest(ids, due_at, types, kinds, targets, keys, timer_groups, held)
-        as n (id, at, type, kind, target, key, timer_group, held)
+        n.target, n.key, n.timer_group, n.held, n.bytes
+    from unnest(ids, due_at, types, kinds, targets, keys, timer_groups, held,
+        sizes)
+        as n (id, at, type, kind, target, key, timer_group, held, bytes)
     on conflict on constraint waits_pkey do update
     set wake_at = excluded.wake_at,
         type = excluded.type,
@@ -225,7 +232,8 @@ begin
         target = excluded.target,
         key = excluded.key,
         timer_group = excluded.timer_group,
-        held_since = excluded.held_since;
+        held_since = excluded.held_since,
+        bytes = excluded.bytes;
     -- A message that a step of this turn has sent came before the wait.
     if 'message' = any (kinds) then
         update durable.waits as w
@@ -248,7 +256,7 @@ begin
 end
 $$;
 comment on function durable.turn_waits(text[], bigint[], text[], text[],
-    text[], text[], bigint[]) is
+    text[], text[], bigint[], bigint[]) is
     'Writes what the workflows of a turn wait for; the columns of durable.waits, '
     'an element a workflow.';
 
@@ -458,7 +466,7 @@ grant execute on function
     durable.turn_end_waits(text[]),
     durable.turn_consumed(text[], int[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
-        bigint[]),
+        bigint[], bigint[]),
     durable.turn_timer_groups(bigint[], bigint[], int[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),

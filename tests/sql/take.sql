@@ -123,11 +123,11 @@ select test.waiting('w1', -10), test.waiting('w2', -10);
 update durable.waits set kind = 'held', held_since = 5
 where workflow_uuid = 'w2';
 select is(string_agg((t.*)::text, ' ' order by t.workflow_uuid),
-    '(w1,job@1,,,) (w2,job@1,,,5)',
+    '(w1,job@1,,,,f) (w2,job@1,,,5,f)',
     'a waiting workflow has its type and the time since it is held')
 from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, null) as t;
 select is(string_agg((t.*)::text, ' ' order by t.workflow_uuid),
-    '(w1,"",,,) (w2,"",,,5)',
+    '(w1,"",,,,f) (w2,"",,,5,f)',
     'a workflow taken by id has the time since it is held')
 from durable.turn_take('{job@1}', '{}', '{job@1}', 'app', 64, '{w1,w2}') as t;
 select test.clear();

@@ -38,17 +38,17 @@ select test.workflow(id, 'PENDING', null)
 from unnest('{w,x,y}'::text[]) as id;
 select durable.turn_waits('{w}', '{5}', '{job@1}', '{message}', '{null}',
     '{t}');
-select is((w.*)::text, '(w,5,job@1,message,,t,,)', 'turn_waits writes a wait')
+select is((w.*)::text, '(w,5,job@1,message,,t,,,)', 'turn_waits writes a wait')
 from durable.waits as w;
 select durable.turn_waits('{w}', '{6}', '{job@2}', '{timer}', '{null}',
     '{null}');
-select is((w.*)::text, '(w,6,job@2,timer,,,,)',
+select is((w.*)::text, '(w,6,job@2,timer,,,,,)',
     'a second wait replaces the first')
 from durable.waits as w;
 select durable.turn_waits('{x,w,y}', '{8,7,9}', '{job@1,job@1,job@1}',
     '{timer,timer,timer}', '{null,null,null}', '{null,null,null}');
 select is(string_agg((w.*)::text, ' ' order by w.wake_at),
-    '(w,7,job@1,timer,,,,) (x,8,job@1,timer,,,,) (y,9,job@1,timer,,,,)',
+    '(w,7,job@1,timer,,,,,) (x,8,job@1,timer,,,,,) (y,9,job@1,timer,,,,,)',
     'a turn replaces waits, and adds others')
 from durable.waits as w;
 insert into dbos.notifications (message_uuid, destination_uuid, topic, message)
