@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Limits how much memory a process may allocate.
+ * Limits how much memory a process may allocate, and gives memory back.
  */
 #ifndef DURABLE_MEMORY_H
 #define DURABLE_MEMORY_H
@@ -11,5 +11,8 @@
  * limit.  Logs a warning when the system refuses.
  */
 void memory_limit(int limit_mb);
+
+/* Gives memory that is free to the system, as far as the allocator can. */
+void memory_trim(void);
 
 #endif

@@ -65,6 +65,8 @@ static const char session[] =
 
 #define STATEMENTS_MAX 256 /* prepared at a time; a power of two */
 
+#define SWOLLEN_BYTES  (4 << 20) /* see db_take_swollen */
+
 /* The SQLSTATE of a statement that is no statement. */
 #define SYNTAX_ERROR   "42601"
 
@@ -103,6 +105,8 @@ struct db {
 	bool in_trip;       /* something was queued since the last round trip */
 	unsigned long trip; /* the number of that round trip */
 	unsigned long idle_trip; /* the last that began without transaction */
+	size_t trip_bytes;       /* that it has sent and received */
+	bool swollen;            /* see db_take_swollen */
 	bool in_transaction;     /* at the end of the last one */
 
 	/*
@@ -166,8 +170,16 @@ begin_trip(struct db *db)
 	clear_error(db);
 	db->in_trip = true;
 	db->trip++;
+	db->trip_bytes = 0;
 	if (db->conn != NULL && PQtransactionStatus(db->conn) == PQTRANS_IDLE)
 		db->idle_trip = db->trip;
+}
+
+static void
+count_bytes(struct db *db, size_t bytes)
+{
+	db->trip_bytes += bytes;
+	db->swollen = db->swollen || db->trip_bytes >= SWOLLEN_BYTES;
 }
 
 /* Keeps only the first error of a round trip: later ones follow from it. */
@@ -483,6 +495,15 @@ db_connected(const struct db *db)
 	return db->conn != NULL && PQstatus(db->conn) == CONNECTION_OK;
 }
 
+bool
+db_take_swollen(struct db *db)
+{
+	bool swollen = db->swollen;
+
+	db->swollen = false;
+	return swollen;
+}
+
 int
 db_fd(const struct db *db)
 {
@@ -708,6 +729,7 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 {
 	struct prepared *statement = NULL;
 	struct expected *expected;
+	size_t i;
 
 	pthread_mutex_lock(&db->lock);
 	begin_trip(db);
@@ -725,6 +747,9 @@ db_queue_rows(struct db *db, struct arena *arena, const char *sql,
 	} else {
 		note_lost(db);
 	}
+	for (i = 0; i < nparams; i++)
+		if (params[i] != NULL)
+			count_bytes(db, strlen(params[i]));
 	pthread_mutex_unlock(&db->lock);
 }
 
@@ -839,6 +864,8 @@ take_answer(struct db *db, const struct expected *expected)
 	/* libpq returns NULL after each statement's result. */
 	if (result != NULL && await_answer(db))
 		PQclear(PQgetResult(db->conn));
+	if (result != NULL)
+		count_bytes(db, PQresultMemorySize(result));
 	if (done && expected->kind == EXPECT_RESULT)
 		return result;
 	PQclear(result);

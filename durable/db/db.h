@@ -74,6 +74,13 @@ void db_disconnect(struct db *db);
 
 bool db_connected(const struct db *db);
 
+/*
+ * Whether a round trip since the last call had so many bytes that the process
+ * should give memory back, and connect anew: libpq never makes its buffers
+ * smaller.
+ */
+bool db_take_swollen(struct db *db);
+
 /* Returns the socket, to be polled for input; -1 without a connection. */
 int db_fd(const struct db *db);
 

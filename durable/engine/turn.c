@@ -392,6 +392,20 @@ reset(struct turn *turn)
 	turn->error = (struct db_error){ .outcome = DB_DONE, .own = DB_DONE };
 }
 
+void
+turn_shrink(struct turn *turn)
+{
+	reset(turn);
+	write_set_free(turn->write_set);
+	batch_free(turn->batch);
+	free(turn->runs);
+	turn->runs = NULL;
+	turn->size = 0;
+	turn->write_set = write_set_new(turn->engine->application,
+	    turn->engine->executor);
+	turn->batch = batch_new();
+}
+
 /*
  * What took too long is tried again with half as much as it was; each turn that
  * commits work lets the next take twice as much.

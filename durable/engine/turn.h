@@ -61,6 +61,9 @@ struct turn *turn_new(const struct engine *engine, struct served *served,
     struct db *db, char *crash_note);
 void turn_free(struct turn *turn);
 
+/* Between two turns: frees the memory that the last ones have needed. */
+void turn_shrink(struct turn *turn);
+
 /*
  * Takes, runs, writes and commits.  Blocks while the runs compute, each for
  * turn_limit_s at most, and while the database works.

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "engine/recovery.h"
 #include "engine/turn.h"
 
@@ -206,11 +207,20 @@ worker_listen(struct worker *worker, bool listen)
 		session_lose(worker->session);
 }
 
+/* After large turns; the loop connects again, and looks what is due. */
+static void
+worker_shrink(struct worker *worker)
+{
+	turn_shrink(worker->turn);
+	db_disconnect(worker->db);
+	memory_trim();
+}
+
 /*
  * Waits, unless there may be more to do at once.  A busy worker stops
  * listening.  When it finds no work it listens again and has one more turn,
  * which finds what came meanwhile, before it waits.  With a crash channel it
- * always listens.
+ * always listens.  Before it waits it gives back what large turns have needed.
  */
 static void
 worker_rest(struct worker *worker, int idle_ms)
@@ -230,6 +240,8 @@ worker_rest(struct worker *worker, int idle_ms)
 			worker_listen(worker, false);
 	} else if (!listening) {
 		worker_listen(worker, true);
+	} else if (db_take_swollen(worker->db)) {
+		worker_shrink(worker);
 	} else {
 		worker->busy_turns = 0;
 		wait_for(worker, db_fd(worker->db), idle_ms);

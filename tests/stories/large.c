@@ -1,16 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workflows with much data: a turn is bounded by bytes, and workflows with
- * little data do not wait for them.  large.tap starts the cluster and this
- * program.
+ * Workflows with much data: a turn is bounded by bytes, workflows with little
+ * data do not wait for them, and the memory goes back.  large.tap starts the
+ * cluster and this program.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/stories/story.h"
 #include "tests/unit/tap.h"
 
-#define LARGE 24 /* workflows, whose inputs are of 850 KB each */
+/* Workflows with inputs of 850 KB each; AddressSanitizer keeps freed memory. */
+#ifdef __SANITIZE_ADDRESS__
+#define LARGE        8
+#define KEEPS_MEMORY true
+#else
+#define LARGE        24
+#define KEEPS_MEMORY false
+#endif
+
+/* A worker has 4 MB when it has done little. */
+#define LITTLE_KB 32768
+#define MUCH_KB   131072
+
+/* A number of /proc/PID/status, in kB, of the daemon's only worker. */
+static long
+worker_kb(pid_t daemon, const char *name)
+{
+	char line[256];
+	long pid = 0, kb = 0;
+	FILE *file;
+
+	file = fopen(arena_printf(arena, "/proc/%d/task/%d/children",
+			 (int)daemon, (int)daemon),
+	    "r");
+	if (file == NULL)
+		return 0;
+	if (fgets(line, sizeof(line), file) != NULL)
+		pid = strtol(line, NULL, 10);
+	fclose(file);
+	file = fopen(arena_printf(arena, "/proc/%ld/status", pid), "r");
+	if (file == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (strncmp(line, name, strlen(name)) == 0)
+			kb = strtol(line + strlen(name), NULL, 10);
+	fclose(file);
+	return kb;
+}
+
+/* Whether the worker comes to have less memory than that. */
+static bool
+shrinks(pid_t daemon, long most_kb)
+{
+	time_t end = time(NULL) + WAIT_S;
+	long kb;
+
+	do
+		kb = worker_kb(daemon, "VmRSS:");
+	while (
+	    kb >= most_kb && time(NULL) < end && sql("select pg_sleep(0.01)"));
+	diag("the worker has %ld kB, and had %ld", kb,
+	    worker_kb(daemon, "VmHWM:"));
+	return kb > 0 && kb < most_kb;
+}
 
 static json_object *
 little(struct workflow *wf, json_object *input)
@@ -87,7 +142,7 @@ most_in_a_turn(const char *what, const char *prefix)
 }
 
 static void
-test_inputs(void)
+test_inputs(pid_t daemon)
 {
 	sql("select durable.client_submit(array_agg('large' || n), "
 	    "array_agg('passes_on'::text), array_agg('test'::text), "
@@ -113,6 +168,12 @@ test_inputs(void)
 	/* A MiB, and one workflow more, of the queue and of the type. */
 	ok(atoi(most_in_a_turn("count(distinct workflow_uuid)", "large")) <= 4,
 	    "a turn takes few large workflows");
+	if (KEEPS_MEMORY)
+		return;
+	ok(worker_kb(daemon, "VmHWM:") < MUCH_KB,
+	    "a worker needs no more memory for many large workflows");
+	ok(shrinks(daemon, LITTLE_KB),
+	    "a worker at rest has given back the memory of large workflows");
 }
 
 static void
@@ -164,7 +225,7 @@ main(void)
 	daemon = story_start_daemon(&engine, types, TYPES, 1);
 	test_timer_groups();
 	test_results();
-	test_inputs();
+	test_inputs(daemon);
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();
 	return done_testing();
