@@ -67,6 +67,18 @@ run_add_message(struct workflow *wf, const struct message *message)
 	wf->messages[wf->messages_len++] = *message;
 }
 
+void
+run_forget_consumed(struct workflow *wf, const char *topic)
+{
+	int i, kept = 0;
+
+	for (i = 0; i < wf->messages_len; i++)
+		if (!wf->messages[i].consumed ||
+		    strcmp(wf->messages[i].topic, topic) != 0)
+			wf->messages[kept++] = wf->messages[i];
+	wf->messages_len = kept;
+}
+
 int64_t
 run_later(int64_t from_ms, int64_t after_ms)
 {
@@ -186,9 +198,8 @@ run_take(struct workflow *wf, json_object *value)
 	return references_take(&wf->references, wf->arena, value, false);
 }
 
-/* Leaves the rest of the run to the next turn. */
-static void
-wait_for_turn(struct workflow *wf)
+void
+run_wait_for_turn(struct workflow *wf)
 {
 	/* The next run comes here again, and logs it then. */
 	turn_unlog(wf->turn, wf->log_end);
@@ -207,7 +218,7 @@ begin_step(struct workflow *wf, int number)
 	if (number >= STEPS_MAX - 1)
 		fail(wf, "DBOSInvalidInput", "the workflow has too many steps");
 	if (wf->has_gone_on && turn_is_over(wf->turn))
-		wait_for_turn(wf);
+		run_wait_for_turn(wf);
 }
 
 const struct entry *

@@ -50,6 +50,7 @@ struct message {
 	const char *topic;
 	const char *text;
 	const char *serialization;
+	const char *sent_ms;
 	bool consumed;
 };
 
@@ -105,8 +106,11 @@ struct workflow {
 	struct entry *journal; /* by function id */
 	int journal_len, journal_size;
 	size_t bytes;             /* of the input and the journal */
-	struct message *messages; /* not consumed yet, oldest first */
+	struct message *messages; /* of each topic, oldest first */
 	int messages_len, messages_size;
+	bool has_unread;      /* that are not loaded; see turn_ask_messages */
+	int64_t unread_bytes; /* of the first of them */
+	const char *known_topic; /* of which all are loaded, or NULL */
 
 	int next;         /* function id of the next call */
 	bool has_gone_on; /* the run has recorded a step */
@@ -131,6 +135,9 @@ void run_add_entry(struct workflow *wf, int number, const struct entry *entry);
 
 /* Adds a message that waits to be received; texts are not copied. */
 void run_add_message(struct workflow *wf, const struct message *message);
+
+/* Removes the messages on a topic that the workflow has received. */
+void run_forget_consumed(struct workflow *wf, const char *topic);
 
 /*
  * Runs the workflow from its top, or from where it is paused, until it pauses,
@@ -211,6 +218,9 @@ int64_t run_later(int64_t from_ms, int64_t after_ms);
 
 /* Pauses the run until run_execute is called again. */
 void run_pause(struct workflow *wf);
+
+/* Leaves the rest of the run to the next turn.  Does not return. */
+void run_wait_for_turn(struct workflow *wf) __attribute__((noreturn));
 
 /* End the run.  Neither returns. */
 void run_suspend(struct workflow *wf, const struct wait *wait)

@@ -383,6 +383,7 @@ reset(struct turn *turn)
 	turn->has_statements = false;
 	turn->count = turn->taken = turn->steps = 0;
 	turn->asked_bytes = 0;
+	turn->message_bytes = 0;
 	turn->due_ms = 0;
 	turn->full = false;
 	turn->running = NULL;

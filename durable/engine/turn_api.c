@@ -354,6 +354,28 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 	return turn_ask(turn, wf, &statement);
 }
 
+const struct answer *
+turn_ask_messages(struct turn *turn, struct workflow *wf, const char *topic,
+    const struct message *last, int number)
+{
+	const char *const params[] = { wf->id, topic,
+		last == NULL ? NULL : last->sent_ms,
+		last == NULL ? NULL : last->id };
+	const struct batch_statement statement = { .step = "DBOS.recv",
+		.number = number,
+		.sql = "select message_uuid, message, serialization, sent_ms, "
+		       "has_more from durable.turn_topic($1, $2, $3, $4)",
+		.nparams = 4,
+		.params = params };
+
+	/* The engine's own function may be missing without limit. */
+	hold_off(turn, wf, statement.sql, INT64_MAX);
+	if (turn->message_bytes >= TURN_MAX_BYTES)
+		run_wait_for_turn(wf);
+	turn->message_bytes += wf->unread_bytes;
+	return turn_ask(turn, wf, &statement);
+}
+
 void
 turn_log(struct turn *turn, enum log_level level, const char *format, ...)
 {

@@ -97,6 +97,14 @@ void
 turn_add_consumed(struct turn *turn, const struct message *message, int number);
 
 /*
+ * Asks for the next unread messages of the workflow on a topic: those behind the
+ * last one (NULL: the first ones), for the step of this number.  A turn that has
+ * asked for many leaves that to the next one.
+ */
+const struct answer *turn_ask_messages(struct turn *turn, struct workflow *wf,
+    const char *topic, const struct message *last, int number);
+
+/*
  * Logs a line when the turn has committed; a turn that is rolled back logs
  * nothing.
  */

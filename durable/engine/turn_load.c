@@ -72,7 +72,8 @@ enum {
 };
 
 static const char inbox_sql[] =
-    "select workflow_uuid, message_uuid, topic, message, serialization "
+    "select workflow_uuid, message_uuid, topic, message, serialization, "
+    "sent_ms, unread_bytes "
     "from durable.turn_inbox(durable.taken())";
 
 enum {
@@ -80,7 +81,9 @@ enum {
 	INBOX_MESSAGE_ID,
 	INBOX_TOPIC,
 	INBOX_MESSAGE,
-	INBOX_SERIALIZATION
+	INBOX_SERIALIZATION,
+	INBOX_SENT_MS,
+	INBOX_UNREAD_BYTES /* of messages that are left, in a row without one */
 };
 
 struct workflow *
@@ -243,6 +246,24 @@ load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
 	load_steps(wf, rows, row);
 }
 
+static void
+load_message(struct workflow *wf, const struct db_rows *rows, size_t row)
+{
+	const char *id = db_value(rows, row, INBOX_MESSAGE_ID);
+
+	if (id == NULL) {
+		wf->has_unread = true;
+		wf->unread_bytes = number_at(rows, row, INBOX_UNREAD_BYTES);
+		return;
+	}
+	run_add_message(wf,
+	    &(struct message){ .id = id,
+		.topic = db_value(rows, row, INBOX_TOPIC),
+		.text = db_value(rows, row, INBOX_MESSAGE),
+		.serialization = db_value(rows, row, INBOX_SERIALIZATION),
+		.sent_ms = db_value(rows, row, INBOX_SENT_MS) });
+}
+
 /* What the runs begin with. */
 static void
 load_runs(struct turn *turn, const struct db_rows *workflows,
@@ -255,14 +276,9 @@ load_runs(struct turn *turn, const struct db_rows *workflows,
 				  &at),
 		    workflows, row);
 	for (row = 0; row < db_row_count(messages); row++)
-		run_add_message(find_run(turn,
-				    db_value(messages, row, INBOX_ID), &at),
-		    &(struct message){
-			.id = db_value(messages, row, INBOX_MESSAGE_ID),
-			.topic = db_value(messages, row, INBOX_TOPIC),
-			.text = db_value(messages, row, INBOX_MESSAGE),
-			.serialization = db_value(messages, row,
-			    INBOX_SERIALIZATION) });
+		load_message(find_run(turn, db_value(messages, row, INBOX_ID),
+				 &at),
+		    messages, row);
 }
 
 /*

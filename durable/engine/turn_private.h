@@ -80,15 +80,16 @@ struct turn {
 	struct db_error error; /* why the turn is broken */
 	char *session_state;   /* before any step; NULL: to be asked for */
 
-	int64_t begun_ms;     /* the database's clock at the begin */
-	int64_t begun_own_ms; /* clock_monotonic_ms at the same time */
-	int64_t until_ms;     /* clock: runs go on until then */
-	int64_t trimmed_ms;   /* clock: when idle fibers were freed last */
-	size_t steps;         /* that the runs have recorded */
-	size_t asked_bytes;   /* of the parameters of their statements */
-	int64_t due_ms;       /* when a workflow is due next; 0: unknown */
-	size_t taken;         /* workflows that turn_take gave */
-	bool full;            /* more may be due than it took */
+	int64_t begun_ms;      /* the database's clock at the begin */
+	int64_t begun_own_ms;  /* clock_monotonic_ms at the same time */
+	int64_t until_ms;      /* clock: runs go on until then */
+	int64_t trimmed_ms;    /* clock: when idle fibers were freed last */
+	size_t steps;          /* that the runs have recorded */
+	size_t asked_bytes;    /* of the parameters of their statements */
+	int64_t message_bytes; /* of the messages that they asked for */
+	int64_t due_ms;        /* when a workflow is due next; 0: unknown */
+	size_t taken;          /* workflows that turn_take gave */
+	bool full;             /* more may be due than it took */
 	struct look look;
 	bool saw_suspects;
 	struct line *lines, **last_line;

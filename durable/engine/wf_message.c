@@ -137,10 +137,59 @@ take_message(struct workflow *wf, const char *topic, int number)
 	return NULL;
 }
 
+/*
+ * Adds the messages of an answer, which is soon forgotten; topic is in the turn's
+ * arena.  If there are none the last one before them stays, for the next
+ * question.
+ */
+static void
+add_messages(struct workflow *wf, const char *topic, const struct db_rows *rows)
+{
+	struct arena *arena = turn_arena(wf->turn);
+	size_t count = db_row_count(rows), i;
+
+	if (count > 0)
+		run_forget_consumed(wf, topic);
+	for (i = 0; i < count; i++)
+		run_add_message(wf,
+		    &(struct message){ .topic = topic,
+			.id = arena_strdup(arena, db_value(rows, i, 0)),
+			.text = arena_strdup(arena, db_value(rows, i, 1)),
+			.serialization = arena_strdup(arena,
+			    db_value(rows, i, 2)),
+			.sent_ms = arena_strdup(arena, db_value(rows, i, 3)) });
+	if (count == 0 || *db_value(rows, 0, 4) != 't')
+		wf->known_topic = topic;
+}
+
+/*
+ * Called when the workflow has received all messages on the topic that are
+ * loaded: asks for others, which cannot come later in the turn, because it has
+ * locked the workflow's status (I5).  Returns the error if that is refused.
+ */
+static const struct db_error *
+load_messages(struct workflow *wf, const char *topic, int number)
+{
+	const struct message *last = NULL;
+	const struct answer *answer;
+	int i;
+
+	if (wf->known_topic != NULL && strcmp(wf->known_topic, topic) == 0)
+		return NULL;
+	for (i = 0; i < wf->messages_len; i++)
+		if (strcmp(wf->messages[i].topic, topic) == 0)
+			last = &wf->messages[i];
+	answer = turn_ask_messages(wf->turn, wf, topic, last, number);
+	if (answer->refused == NULL)
+		add_messages(wf, topic, answer->rows);
+	return answer->refused;
+}
+
 json_object *
 wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 {
 	static const char name[] = "DBOS.recv";
+	const struct db_error *refused;
 	const struct message *message;
 	const struct entry *entry;
 	int64_t started_ms, wake_ms;
@@ -154,6 +203,17 @@ wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 		topic = DEFAULT_TOPIC;
 	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
 	message = take_message(wf, topic, number);
+	if (message == NULL && wf->has_unread) {
+		/* The author's text may change while the run pauses. */
+		topic = arena_strdup(turn_arena(wf->turn), topic);
+		refused = load_messages(wf, topic, number);
+		if (refused != NULL) {
+			run_record_error(wf, number, name,
+			    run_database_error(wf, refused), started_ms);
+			return run_recorded(wf, number);
+		}
+		message = take_message(wf, topic, number);
+	}
 	if (message == NULL && turn_now_ms(wf->turn) < wake_ms)
 		run_suspend(wf,
 		    &(struct wait){ .kind = WAIT_MESSAGE,

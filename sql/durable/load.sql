@@ -3,9 +3,9 @@
 -- What a worker reads in its turn: of the workflows that it has taken, and of a
 -- workflow for which one of them waits.
 --
--- turn_load and turn_inbox are statements behind turn_take, so their snapshots
--- are later: they see all messages that came before the workflows were locked,
--- and no more can come until the turn ends (I5).
+-- turn_load, turn_inbox and turn_topic are statements behind turn_take, so their
+-- snapshots are later: they see all messages that came before the workflows were
+-- locked, and no more can come until the turn ends (I5).
 
 create or replace function durable.turn_load(ids text[])
 returns table (
@@ -67,26 +67,110 @@ returns table (
     message_uuid text,
     topic text,
     message text,
-    serialization text
+    serialization text,
+    sent_ms bigint,
+    unread_bytes bigint
 )
 language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    max_messages constant int := 256;
+    max_bytes constant int := 16384;
 begin
     return query
-    select n.destination_uuid, n.message_uuid, n.topic, n.message,
-        n.serialization
-    from unnest(ids) with ordinality as t (id, place)
-    join dbos.notifications as n on n.destination_uuid = t.id
-    where not n.consumed
-    order by t.place, n.created_at_epoch_ms, n.message_uuid;
+    select m.id, case when m.is_little then m.message_uuid end,
+        case when m.is_little then m.topic end,
+        case when m.is_little then m.message end,
+        case when m.is_little then m.serialization end,
+        case when m.is_little then m.created_at_epoch_ms end,
+        case when not m.is_little then m.bytes end
+    from (
+        select c.*, c.messages <= max_messages and c.bytes <= max_bytes
+            as is_little
+        from (
+            select t.id, t.place, n.*, count(*) over inbox as messages,
+                row_number() over inbox as number,
+                coalesce(sum(octet_length(n.message))
+                    filter (where not n.consumed) over inbox, 0) as bytes
+            from unnest(ids) with ordinality as t (id, place)
+            cross join lateral (
+                -- The length needs no reading of what is stored apart.
+                select n.message_uuid, n.topic, n.message, n.serialization,
+                    n.created_at_epoch_ms, n.consumed
+                from dbos.notifications as n
+                where n.destination_uuid = t.id
+                limit max_messages + 1) as n
+            -- In the order of the result, which needs no other sort.
+            window inbox as (partition by t.place
+                order by n.created_at_epoch_ms, n.message_uuid
+                rows between unbounded preceding and unbounded following)
+            ) as c) as m
+    where case when m.is_little then not m.consumed else m.number = 1 end
+    order by m.place, m.created_at_epoch_ms, m.message_uuid;
 end
 $$;
 comment on function durable.turn_inbox(text[]) is
     'The unread messages of workflows, in the order of the ids, oldest first.  '
-    'Called by a worker in its turn.';
+    'Of a workflow with many or large messages, read ones among them, only a '
+    'row without a message, and the bytes of the unread ones that this has '
+    'looked at: the run asks turn_topic for them.  Called by a worker in its '
+    'turn.';
+
+create or replace function durable.turn_topic(
+    id text,
+    of_topic text,
+    after_ms bigint,
+    after_uuid text
+)
+returns table (
+    message_uuid text,
+    message text,
+    serialization text,
+    sent_ms bigint,
+    has_more boolean
+)
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    max_messages constant int := 4096;
+    max_bytes constant int := 262144;
+begin
+    return query
+    select m.message_uuid, m.message, m.serialization, m.created_at_epoch_ms,
+        m.messages = max_messages or m.all_bytes > max_bytes
+    from (
+        select l.message_uuid, l.message, l.serialization,
+            l.created_at_epoch_ms, count(*) over () as messages,
+            sum(octet_length(l.message)) over () as all_bytes,
+            sum(octet_length(l.message)) over (
+                order by l.created_at_epoch_ms, l.message_uuid)
+                - octet_length(l.message) as bytes_before
+        from (
+            select n.message_uuid, n.message, n.serialization,
+                n.created_at_epoch_ms
+            from dbos.notifications as n
+            where n.destination_uuid = id
+                and n.topic = of_topic
+                and not n.consumed
+                and (after_uuid is null
+                    or (n.created_at_epoch_ms, n.message_uuid)
+                        > (after_ms, after_uuid))
+            order by n.created_at_epoch_ms, n.message_uuid
+            limit max_messages) as l) as m
+    where m.bytes_before < max_bytes
+    order by m.created_at_epoch_ms, m.message_uuid;
+end
+$$;
+comment on function durable.turn_topic(text, text, bigint, text) is
+    'A bite of the unread messages of a workflow on a topic, oldest first: those '
+    'behind the one of after_ms and after_uuid, if that is not null.  has_more: '
+    'others may follow.  Called by a run in its turn.';
 
 create or replace function durable.workflow_event(id text, event_key text)
 returns table (value text, serialization text)
@@ -131,6 +215,7 @@ comment on function durable.workflow_result(text) is
 grant execute on function
     durable.turn_load(text[]),
     durable.turn_inbox(text[]),
+    durable.turn_topic(text, text, bigint, text),
     durable.workflow_event(text, text),
     durable.workflow_result(text)
 to widget_store_daemon;

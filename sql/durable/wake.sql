@@ -79,6 +79,7 @@ begin
     perform durable.hint('dbos_notifications_channel', array(
         select m.destination_uuid || '::' || m.topic
         from arrived as m));
+    perform set_config('durable.has_sent', 'true', true);
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
         select distinct m.destination_uuid
@@ -105,7 +106,8 @@ $$;
 comment on function durable.wake_by_message() is
     'Trigger after insert on dbos.notifications: makes the workflows due that '
     'wait for the new messages, and notifies DBOS''s channel of each as its own '
-    'trigger would. Fires per statement, and so after the foreign '
+    'trigger would. Notes for durable.turn_waits that this transaction has '
+    'sent some. Fires per statement, and so after the foreign '
     'key checks of all its rows.';
 
 create or replace function durable.wake_by_event()

@@ -234,8 +234,11 @@ begin
         timer_group = excluded.timer_group,
         held_since = excluded.held_since,
         bytes = excluded.bytes;
-    -- A message that a step of this turn has sent came before the wait.
-    if 'message' = any (kinds) then
+    -- A message that a step of this turn has sent came before the wait.  No
+    -- other transaction can have sent one (I5), so a turn without such a step
+    -- need not look at what may be many messages.
+    if 'message' = any (kinds)
+        and current_setting('durable.has_sent', true) = 'true' then
         update durable.waits as w
         set wake_at = durable.now_ms()
         where w.workflow_uuid = any (ids)

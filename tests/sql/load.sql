@@ -74,8 +74,8 @@ select is(string_agg(m.message, ','), 'first,second,third,early',
     'turn_inbox returns unread messages in the order of the ids and by time')
 from test.inbox as m;
 select is(string_agg((m.*)::text, ' '),
-    '(older,m3,t,first,js_superjson) (fresh,m5,,early,portable_json)',
-    'a message has its id, topic and format')
+    '(older,m3,t,first,js_superjson,6,) (fresh,m5,,early,portable_json,1,)',
+    'a message has its id, topic, format and time')
 from test.inbox as m
 where m.message_uuid in ('m3', 'm5');
 select is(count(*), 0::bigint, 'no ids have no messages')

@@ -89,7 +89,7 @@ from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable
     'durable.turn_load', 'durable.turn_messages', 'durable.turn_take',
     'durable.end_frozen', 'durable.next_due', 'durable.monitor_note_runs', 'durable.note_served',
     'durable.turn_start', 'durable.turn_statuses',
-    'durable.turn_suspect', 'durable.turn_waits',
+    'durable.turn_suspect', 'durable.turn_topic', 'durable.turn_waits',
     'durable.signatures', 'durable.version', 'durable.workflow_event', 'durable.workflow_result',
     'store.create_order', 'store.reserve_inventory',
     'store.undo_reserve_inventory', 'store.update_order_progress',

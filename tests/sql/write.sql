@@ -51,6 +51,7 @@ select is(string_agg((w.*)::text, ' ' order by w.wake_at),
     '(w,7,job@1,timer,,,,,) (x,8,job@1,timer,,,,,) (y,9,job@1,timer,,,,,)',
     'a turn replaces waits, and adds others')
 from durable.waits as w;
+begin;
 insert into dbos.notifications (message_uuid, destination_uuid, topic, message)
 values ('m', 'w', 't', '1');
 select durable.turn_waits('{w,x}', '{9000000000000,9000000000000}',
@@ -62,6 +63,7 @@ select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{message}',
     '{null}', '{t}');
 select ok(test.is_due('w'),
     'a message sent in the same turn makes the wait due');
+commit;
 select is(test.notified(), 'durable_due',
     'a wait that is due at once for a message notifies');
 update dbos.notifications set consumed = true;
