@@ -13,8 +13,14 @@
 #include "db/value.h"
 #include "engine/turn_api.h"
 
-/* A limit, because a turn loads a journal as a whole. */
-#define STEPS_MAX (1 << 20)
+/*
+ * The limits of a workflow's history, because a turn loads it as a whole, and
+ * where the log warns of them.
+ */
+#define STEPS_WARNED 10000
+#define STEPS_MAX    50000
+#define BYTES_WARNED (8 << 20)
+#define BYTES_MAX    (32 << 20)
 
 static size_t
 bytes_of(const char *text)
@@ -215,10 +221,32 @@ run_wait_for_turn(struct workflow *wf)
 static void
 begin_step(struct workflow *wf, int number)
 {
-	if (number >= STEPS_MAX - 1)
-		fail(wf, "DBOSInvalidInput", "the workflow has too many steps");
+	if (number >= STEPS_MAX - 1 || wf->bytes >= BYTES_MAX)
+		fail(wf, "DBOSHistoryLimitExceeded",
+		    arena_printf(wf->arena,
+			"the history of workflow '%s' has %d step(s) and %zu "
+			"bytes, and may have %d and %d: the workflow must end "
+			"before, and start another one with what is left to "
+			"do",
+			wf->id, number, wf->bytes, STEPS_MAX, BYTES_MAX));
 	if (wf->has_gone_on && turn_is_over(wf->turn))
 		run_wait_for_turn(wf);
+}
+
+/* Logs once that a workflow comes near the limits of its history. */
+static void
+warn_of_limits(struct workflow *wf, int number, size_t bytes_before)
+{
+	/* At the first step the input may have done that. */
+	if (number + 1 == STEPS_WARNED ||
+	    ((number == 0 || bytes_before < BYTES_WARNED) &&
+		wf->bytes >= BYTES_WARNED))
+		turn_log(wf->turn, LOG_LEVEL_WARNING,
+		    "wf=%s the history of workflow '%s' has %d step(s) and %zu "
+		    "bytes; with %d or %d the workflow fails: let it end "
+		    "before, and start another one with what is left to do",
+		    wf->id, wf->type->name, number + 1, wf->bytes, STEPS_MAX,
+		    BYTES_MAX);
 }
 
 const struct entry *
@@ -242,6 +270,7 @@ run_record(struct workflow *wf, int number, const struct entry *entry)
 {
 	struct arena *arena = turn_arena(wf->turn);
 	struct entry kept = *entry;
+	size_t bytes_before = wf->bytes;
 
 	kept.name = arena_strdup(arena, entry->name);
 	kept.output = arena_strdup(arena, entry->output);
@@ -254,6 +283,7 @@ run_record(struct workflow *wf, int number, const struct entry *entry)
 	wf->held_ms = 0;
 	wf->has_gone_on = true;
 	turn_add_step(wf->turn, wf, number, &kept);
+	warn_of_limits(wf, number, bytes_before);
 	wf->log_end = turn_log_end(wf->turn);
 }
 

@@ -156,7 +156,8 @@ void run_fail(struct workflow *wf, const char *name, const char *message);
  * Begins the next call: checks the deadline, sets *number to the call's
  * function id and returns its journal entry, or NULL for a new call.  Does not
  * return when the deadline has passed or the recorded step has another name,
- * nor in a C step, which it fails, nor for a new call when the turn is over.
+ * nor in a C step, which it fails, nor for a new call when the history has
+ * reached its limit or the turn is over.
  */
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);
@@ -185,7 +186,10 @@ void run_leave_step(struct workflow *wf, const char *error)
  */
 json_object *run_take(struct workflow *wf, json_object *value);
 
-/* Copies a step into this run's journal and the turn's write set. */
+/*
+ * Copies a step into this run's journal and the turn's write set.  Logs when the
+ * history comes near its limits.
+ */
 void run_record(struct workflow *wf, int number, const struct entry *entry);
 
 /* Record a call with a stored output or error, from started_ms until now. */

@@ -20,6 +20,12 @@
  *  - does not compute for long between two calls, because the server ends a
  *    transaction that is idle for a second, and the workflows of a turn (up to
  *    some hundred) share one;
+ *  - ends before its history is too long: with 50,000 steps (wf_recv and
+ *    wf_get_event are two each), or when its input and the results of its steps
+ *    have 32 MiB together, it fails with DBOSHistoryLimitExceeded, which
+ *    wf_catch does not catch.  The log warns at 10,000 steps and at 8 MiB.  A
+ *    workflow that would go on for ever ends, and starts another one with what
+ *    is left to do;
  *  - changes only under a new version in its struct workflow_type; workflows
  *    that have begun go on with the version they began with.
  *
