@@ -26,7 +26,7 @@
 #define WORKERS    3
 #define ATTEMPTS   3
 #define MEMORY_MB  128   /* a worker may have */
-#define LIMIT_MS   30000 /* within which every poison must have ended */
+#define LIMIT_MS   60000 /* within which every poison must have ended */
 
 static struct db *db;
 static struct arena *arena;
