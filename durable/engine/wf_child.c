@@ -95,6 +95,26 @@ record_result(struct workflow *wf, int number, const struct entry *child,
 	run_record(wf, number, &entry);
 }
 
+/*
+ * Why a result can never come, as a stored error; NULL: it can.  A workflow that
+ * waited for it would wait for ever, and nothing would tell.
+ */
+static const char *
+result_refusal(struct workflow *wf, const char *id, const char *status)
+{
+	if (strcmp(id, wf->id) == 0)
+		return value_encode_error(wf->arena, "DBOSInvalidInput",
+		    "a workflow cannot wait for its own result",
+		    VALUE_PORTABLE);
+	if (status == NULL)
+		return value_encode_error(wf->arena,
+		    "DBOSNonExistentWorkflowError",
+		    arena_printf(wf->arena,
+			"there is no workflow '%s' to wait for", id),
+		    VALUE_PORTABLE);
+	return NULL;
+}
+
 json_object *
 wf_result(struct workflow *wf, const char *id)
 {
@@ -103,7 +123,7 @@ wf_result(struct workflow *wf, const char *id)
 	const struct db_error *refused;
 	const struct db_rows *rows;
 	const struct entry *entry;
-	const char *status;
+	const char *status, *refusal;
 	int64_t now_ms;
 	int number;
 
@@ -120,8 +140,14 @@ wf_result(struct workflow *wf, const char *id)
 	turn_release(wf->turn);
 	now_ms = turn_now_ms(wf->turn);
 	status = db_row_count(rows) == 0 ? NULL : db_value(rows, 0, 0);
-	if (status == NULL || strcmp(status, "PENDING") == 0 ||
-	    strcmp(status, "ENQUEUED") == 0 || strcmp(status, "DELAYED") == 0)
+	refusal = result_refusal(wf, id, status);
+	if (refusal != NULL) {
+		run_record_error(wf, number, name, refusal, now_ms);
+		run_pause(wf);
+		return run_recorded(wf, number);
+	}
+	if (strcmp(status, "PENDING") == 0 || strcmp(status, "ENQUEUED") == 0 ||
+	    strcmp(status, "DELAYED") == 0)
 		run_suspend(wf,
 		    &(struct wait){ .kind = WAIT_RESULT,
 			.wake_ms = now_ms + FOR_EVER_MS,

@@ -127,6 +127,19 @@ parent(struct workflow *wf, json_object *input)
 	return json_object_get(doubled);
 }
 
+/* Waits for the result of the workflow that input names, and catches that. */
+static json_object *
+awaiter(struct workflow *wf, json_object *input)
+{
+	const struct wf_error *error;
+
+	wf_catch(wf);
+	wf_result(wf, json_object_get_string(input));
+	error = wf_error(wf);
+	wf_sleep(wf, 1);
+	return json_object_new_string(error == NULL ? "no error" : error->name);
+}
+
 static json_object *
 event_reader(struct workflow *wf, json_object *input)
 {
@@ -232,7 +245,7 @@ batcher(struct workflow *wf, json_object *input)
 }
 
 static const struct workflow_type types[] = { TYPE(values), TYPE(refused),
-	TYPE(refused_later), TYPE(transaction), TYPE(parent),
+	TYPE(refused_later), TYPE(transaction), TYPE(parent), TYPE(awaiter),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
 	TYPE(sleeper), TYPE(endless), TYPE(batcher), TYPE(good), TYPE(child),
 	{ "versioned", "1", first_version },
@@ -336,6 +349,12 @@ test_children(void)
 	    "parent",
 	    "a child's id is <parent>-<step> and it knows its parent");
 	is_str(notes("parent-0"), "1", "a child runs once");
+	start("awaits none", "awaiter", "\"no such workflow\"");
+	is_str(output("awaits none"), "\"DBOSNonExistentWorkflowError\"",
+	    "wf_result of an unknown workflow fails at once");
+	start("awaits itself", "awaiter", "\"awaits itself\"");
+	is_str(output("awaits itself"), "\"DBOSInvalidInput\"",
+	    "wf_result of the workflow itself fails at once");
 }
 
 static void

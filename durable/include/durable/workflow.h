@@ -250,8 +250,9 @@ const char *wf_start(struct workflow *wf, const struct workflow_type *type,
     const char *id, json_object *input);
 
 /*
- * Waits without limit for the end of a child.  Returns its output, owned by the
- * run, or NULL for null; fails when the child failed or was cancelled.
+ * Waits without limit for the end of a child, or of another workflow.  Returns
+ * its output, owned by the run, or NULL for null; fails when it failed or was
+ * cancelled, when there is no such workflow (yet), or when it is the caller.
  */
 json_object *wf_result(struct workflow *wf, const char *id);
 
