@@ -345,7 +345,7 @@ static pid_t
 start_daemon(void)
 {
 	static const struct engine engine = { .turn_size = 32,
-		.turn_limit_s = 3,
+		.turn_limit_s = 2,
 		.max_attempts = 2,
 		.schema_patience_s = 2 };
 	struct workflow_type *types = arena_alloc(arena,
