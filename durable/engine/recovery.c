@@ -158,7 +158,7 @@ run_suspects(struct recovery *recovery, const struct db_rows *rows)
 	do {
 		struct strbuf ids = { 0 };
 
-		end = row + (size_t)turn_most(recovery->turn);
+		end = row + (size_t)turn_max_workflows(recovery->turn);
 		for (; row < db_row_count(rows) && row < end; row++)
 			strbuf_add_element(&ids, db_value(rows, row, 0));
 		outcome = turn_run(recovery->turn,

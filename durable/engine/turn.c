@@ -57,7 +57,7 @@ turn_new(const struct engine *engine, struct served *served, struct db *db,
 	turn->served = served;
 	turn->db = db;
 	turn->crash_note = crash_note;
-	turn->most = engine->turn_size;
+	turn->max_workflows = engine->turn_size;
 	turn->arena = arena_new();
 	turn->fibers = fibers_new(fibers_max(engine));
 	turn->batch_arena = arena_new();
@@ -417,13 +417,14 @@ adapt_size(struct turn *turn, enum turn_outcome outcome)
 	int turn_size = turn->engine->turn_size, taken = (int)turn->taken;
 
 	if (outcome == TURN_COMMITTED && taken > 0)
-		turn->most = turn->most > turn_size / 2 ? turn_size
-							: turn->most * 2;
+		turn->max_workflows = turn->max_workflows > turn_size / 2
+		    ? turn_size
+		    : turn->max_workflows * 2;
 	if (outcome == TURN_COMMITTED || !is_time_out(&turn->error))
 		return;
-	if (taken > 0 && taken < turn->most)
-		turn->most = taken;
-	turn->most = (turn->most + 1) / 2;
+	if (taken > 0 && taken < turn->max_workflows)
+		turn->max_workflows = taken;
+	turn->max_workflows = (turn->max_workflows + 1) / 2;
 }
 
 enum turn_outcome
@@ -487,9 +488,9 @@ turn_was_full(const struct turn *turn)
 }
 
 int
-turn_most(const struct turn *turn)
+turn_max_workflows(const struct turn *turn)
 {
-	return turn->most;
+	return turn->max_workflows;
 }
 
 int

@@ -93,7 +93,7 @@ bool turn_was_full(const struct turn *turn);
  * How many workflows of a type or queue the next turn may take: turn_size, or
  * fewer for a while after one that took too long or lost its session.
  */
-int turn_most(const struct turn *turn);
+int turn_max_workflows(const struct turn *turn);
 
 /*
  * For how many milliseconds nothing will be due that the turn saw, at most

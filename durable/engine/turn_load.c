@@ -199,7 +199,7 @@ is_full(const struct turn *turn, const struct db_rows *rows)
 			continue;
 		for (count = 0, row = first; row < db_row_count(rows); row++)
 			count += is_one_source(rows, first, row);
-		if (count >= turn->most)
+		if (count >= turn->max_workflows)
 			return true;
 	}
 	return false;
@@ -330,7 +330,7 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 					   &plan->partition),
 		served_queues(turn->served, &plan->partition),
 		served_runnable(turn->served), turn->engine->application,
-		arena_number(turn->arena, turn->most), plan->only,
+		arena_number(turn->arena, turn->max_workflows), plan->only,
 		arena_number(turn->arena, begin_look(turn, &plan->partition)) };
 	const struct db_rows *begun = NULL, *taken = NULL, *workflows = NULL,
 			     *messages = NULL, *state = NULL;

@@ -65,8 +65,8 @@ struct turn {
 	struct write_set *write_set;
 	struct hold_off hold_off; /* steps that met a circumstance */
 	int schema_patience_s;    /* how long they wait for the schema */
-	int most; /* workflows of a type or queue that a turn takes now */
-	char *crash_note; /* see turn_new */
+	int max_workflows; /* of a type or queue, that a turn takes now */
+	char *crash_note;  /* see turn_new */
 	struct heartbeat *heartbeat;
 
 	struct workflow **runs;

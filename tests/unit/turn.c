@@ -666,24 +666,29 @@ test_smaller(void)
 {
 	new_worker();
 	meet(DB_RETRY, "40P01");
-	is_int(turn_most(turn), 2, "a deadlock makes no turn smaller");
+	is_int(turn_max_workflows(turn), 2, "a deadlock makes no turn smaller");
 	meet(DB_RETRY, "57014");
-	is_int(turn_most(turn), 1, "a time-out makes the next turn smaller");
+	is_int(turn_max_workflows(turn), 1,
+	    "a time-out makes the next turn smaller");
 	meet(DB_LOST, "");
-	is_int(turn_most(turn), 1, "a turn takes one of each type at least");
+	is_int(turn_max_workflows(turn), 1,
+	    "a turn takes one of each type at least");
 	begin_turn(0);
 	run(&ordinary);
-	is_int(turn_most(turn), 1, "a turn without work makes no turn larger");
+	is_int(turn_max_workflows(turn), 1,
+	    "a turn without work makes no turn larger");
 	is_str(sent("durable.turn_take", 5), "1",
 	    "a smaller turn takes fewer workflows");
 	meet(DB_DONE, "");
-	is_int(turn_most(turn), 2, "a turn that commits makes the next larger");
+	is_int(turn_max_workflows(turn), 2,
+	    "a turn that commits makes the next larger");
 	meet(DB_LOST, "");
-	is_int(turn_most(turn), 1,
+	is_int(turn_max_workflows(turn), 1,
 	    "a lost connection makes the next turn smaller");
 	meet(DB_DONE, "");
 	meet(DB_DONE, "");
-	is_int(turn_most(turn), 2, "no turn takes more than turn_size");
+	is_int(turn_max_workflows(turn), 2,
+	    "no turn takes more than turn_size");
 }
 
 /* A turn without work, that sees suspects. */
