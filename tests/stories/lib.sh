@@ -184,9 +184,10 @@ clean_up() {
 				"$(tail -n 30 "$log")"
 		done
 	fi
-	for name in nginx web daemon cluster; do
-		stop "$name"
+	for name in nginx web "${!supervisors[@]}"; do
+		[ "$name" = cluster ] || stop "$name"
 	done
+	stop cluster
 	rm -rf "$work"
 	exit "$status"
 }
