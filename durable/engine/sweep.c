@@ -149,16 +149,45 @@ end_if_used(struct sweep *sweep, const struct db_rows *left)
 	db_disconnect(sweep->db);
 }
 
+/* Whether a statement has left more to do. */
+static bool
+says_more(const struct db_rows *rows)
+{
+	return rows != NULL && *db_value(rows, 0, 0) == 't';
+}
+
+/* Returns false when the connection is lost. */
+static bool
+sweep_now(struct sweep *sweep)
+{
+	const char *const swept_params[] = { served_runnable(sweep->served),
+		sweep->engine->application,
+		sweep->count % WHOLE_SWEEPS == 0 ? "true" : "false" };
+	const char *const params[] = { served_queues(sweep->served, NULL),
+		served_runnable(sweep->served), sweep->engine->application };
+	const struct db_rows *swept = NULL, *enqueued = NULL, *left = NULL;
+	struct arena *arena = arena_new();
+	enum db_outcome outcome;
+
+	db_queue_rows(sweep->db, arena, "select durable.sweep($1, $2, $3)", 3,
+	    swept_params, &swept);
+	db_queue_rows(sweep->db, arena,
+	    "select durable.enqueue_delayed($1, $2, $3)", 3, params, &enqueued);
+	if (sweep->count++ % FROZEN_SWEEPS == 0)
+		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
+	/* In a transaction of its own, which holds no lock of the sweep's. */
+	db_sync(sweep->db);
+	db_queue_rows(sweep->db, arena, leftovers, 0, NULL, &left);
+	outcome = db_finish(sweep->db);
+	sweep->more = says_more(swept) || says_more(enqueued);
+	end_if_used(sweep, left);
+	arena_free(arena);
+	return outcome != DB_LOST;
+}
+
 bool
 sweep_if_due(struct sweep *sweep)
 {
-	const char *const params[] = { served_runnable(sweep->served),
-		sweep->engine->application,
-		sweep->count % WHOLE_SWEEPS == 0 ? "true" : "false" };
-	struct arena *arena;
-	const struct db_rows *rows = NULL, *left = NULL;
-	enum db_outcome outcome;
-
 	if (sweep_due_in_ms(sweep) > 0)
 		return true;
 	sweep->swept_ms = clock_monotonic_ms();
@@ -169,17 +198,5 @@ sweep_if_due(struct sweep *sweep)
 		if (!note_served(sweep))
 			return false;
 	}
-	arena = arena_new();
-	db_queue_rows(sweep->db, arena, "select durable.sweep($1, $2, $3)", 3,
-	    params, &rows);
-	if (sweep->count++ % FROZEN_SWEEPS == 0)
-		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
-	/* In a transaction of its own, which holds no lock of the sweep's. */
-	db_sync(sweep->db);
-	db_queue_rows(sweep->db, arena, leftovers, 0, NULL, &left);
-	outcome = db_finish(sweep->db);
-	sweep->more = rows != NULL && *db_value(rows, 0, 0) == 't';
-	end_if_used(sweep, left);
-	arena_free(arena);
-	return outcome != DB_LOST;
+	return sweep_now(sweep);
 }

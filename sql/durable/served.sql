@@ -32,12 +32,7 @@ insert into durable.unserved (workflows)
 select 0
 where not exists (select from durable.unserved);
 
-create or replace function durable.is_served(
-    name text,
-    version text,
-    owner text,
-    queue text
-)
+create or replace function durable.is_served(key text[])
 returns boolean
 language plpgsql
 stable
@@ -46,21 +41,82 @@ as $$
 begin
     return exists (
             select from durable.served as d
-            where queue = any (d.queues)
-                and durable.can_run(name, version, owner, d.runnable,
-                    d.application))
+            where key[1] = any (d.queues)
+                and key[2] = any (d.runnable)
+                and key[3] in ('', '@' || d.application))
         -- Another application of the DBOS family, which notes nothing here.
         or exists (
             select from dbos.application_versions as v
-            where v.application_name = owner
+            where '@' || v.application_name = key[3]
                 and not exists (
                     select from durable.served as d
-                    where d.application = owner));
+                    where '@' || d.application = key[3]));
 end
 $$;
-comment on function durable.is_served(text, text, text, text) is
-    'Whether a daemon serves an enqueued workflow of this name, version and '
-    'owner in this queue, or another application of the DBOS family may.';
+comment on function durable.is_served(text[]) is
+    'Whether a daemon serves the enqueued workflows of a key (durable.queue_key), '
+    'or another application of the DBOS family may.';
+
+create or replace function durable.next_key(former text[])
+returns text[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return least((
+        select min(durable.queue_key(s.queue_name, s.name,
+            s.application_version, s.application_name))
+        from dbos.workflow_status as s
+        where s.status = 'ENQUEUED'
+            and durable.queue_key(s.queue_name, s.name,
+                s.application_version, s.application_name) > former), (
+        select min(durable.queue_key(s.queue_name, s.name,
+            s.application_version, s.application_name))
+        from dbos.workflow_status as s
+        where s.status = 'DELAYED'
+            and durable.queue_key(s.queue_name, s.name,
+                s.application_version, s.application_name) > former));
+end
+$$;
+comment on function durable.next_key(text[]) is
+    'The next key (durable.queue_key) of enqueued or delayed workflows, or null; '
+    'the first behind an empty array.';
+
+create or replace function durable.count_of_key(key text[], most bigint)
+returns bigint
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms bigint := durable.now_ms();
+begin
+    return (
+        select count(*)
+        from (
+            (select
+            from dbos.workflow_status as s
+            where durable.queue_key(s.queue_name, s.name,
+                    s.application_version, s.application_name) = key
+                and s.status = 'ENQUEUED'
+            order by s.priority, s.created_at
+            limit most)
+            union all
+            (select
+            from dbos.workflow_status as s
+            where durable.queue_key(s.queue_name, s.name,
+                    s.application_version, s.application_name) = key
+                and s.status = 'DELAYED'
+                and s.delay_until_epoch_ms + 0 <= present_ms
+            order by s.delay_until_epoch_ms + 0
+            limit most)
+            limit most) as n);
+end
+$$;
+comment on function durable.count_of_key(text[], bigint) is
+    'How many workflows of a key (durable.queue_key) are enqueued, or delayed and '
+    'due, counted to most.';
 
 create or replace function durable.find_unserved()
 returns table (workflows bigint, example text)
@@ -71,58 +127,21 @@ as $$
 #variable_conflict use_column
 declare
     most constant bigint := 10000;
+    key text[] := '{}';
     place record;
-    more record;
+    more bigint;
 begin
     workflows := 0;
     -- Key by key and type by type, each by the ends of an index.
-    for place in
-        with recursive keys as (
-            select min(durable.queue_key(s.queue_name, s.name,
-                s.application_version, s.application_name)) as key
-            from dbos.workflow_status as s
-            where s.status = 'ENQUEUED'
-            union all
-            select (
-                select min(durable.queue_key(s.queue_name, s.name,
-                    s.application_version, s.application_name))
-                from dbos.workflow_status as s
-                where s.status = 'ENQUEUED'
-                    and durable.queue_key(s.queue_name, s.name,
-                        s.application_version, s.application_name) > k.key)
-            from keys as k
-            where k.key is not null
-        )
-        select e.name, e.version, e.owner, e.queue, k.key
-        from keys as k
-        cross join lateral (
-            select s.name, s.application_version as version,
-                s.application_name as owner, s.queue_name as queue
-            from dbos.workflow_status as s
-            where durable.queue_key(s.queue_name, s.name,
-                    s.application_version, s.application_name) = k.key
-                and s.status = 'ENQUEUED'
-            order by s.priority, s.created_at
-            limit 1) as e
-        limit most
-    loop
-        continue when durable.is_served(place.name, place.version, place.owner,
-            place.queue);
-        select count(*) as number
-        into more
-        from (
-            select
-            from dbos.workflow_status as s
-            where durable.queue_key(s.queue_name, s.name,
-                    s.application_version, s.application_name) = place.key
-                and s.status = 'ENQUEUED'
-            order by s.priority, s.created_at
-            limit most - workflows) as n;
-        workflows := workflows + more.number;
-        example := coalesce(example, place.name || coalesce('@'
-            || place.version, '') || coalesce(' in queue ' || place.queue,
-            ' in no queue'));
-        exit when workflows >= most;
+    for looks in 1..most loop
+        key := durable.next_key(key);
+        exit when key is null or workflows = most;
+        continue when durable.is_served(key);
+        more := durable.count_of_key(key, most - workflows);
+        continue when more = 0;
+        workflows := workflows + more;
+        example := coalesce(example, rtrim(key[2], '@')
+            || coalesce(' in queue ' || key[1], ' in no queue'));
     end loop;
     for place in
         with recursive types as (
@@ -143,14 +162,14 @@ begin
                 select from durable.served as d
                 where t.type = any (d.runnable))
     loop
-        exit when workflows >= most;
-        select count(*) as number
+        exit when workflows = most;
+        select count(*)
         into more
         from (
             select from durable.waits as w
             where w.type = place.type
             limit most - workflows) as n;
-        workflows := workflows + more.number;
+        workflows := workflows + more;
         example := coalesce(example, place.type);
     end loop;
     return next;

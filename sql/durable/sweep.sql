@@ -57,21 +57,17 @@ declare
     present_ms bigint := durable.now_ms();
     cancelled int;
 begin
-    -- In the order of durable_deadline: by equality the planner could take an
-    -- index that leads through the workflows of all applications.
     with late as materialized (
         select s.workflow_uuid
         from unnest(array['', '@' || application]) as o (owner)
         cross join lateral (
             select s.workflow_uuid
             from dbos.workflow_status as s
-            where coalesce('@' || s.application_name, '')
-                    between o.owner and o.owner
+            where coalesce('@' || s.application_name, '') = o.owner
                 and s.status in ('ENQUEUED', 'PENDING', 'DELAYED')
                 and s.workflow_deadline_epoch_ms is not null
-                and s.workflow_deadline_epoch_ms <= present_ms
-            order by coalesce('@' || s.application_name, ''),
-                s.workflow_deadline_epoch_ms
+                and s.workflow_deadline_epoch_ms + 0 <= present_ms
+            order by s.workflow_deadline_epoch_ms + 0
             limit max_workflows
             for update skip locked) as s
     )
@@ -95,31 +91,35 @@ comment on function durable.cancel_late(text, int) is
     'durable.sweep.';
 
 create or replace function durable.enqueue_delayed(
-    application text,
-    max_workflows int
+    queues text[],
+    runnable text[],
+    application text
 )
 returns boolean
 language plpgsql
+security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    bite constant int := 256;
     present_ms bigint := durable.now_ms();
     enqueued int;
 begin
-    -- In the order of durable_delayed, as in cancel_late.
     with due as materialized (
         select s.workflow_uuid
-        from unnest(array['', '@' || application]) as o (owner)
+        from unnest(queues) as q (queue)
+        cross join unnest(runnable) as r (type)
+        cross join unnest(array['', '@' || application]) as o (owner)
         cross join lateral (
             select s.workflow_uuid
             from dbos.workflow_status as s
-            where coalesce('@' || s.application_name, '')
-                    between o.owner and o.owner
+            where durable.queue_key(s.queue_name, s.name,
+                    s.application_version, s.application_name)
+                    = array[q.queue, r.type, o.owner]
                 and s.status = 'DELAYED'
-                and s.delay_until_epoch_ms <= present_ms
-            order by coalesce('@' || s.application_name, ''),
-                s.delay_until_epoch_ms
-            limit max_workflows
+                and s.delay_until_epoch_ms + 0 <= present_ms
+            order by s.delay_until_epoch_ms + 0
+            limit bite
             for update skip locked) as s
     )
     update dbos.workflow_status as s
@@ -130,13 +130,14 @@ begin
     from due as d
     where s.workflow_uuid = d.workflow_uuid;
     get diagnostics enqueued = row_count;
-    return enqueued >= max_workflows;
+    return enqueued >= bite;
 end
 $$;
-comment on function durable.enqueue_delayed(text, int) is
-    'Enqueues delayed workflows of the application, and as many of none, whose '
-    'time has come. Returns whether there may be more. Called by '
-    'durable.sweep.';
+comment on function durable.enqueue_delayed(text[], text[], text) is
+    'Enqueues delayed workflows that the calling worker serves and whose time '
+    'has come: of each kind about as many as a turn takes. Returns whether there may '
+    'be more, for which the worker comes again after its next turn. Called by '
+    'each worker with its sweep.';
 
 create or replace function durable.heed_arrivals(max_arrivals int)
 returns boolean
@@ -260,16 +261,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    bite constant int := 1000;
     more boolean;
 begin
     perform durable.heed_clock();
     perform durable.heed_notification_queue();
-    perform durable.delete_stale(types, bite, case when everything then 0
+    perform durable.delete_stale(types, 1000, case when everything then 0
         else durable.now_ms() - 10000 end);
-    more := durable.heed_arrivals(bite);
-    more := durable.cancel_late(application, bite) or more;
-    more := durable.enqueue_delayed(application, bite) or more;
+    more := durable.heed_arrivals(1000);
+    -- Fewer, because the triggers of an application run for each.
+    more := durable.cancel_late(application, 256) or more;
     return more;
 end
 $$;
@@ -279,10 +279,10 @@ comment on function durable.sweep(text[], text, boolean) is
     'its application; once a minute with everything, so that it also deletes '
     'what was overdue ten seconds ago. Heeds the clock, frees the notification '
     'queue of what all sessions have read, deletes waits without a workflow and '
-    'empty timer groups, wakes the workflows that wait for noted arrivals, '
-    'cancels workflows past their deadline and enqueues delayed ones: a '
-    'thousand of each. Returns whether there may be more, for which the worker '
-    'comes again after its next turn.';
+    'empty timer groups, wakes the workflows that wait for noted arrivals and '
+    'cancels workflows past their deadline, of each so many at most. Returns '
+    'whether there may be more, for which the worker comes again after its next '
+    'turn.';
 
 create or replace function durable.end_frozen()
 returns void
@@ -354,6 +354,7 @@ comment on function durable.register(text, text, text[]) is
 -- Grants.
 
 grant execute on function
+    durable.enqueue_delayed(text[], text[], text),
     durable.sweep(text[], text, boolean),
     durable.end_frozen(),
     durable.register(text, text, text[])

@@ -137,8 +137,10 @@ comment on column durable.waiting.key is 'As in durable.waits.';
 
 -- Each index of dbos for what a worker looks for begins with other columns, and
 -- so leads through the rows that no worker here serves.  These begin with what
--- makes a row a worker's own.  Where the official tool has made the tables, the
--- installing role makes them, because only an owner of a table may.
+-- makes a row a worker's own.  The sums, which the statements repeat, keep the
+-- planner from the index of dbos that begins with the time.  Where the official
+-- tool has made the tables, the installing role makes the indexes, because only
+-- an owner of a table may.
 select pg_has_role(c.relowner, 'usage') as owned
 from pg_class as c
 where c.oid = 'dbos.workflow_status'::regclass \gset
@@ -152,10 +154,11 @@ create index if not exists durable_enqueued on dbos.workflow_status
     200), coalesce('@' || application_name, '')]), priority, created_at)
 where status = 'ENQUEUED';
 create index if not exists durable_delayed on dbos.workflow_status
-    ((coalesce('@' || application_name, '')), delay_until_epoch_ms)
+    ((array[queue_name, left(name || '@' || coalesce(application_version, ''),
+    200), coalesce('@' || application_name, '')]), (delay_until_epoch_ms + 0))
 where status = 'DELAYED';
 create index if not exists durable_deadline on dbos.workflow_status
-    ((coalesce('@' || application_name, '')), workflow_deadline_epoch_ms)
+    ((coalesce('@' || application_name, '')), (workflow_deadline_epoch_ms + 0))
 where status in ('ENQUEUED', 'PENDING', 'DELAYED')
     and workflow_deadline_epoch_ms is not null;
 set role widget_store_owner;

@@ -81,7 +81,7 @@ select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name),
     'the daemon may execute what it needs and nothing else')
 from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable.monitor_enter',
-    'durable.monitor_leave', 'durable.sweep',
+    'durable.enqueue_delayed', 'durable.monitor_leave', 'durable.sweep',
     'durable.taken', 'durable.turn_timer_groups', 'durable.turn_attempt', 'durable.turn_attempted',
     'durable.turn_cleared',
     'durable.turn_begin', 'durable.turn_consumed', 'durable.turn_end_waits',

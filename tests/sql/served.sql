@@ -3,7 +3,7 @@
 -- Workflows that no daemon serves are counted, and what is not honoured yet is
 -- named.
 
-select plan(16);
+select plan(18);
 
 -- What a daemon is told, and the number that is left for the metrics.
 create function test.told(
@@ -68,6 +68,14 @@ select is(test.told('{next@1}'), 'unserved: job@1; 1',
 select is(test.told(), '0', 'a daemon that can run it is enough');
 select test.clear();
 
+select test.workflow('later', 'DELAYED', name => 'other'),
+    test.workflow('due', 'DELAYED', name => 'other');
+update dbos.workflow_status
+set delay_until_epoch_ms = case workflow_uuid when 'due' then 1
+    else 9000000000000 end;
+select is(test.told(), 'unserved: other in queue main; 1',
+    'a delayed workflow that no daemon serves is told when it is due');
+select test.clear();
 select test.workflow('many ' || n, name => 'other', queue => 'q' || n % 3)
 from generate_series(1, 10005) as n;
 select is(test.told(), 'unserved: other in queue q0; 10000',
@@ -87,12 +95,20 @@ values ('1', 'nightly', 'job', '0 0 * * *', 'null', 'ACTIVE', 'app'),
 select is(test.told(), 'limits: main; schedules: nightly; 0',
     'an active schedule of ours is told');
 
--- With thousands that another queue or type has in front.
+-- With thousands that are served in front.
 
 select test.workflow('front ' || n, queue => 'main')
 from generate_series(1, 3000) as n;
 analyze;
 select is(test.told(), 'limits: main; schedules: nightly; 0',
     'a long queue that is served is not told');
+insert into dbos.workflow_status (workflow_uuid, status, queue_name, name,
+    application_name)
+select 'more ' || n, 'ENQUEUED', 'main', 'job', 'app'
+from generate_series(1, 10000) as n;
+select test.workflow('hidden', name => 'other');
+select is(test.told(),
+    'limits: main; schedules: nightly; unserved: other in queue main; 1',
+    'what no daemon serves is told from behind ten thousand that are served');
 
 select finish();

@@ -44,12 +44,12 @@ set deduplication_id = workflow_uuid,
     is_debounced = workflow_uuid = 'debounced',
     delay_until_epoch_ms = durable.now_ms() +
         case when workflow_uuid = 'future' then 60000 else 0 end;
-select durable.sweep('{job@1}', 'app');
+select durable.enqueue_delayed('{main}', '{job@1,job@}', 'app');
 select is(string_agg(s.workflow_uuid || ' ' || s.status || ' '
     || coalesce(s.deduplication_id, '-'), ', ' order by s.workflow_uuid),
     'debounced ENQUEUED -, due ENQUEUED due, future DELAYED future, '
     'theirs DELAYED theirs',
-    'the sweep enqueues our delayed workflows when they are due')
+    'a worker enqueues delayed workflows that it serves when they are due')
 from dbos.workflow_status as s;
 select test.clear();
 

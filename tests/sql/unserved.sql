@@ -3,7 +3,7 @@
 -- What a worker reads does not depend on the rows that no worker here serves,
 -- whether its plans were made before these rows came or behind them.
 
-select plan(31);
+select plan(41);
 
 -- Thousands of enqueued workflows in front of all others.
 create function test.in_front(
@@ -41,6 +41,9 @@ begin
     return next ok(test.reads_little(
         $s$select durable.sweep('{job@1}', 'app')$s$),
         kind || ': a sweep reads few of them');
+    return next ok(test.reads_little($s$select durable.enqueue_delayed('{main}',
+        '{job@1,job@}', 'app')$s$),
+        kind || ': enqueue_delayed reads few of them');
 end
 $$;
 
@@ -70,16 +73,40 @@ select is(test.sorted(test.taken()), 'free,ours,version',
     'what is served is taken from behind what is not, by such plans, too');
 select test.clear();
 
--- Delayed workflows and deadlines of other applications.
-select test.workflow('theirs ' || n, 'DELAYED', application => 'other'),
-    test.workflow('late ' || n, 'PENDING', application => 'other')
-from generate_series(1, 3000) as n;
-update dbos.workflow_status
-set delay_until_epoch_ms = case when status = 'DELAYED' then 1 end,
-    workflow_deadline_epoch_ms = case when status = 'PENDING' then 1 end;
-select test.turn_reads_little('delays and deadlines of another application');
+-- Delayed workflows and deadlines.
+create function test.in_time(
+    kind text,
+    status text,
+    at bigint,
+    name text default 'job',
+    application text default 'app'
+)
+returns void
+language sql
+volatile
+begin atomic
+    insert into dbos.workflow_status (workflow_uuid, status, queue_name, name,
+        application_name, delay_until_epoch_ms, workflow_deadline_epoch_ms)
+    select kind || ' ' || n, status, 'main', name, application,
+        case when status = 'DELAYED' then at end,
+        case when status <> 'DELAYED' then at end
+    from generate_series(1, 3000) as n;
+end;
+select test.in_time('theirs', 'DELAYED', 1, application => 'other'),
+    test.in_time('name', 'DELAYED', 1, name => 'other'),
+    test.in_time('later', 'DELAYED', 9000000000000),
+    test.in_time('late', 'PENDING', 1, application => 'other'),
+    test.in_time('in time', 'PENDING', 9000000000000);
+select test.turn_reads_little('delays and deadlines');
+select test.workflow('ours', 'DELAYED');
+update dbos.workflow_status set delay_until_epoch_ms = 1
+where workflow_uuid = 'ours';
+select is(durable.enqueue_delayed('{main}', '{job@1,job@}', 'app'), false,
+    'there is no more to do behind what a worker does not serve');
+select is(test.taken(), 'ours',
+    'what a worker serves is enqueued from behind what it does not');
 analyze;
-select test.turn_reads_little('such, and plans that know them');
+select test.turn_reads_little('delays and deadlines that the planner knows of');
 select test.clear();
 
 -- The order of a queue, across the types of a worker.
