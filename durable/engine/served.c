@@ -17,15 +17,19 @@ struct served {
 	struct strbuf runnable, types, queues, name;
 };
 
-/* Adds an element "name@version". */
+/* Adds an element "name@version", and "@application" unless that is NULL. */
 static void
 add_type(struct served *served, struct strbuf *literal, const char *name,
-    const char *version)
+    const char *version, const char *application)
 {
 	strbuf_reset(&served->name);
 	strbuf_add_text(&served->name, name);
 	strbuf_add_text(&served->name, "@");
 	strbuf_add_text(&served->name, version);
+	if (application != NULL) {
+		strbuf_add_text(&served->name, "@");
+		strbuf_add_text(&served->name, application);
+	}
 	strbuf_add_element(literal, served->name.text);
 }
 
@@ -41,9 +45,10 @@ served_new(const struct engine *engine)
 	served->engine = engine;
 	for (; *type != NULL; type++, served->types_count++) {
 		add_type(served, &served->runnable, (*type)->name,
-		    (*type)->version);
+		    (*type)->version, NULL);
 		if (served_type(engine, (*type)->name, NULL) == *type)
-			add_type(served, &served->runnable, (*type)->name, "");
+			add_type(served, &served->runnable, (*type)->name, "",
+			    NULL);
 	}
 	strbuf_end_array(&served->runnable);
 	for (; *queue != NULL; queue++)
@@ -80,7 +85,7 @@ served_types(struct served *served, const struct standby_partition *partition)
 		if (partition == NULL ||
 		    standby_partition_has(partition, i, served->types_count))
 			add_type(served, &served->types, types[i]->name,
-			    types[i]->version);
+			    types[i]->version, served->engine->application);
 	return strbuf_end_array(&served->types);
 }
 

@@ -23,8 +23,8 @@ void served_free(struct served *served);
 const char *served_runnable(const struct served *served);
 
 /*
- * name@version of the types, or the queues, in a partition; partition NULL
- * means all.  Valid until the next call.
+ * The types in a partition, as durable.waits has them (name@version@application),
+ * or the queues; partition NULL means all.  Valid until the next call.
  */
 const char *
 served_types(struct served *served, const struct standby_partition *partition);

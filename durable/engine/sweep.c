@@ -160,7 +160,7 @@ says_more(const struct db_rows *rows)
 static bool
 sweep_now(struct sweep *sweep)
 {
-	const char *const swept_params[] = { served_runnable(sweep->served),
+	const char *const swept_params[] = { served_types(sweep->served, NULL),
 		sweep->engine->application,
 		sweep->count % WHOLE_SWEEPS == 0 ? "true" : "false" };
 	const char *const params[] = { served_queues(sweep->served, NULL),

@@ -9,6 +9,8 @@
  */
 #include <string.h>
 
+#include <durable/engine.h>
+
 #include "base/arena.h"
 #include "engine/turn_api.h"
 #include "engine/turn_private.h"
@@ -42,7 +44,8 @@ turn_wait_add(struct turn *turn, const char *id,
 {
 	const char *const values[] = { id,
 		arena_number(turn->arena, wait->wake_ms),
-		arena_printf(turn->arena, "%s@%s", type->name, type->version),
+		arena_printf(turn->arena, "%s@%s@%s", type->name, type->version,
+		    turn->engine->application),
 		kind_names[wait->kind], wait->target, wait->key,
 		wait->held_ms == 0 ? NULL
 				   : arena_number(turn->arena, wait->held_ms),

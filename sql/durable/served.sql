@@ -159,8 +159,10 @@ begin
         from types as t
         where t.type is not null
             and not exists (
-                select from durable.served as d
-                where t.type = any (d.runnable))
+                select
+                from durable.served as d
+                cross join unnest(d.runnable) as r (type)
+                where t.type = r.type || '@' || d.application)
     loop
         exit when workflows = most;
         select count(*)

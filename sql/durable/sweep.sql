@@ -275,7 +275,7 @@ end
 $$;
 comment on function durable.sweep(text[], text, boolean) is
     'Called by each worker of the daemon, every second (all but a daemon''s '
-    'first worker: every five), with the types that it runs (name@version) and '
+    'first worker: every five), with the types that it runs and '
     'its application; once a minute with everything, so that it also deletes '
     'what was overdue ten seconds ago. Heeds the clock, frees the notification '
     'queue of what all sessions have read, deletes waits without a workflow and '

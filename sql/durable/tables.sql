@@ -72,7 +72,7 @@ comment on column durable.waits.wake_at is
     'When the workflow is due, in milliseconds since the epoch; a message, an '
     'event or a result moves it to now. Null: the timer group has the time.';
 comment on column durable.waits.type is
-    'Which code can run the workflow: name@version.';
+    'Which daemon can run the workflow: name@version@application.';
 comment on column durable.waits.kind is
     'What the workflow waits for: its first run (start), a message, an event, '
     'a result, only the time (timer), or to try a step again that met a '
@@ -113,7 +113,7 @@ comment on column durable.timer_groups.timer_group is
 comment on column durable.timer_groups.wake_at is
     'When its workflows are due, in milliseconds since the epoch.';
 comment on column durable.timer_groups.type is
-    'Which code can run its workflows: name@version.';
+    'Which daemon can run its workflows: name@version@application.';
 comment on column durable.timer_groups.size is
     'How many workflows it wakes at most.';
 

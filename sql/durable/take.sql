@@ -424,7 +424,7 @@ $$;
 comment on function durable.turn_take(text[], text[], text[], text, int,
     text[], bigint) is
     'Locks workflows that can go on until the end of the transaction: at most '
-    'max_workflows of each type (name@version) that are due, as many in its '
+    'max_workflows of each type (as in durable.waits) that are due, as many in its '
     'timer groups, and as many of each queue; or the workflows of only_ids, '
     'when it is not null.  What came due before from_ms is not looked for.  '
     'source: the type or the queue, empty for only_ids.  '

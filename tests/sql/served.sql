@@ -3,7 +3,7 @@
 -- Workflows that no daemon serves are counted, and what is not honoured yet is
 -- named.
 
-select plan(18);
+select plan(19);
 
 -- What a daemon is told, and the number that is left for the metrics.
 create function test.told(
@@ -29,6 +29,7 @@ $$;
 select is(test.told(), '0', 'an empty store has nothing to tell');
 select test.workflow('ours'), test.workflow('waits', 'PENDING', null),
     test.workflow('one', version => '1'), test.waiting('w');
+update durable.waits set type = 'job@1@app';
 select is(test.told(), '0', 'what a daemon serves is not told');
 select test.workflow('name', name => 'other');
 select is(test.told(), 'unserved: other in queue main; 1',
@@ -63,8 +64,11 @@ select is(test.told(), '0',
 select test.clear();
 select pg_advisory_unlock_all();
 select test.waiting('w');
-select is(test.told('{next@1}'), 'unserved: job@1; 1',
+update durable.waits set type = 'job@1@app';
+select is(test.told('{next@1}'), 'unserved: job@1@app; 1',
     'a workflow that waits and that no daemon can run is told');
+select is(test.told(application => 'other'), 'unserved: job@1@app; 1',
+    'a daemon of another application cannot run it');
 select is(test.told(), '0', 'a daemon that can run it is enough');
 select test.clear();
 

@@ -58,7 +58,7 @@ test_woken(void)
 	make("overdue", OVERDUE, "status, application_version",
 	    "'PENDING', '1'");
 	sql("with waits as (insert into durable.waits (workflow_uuid, wake_at, "
-	    "type, kind) select 'overdue ' || n, n, 'waiter@1', 'timer' "
+	    "type, kind) select 'overdue ' || n, n, 'waiter@1@test', 'timer' "
 	    "from generate_series(1, %d) as n), sent as ("
 	    "insert into dbos.notifications (destination_uuid, topic, message, "
 	    "serialization) values ('woken', 'go', '1', 'portable_json')) "

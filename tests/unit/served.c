@@ -23,7 +23,9 @@ static const char *const no_queues[] = { NULL };
 int
 main(void)
 {
-	const struct engine engine = { .types = types, .queues = queues };
+	const struct engine engine = { .application = "app",
+		.types = types,
+		.queues = queues };
 	const struct engine idle = { .types = no_types, .queues = no_queues };
 	struct standby_partition part = { .part = 0, .parts = 2 };
 	struct served *served = served_new(&engine), *nothing;
@@ -33,24 +35,24 @@ main(void)
 	    "\"an \\\"odd\\\" one@1\",\"an \\\"odd\\\" one@\"}",
 	    "a worker may run each type, also for a workflow of no version");
 	is_str(served_types(served, NULL),
-	    "{\"order@1\",\"order@2\",\"an \\\"odd\\\" one@1\"}",
+	    "{\"order@1@app\",\"order@2@app\",\"an \\\"odd\\\" one@1@app\"}",
 	    "without a partition all types are served");
 	is_str(served_queues(served, NULL), "{\"main\",\"second, third\"}",
 	    "without a partition all queues are served");
 
 	is_str(served_types(served, &part),
-	    "{\"order@1\",\"an \\\"odd\\\" one@1\"}",
+	    "{\"order@1@app\",\"an \\\"odd\\\" one@1@app\"}",
 	    "the first of two partitions has every second type");
 	is_str(served_queues(served, &part), "{\"main\"}",
 	    "the first of two partitions has every second queue");
 	part.part = 1;
-	is_str(served_types(served, &part), "{\"order@2\"}",
+	is_str(served_types(served, &part), "{\"order@2@app\"}",
 	    "the other partition has the other types");
 	is_str(served_queues(served, &part), "{\"second, third\"}",
 	    "the other partition has the other queue");
 	part.parts = 0;
 	is_str(served_types(served, &part),
-	    "{\"order@1\",\"order@2\",\"an \\\"odd\\\" one@1\"}",
+	    "{\"order@1@app\",\"order@2@app\",\"an \\\"odd\\\" one@1@app\"}",
 	    "a partition of no parts has all types");
 
 	nothing = served_new(&idle);

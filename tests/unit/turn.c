@@ -407,6 +407,9 @@ test_timer_group(void)
 	    "a turn that has a part of a timer group leaves it");
 	is_str(sent("durable.turn_waits", 1), "{\"w\",\"x\"}",
 	    "workflows that leave their timer group have waits of their own");
+	is_str(sent("durable.turn_waits", 3),
+	    "{\"sleeper@1@app\",\"sleeper@1@app\"}",
+	    "a wait has the application of its workflow");
 }
 
 /* Whether a turn is full with two workflows; their columns from source on. */
@@ -471,7 +474,8 @@ test_next_due(void)
 	is_int((long long)round_trips, 2,
 	    "a turn that took nothing makes two round trips");
 	is_str(sent("durable.next_due", 1),
-	    "{\"sleeper@1\",\"listener@1\",\"stepper@1\",\"two_steps@1\"}",
+	    "{\"sleeper@1@app\",\"listener@1@app\",\"stepper@1@app\","
+	    "\"two_steps@1@app\"}",
 	    "next_due is asked for the types of the turn");
 	is_str(sent("durable.next_due", 2), "{\"main\"}",
 	    "next_due is asked for the queues of the turn");
