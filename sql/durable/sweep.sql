@@ -135,8 +135,8 @@ end
 $$;
 comment on function durable.enqueue_delayed(text[], text[], text) is
     'Enqueues delayed workflows that the calling worker serves and whose time '
-    'has come: of each kind about as many as a turn takes. Returns whether there may '
-    'be more, for which the worker comes again after its next turn. Called by '
+    'has come: of each kind about as many as a turn takes. Returns whether there '
+    'may be more, for which the worker comes again after its next turn. Called by '
     'each worker with its sweep.';
 
 create or replace function durable.heed_arrivals(max_arrivals int)
