@@ -7,22 +7,19 @@
 
 #include <libpq-fe.h>
 
-#include <sys/ioctl.h>
-
-#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "db/connect.h"
 #include "db/pooler.h"
+#include "db/prepared.h"
+#include "db/progress.h"
 
 /* Type oids, from PostgreSQL's pg_type.dat: they never change. */
 enum {
@@ -48,38 +45,15 @@ static const char session[] =
     "set tcp_user_timeout = 10000;";
 
 /*
- * After each LATE_MS in which no byte came or went, another connection asks
- * whether the server is reachable.  A reachable server may be silent until
- * GIVE_UP_MS, which is longer than any statement's time-out.
- */
-#ifndef LATE_MS
-#define LATE_MS    1000
-#define GIVE_UP_MS 30000
-#endif
-
-/*
  * Texts that a slow line carries for long.  While the server reads one message
  * the time-outs of an idle transaction and of the statement before run on.
  */
-#define LARGE_LEN      131072
+#define LARGE_LEN     131072
 
-#define STATEMENTS_MAX 256 /* prepared at a time; a power of two */
-
-#define SWOLLEN_BYTES  (4 << 20) /* see db_take_swollen */
+#define SWOLLEN_BYTES (4 << 20) /* see db_take_swollen */
 
 /* The SQLSTATE of a statement that is no statement. */
-#define SYNTAX_ERROR   "42601"
-
-enum prepared_state { UNPREPARED, PREPARING, PREPARED };
-
-struct prepared {
-	struct prepared *next; /* of the same bucket */
-	char *sql;
-	enum prepared_state state;
-	unsigned version;    /* of its name, which is used once */
-	unsigned long trip;  /* the last that used it */
-	unsigned long alive; /* the last that the server knew it in */
-};
+#define SYNTAX_ERROR  "42601"
 
 /* The kinds of answers that the server sends, in the order of the requests. */
 enum expected_kind { EXPECT_PREPARE, EXPECT_RESULT, EXPECT_SYNC };
@@ -97,9 +71,7 @@ struct db {
 	const char *application_name;
 	PGconn *conn;
 	struct db_error error;
-	struct prepared statements[STATEMENTS_MAX];
-	struct prepared *buckets[STATEMENTS_MAX]; /* by the text's hash */
-	size_t statements_count;
+	struct prepared_table prepared;
 	struct expected *expected;
 	size_t expected_count, expected_size;
 	bool in_trip;       /* something was queued since the last round trip */
@@ -208,24 +180,6 @@ note_lost(struct db *db)
 	    *message == '\0' ? "connection lost" : message);
 }
 
-/* A name is not used again, because the server may still have it. */
-static void
-unprepare(struct prepared *statement)
-{
-	statement->state = UNPREPARED;
-	statement->version++;
-}
-
-static void
-unprepare_all(struct db *db)
-{
-	size_t i;
-
-	for (i = 0; i < db->statements_count; i++)
-		if (db->statements[i].state == PREPARED)
-			unprepare(&db->statements[i]);
-}
-
 /*
  * The session has forgotten a statement, so perhaps all.  When it knew it in
  * this transaction, a statement of the transaction deallocated it, and would do
@@ -238,7 +192,7 @@ note_deallocated(struct db *db, const struct prepared *statement)
 		db->error.outcome = DB_REFUSED;
 		db->error.stale = false;
 	}
-	unprepare_all(db);
+	prepared_drop_all(&db->prepared);
 }
 
 /* expected: the statement that the error is about, or NULL. */
@@ -275,7 +229,7 @@ note_result_error(struct db *db, const PGresult *result,
 	if (function != NULL && strcmp(function, "FetchPreparedStatement") == 0)
 		note_deallocated(db, expected->statement);
 	else
-		unprepare(expected->statement);
+		prepared_drop(expected->statement);
 }
 
 /* Notes that a statement, which the server accepted, is of no use here. */
@@ -321,18 +275,6 @@ free_notification(struct db *db)
 	db->notified = NULL;
 }
 
-static void
-forget_statements(struct db *db)
-{
-	size_t i;
-
-	for (i = 0; i < db->statements_count; i++)
-		free(db->statements[i].sql);
-	memset(db->statements, 0, sizeof(db->statements));
-	memset(db->buckets, 0, sizeof(db->buckets));
-	db->statements_count = 0;
-}
-
 void
 db_disconnect(struct db *db)
 {
@@ -343,7 +285,7 @@ db_disconnect(struct db *db)
 	db->conn = NULL;
 	db->expected_count = 0;
 	db->in_trip = db->in_transaction = false;
-	forget_statements(db);
+	prepared_clear(&db->prepared);
 	pthread_mutex_unlock(&db->lock);
 }
 
@@ -366,25 +308,6 @@ ignore_notice(void *arg, const PGresult *result)
 	(void)result;
 }
 
-/* What a wait for the server has seen of its progress. */
-struct wait_state {
-	int64_t since_ms; /* when bytes last came or went */
-	int unsent;       /* bytes in the socket that the server's host lacks */
-};
-
-/* Bytes also leave the socket of a slow line while it is not ready for more. */
-static void
-note_progress(struct wait_state *state, int fd, bool ready)
-{
-	int unsent = 0;
-
-	if (!ready && ioctl(fd, SIOCOUTQ, &unsent) != 0)
-		return;
-	if (ready || unsent < state->unsent)
-		state->since_ms = clock_monotonic_ms();
-	state->unsent = unsent;
-}
-
 /*
  * Waits for the socket.  Drops the connection and returns false when the server
  * is gone, or silent for too long: a slow line is not.  Never cancels a
@@ -392,17 +315,13 @@ note_progress(struct wait_state *state, int fd, bool ready)
  * once, although a failover can still lose it.
  */
 static bool
-wait_for_server(struct db *db, short events, struct wait_state *state)
+wait_for_server(struct db *db, short events, struct progress *progress)
 {
-	struct pollfd fd = { .fd = PQsocket(db->conn), .events = events };
-	int ready = poll(&fd, 1, LATE_MS);
+	enum progress_verdict verdict = progress_wait(progress,
+	    PQsocket(db->conn), events);
 
-	if (ready < 0)
-		return true;
-	note_progress(state, fd.fd, ready > 0);
-	if (ready > 0 ||
-	    (clock_monotonic_ms() - state->since_ms < GIVE_UP_MS &&
-		connect_alive(db->conn)))
+	if (verdict == PROGRESS_READY ||
+	    (verdict == PROGRESS_LATE && connect_alive(db->conn)))
 		return true;
 	note_error(db, NULL, true, "the server does not answer");
 	db_disconnect(db);
@@ -413,10 +332,10 @@ wait_for_server(struct db *db, short events, struct wait_state *state)
 static bool
 await_answer(struct db *db)
 {
-	struct wait_state state = { .since_ms = clock_monotonic_ms() };
+	struct progress progress = progress_begin();
 
 	while (PQisBusy(db->conn)) {
-		if (!wait_for_server(db, POLLIN, &state))
+		if (!wait_for_server(db, POLLIN, &progress))
 			return false;
 		if (!PQconsumeInput(db->conn)) {
 			note_lost(db);
@@ -527,97 +446,25 @@ expect(struct db *db, enum expected_kind kind, const char *sql,
 	return &db->expected[db->expected_count++];
 }
 
-/* FNV-1a. */
-static struct prepared **
-bucket_of(struct db *db, const char *sql)
-{
-	uint32_t hash = 2166136261;
-
-	for (; *sql != '\0'; sql++)
-		hash = (hash ^ (unsigned char)*sql) * 16777619;
-	return &db->buckets[hash % STATEMENTS_MAX];
-}
-
-static void
-write_name(const struct db *db, const struct prepared *statement, char name[32])
-{
-	snprintf(name, 32, "s%d_%u", (int)(statement - db->statements),
-	    statement->version);
-}
-
 /*
- * Frees the place of a statement for another one.  In a pipeline that fails
- * the server keeps the old one, whose name is not used again.
- */
-static void
-evict(struct db *db, struct prepared *statement)
-{
-	struct prepared **link = bucket_of(db, statement->sql);
-	char name[32], deallocate[64];
-
-	while (*link != statement)
-		link = &(*link)->next;
-	*link = statement->next;
-	write_name(db, statement, name);
-	snprintf(deallocate, sizeof(deallocate), "deallocate %s", name);
-	if (statement->state == PREPARED) {
-		if (PQsendQueryParams(db->conn, deallocate, 0, NULL, NULL, NULL,
-			NULL, 0))
-			expect(db, EXPECT_RESULT, NULL, NULL);
-		else
-			note_lost(db);
-	}
-	free(statement->sql);
-	statement->sql = NULL;
-	statement->state = UNPREPARED;
-	statement->version++;
-}
-
-/*
- * A place for one more statement: that of the one whose last use is longest
- * ago, when there is no free one.  NULL when this round trip uses all.
- */
-static struct prepared *
-free_place(struct db *db)
-{
-	struct prepared *oldest = &db->statements[0];
-	size_t i;
-
-	if (db->statements_count < STATEMENTS_MAX)
-		return &db->statements[db->statements_count++];
-	for (i = 1; i < STATEMENTS_MAX; i++)
-		if (db->statements[i].trip < oldest->trip)
-			oldest = &db->statements[i];
-	if (oldest->trip == db->trip)
-		return NULL;
-	evict(db, oldest);
-	return oldest;
-}
-
-/*
- * Finds or adds a statement by its text, because an author may change the text
- * in a buffer.  NULL: there is no place for it.
+ * Finds or adds a statement by its text; the server deallocates the one that it
+ * replaces.  NULL: there is no place for it.
  */
 static struct prepared *
 find_statement(struct db *db, const char *sql)
 {
-	struct prepared **bucket = bucket_of(db, sql), *statement;
+	char replaced[PREPARED_NAME_SIZE], deallocate[64];
+	struct prepared *statement = prepared_find(&db->prepared, sql, db->trip,
+	    replaced);
 
-	for (statement = *bucket; statement != NULL;
-	     statement = statement->next)
-		if (strcmp(statement->sql, sql) == 0)
-			break;
-	if (statement == NULL) {
-		statement = free_place(db);
-		if (statement == NULL)
-			return NULL;
-		statement->sql = strdup(sql);
-		if (statement->sql == NULL)
-			abort();
-		statement->next = *bucket;
-		*bucket = statement;
-	}
-	statement->trip = db->trip;
+	if (*replaced == '\0')
+		return statement;
+	snprintf(deallocate, sizeof(deallocate), "deallocate %s", replaced);
+	if (PQsendQueryParams(db->conn, deallocate, 0, NULL, NULL, NULL, NULL,
+		0))
+		expect(db, EXPECT_RESULT, NULL, NULL);
+	else
+		note_lost(db);
 	return statement;
 }
 
@@ -657,9 +504,9 @@ static bool
 send_prepared(struct db *db, struct prepared *statement, const char *sql,
     size_t nparams, const char *const params[])
 {
-	char name[32];
+	char name[PREPARED_NAME_SIZE];
 
-	write_name(db, statement, name);
+	prepared_name(&db->prepared, statement, name);
 	if (statement->state == UNPREPARED) {
 		if (!announce(db, strlen(sql)))
 			return false;
@@ -713,7 +560,7 @@ deallocate_all(struct db *db)
 		return;
 	}
 	expect(db, EXPECT_RESULT, NULL, NULL);
-	unprepare_all(db);
+	prepared_drop_all(&db->prepared);
 }
 
 void
@@ -796,11 +643,11 @@ db_beat(struct db *db)
 static bool
 flush(struct db *db)
 {
-	struct wait_state state = { .since_ms = clock_monotonic_ms() };
+	struct progress progress = progress_begin();
 	int left;
 
 	while ((left = PQflush(db->conn)) == 1)
-		if (!wait_for_server(db, POLLIN | POLLOUT, &state) ||
+		if (!wait_for_server(db, POLLIN | POLLOUT, &progress) ||
 		    !PQconsumeInput(db->conn))
 			return false;
 	return left == 0;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A daemon behind a slow line, which sometimes stands still for a moment: what
- * goes on is no frozen worker and no silent server.  This program has a db.c
- * that gives up earlier (see Makefile.am).  line.tap starts the cluster and this
- * program, and says in LINE_DIRECTORY where the line may have its socket.
+ * goes on is no frozen worker and no silent server.  This program has a
+ * progress.c that gives up earlier (see Makefile.am).  line.tap starts the
+ * cluster and this program, and says in LINE_DIRECTORY where the line may have
+ * its socket.
  */
 #include <sys/socket.h>
 #include <sys/un.h>
