@@ -368,7 +368,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct arena *arena = arena_new();
 	char state[] = "known";
 	struct turn turn = { .engine = &engine,
-		.most = engine.turn_size,
+		.max_workflows = engine.turn_size,
 		.session_state = state,
 		.served = served_new(&engine),
 		.arena = arena };
