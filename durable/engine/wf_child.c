@@ -96,23 +96,24 @@ record_result(struct workflow *wf, int number, const struct entry *child,
 }
 
 /*
- * Why a result can never come, as a stored error; NULL: it can.  A workflow that
- * waited for it would wait for ever, and nothing would tell.
+ * Records that there is no result to wait for: a workflow that waited for it
+ * would wait for ever, and nothing would tell.
  */
-static const char *
-result_refusal(struct workflow *wf, const char *id, const char *status)
+static json_object *
+refuse_result(struct workflow *wf, int number, const char *step, const char *id,
+    int64_t now_ms)
 {
-	if (strcmp(id, wf->id) == 0)
-		return value_encode_error(wf->arena, "DBOSInvalidInput",
-		    "a workflow cannot wait for its own result",
-		    VALUE_PORTABLE);
-	if (status == NULL)
-		return value_encode_error(wf->arena,
-		    "DBOSNonExistentWorkflowError",
-		    arena_printf(wf->arena,
-			"there is no workflow '%s' to wait for", id),
-		    VALUE_PORTABLE);
-	return NULL;
+	const char *error = strcmp(id, wf->id) == 0
+	    ? value_encode_error(wf->arena, "DBOSInvalidInput",
+		  "a workflow cannot wait for its own result", VALUE_PORTABLE)
+	    : value_encode_error(wf->arena, "DBOSNonExistentWorkflowError",
+		  arena_printf(wf->arena,
+		      "there is no workflow '%s' to wait for", id),
+		  VALUE_PORTABLE);
+
+	run_record_error(wf, number, step, error, now_ms);
+	run_pause(wf);
+	return run_recorded(wf, number);
 }
 
 json_object *
@@ -123,7 +124,7 @@ wf_result(struct workflow *wf, const char *id)
 	const struct db_error *refused;
 	const struct db_rows *rows;
 	const struct entry *entry;
-	const char *status, *refusal;
+	const char *status;
 	int64_t now_ms;
 	int number;
 
@@ -140,12 +141,8 @@ wf_result(struct workflow *wf, const char *id)
 	turn_release(wf->turn);
 	now_ms = turn_now_ms(wf->turn);
 	status = db_row_count(rows) == 0 ? NULL : db_value(rows, 0, 0);
-	refusal = result_refusal(wf, id, status);
-	if (refusal != NULL) {
-		run_record_error(wf, number, name, refusal, now_ms);
-		run_pause(wf);
-		return run_recorded(wf, number);
-	}
+	if (status == NULL || strcmp(id, wf->id) == 0)
+		return refuse_result(wf, number, name, id, now_ms);
 	if (strcmp(status, "PENDING") == 0 || strcmp(status, "ENQUEUED") == 0 ||
 	    strcmp(status, "DELAYED") == 0)
 		run_suspend(wf,

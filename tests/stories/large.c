@@ -151,12 +151,13 @@ test_inputs(pid_t daemon)
 	    LARGE);
 	start("little", "little", "null");
 	is_str(ended("little"), "SUCCESS", "a small workflow ends");
-	ok(atoi(sql("select count(*) from dbos.operation_outputs as o "
-		    "where o.workflow_uuid like 'large%%' "
-		    "and o.function_id = 0 and o.xmin::text::bigint <= ("
-		    "select l.xmin::text::bigint "
-		    "from dbos.operation_outputs as l "
-		    "where l.workflow_uuid = 'little')")) < LARGE / 2,
+	ok(strtol(sql("select count(*) from dbos.operation_outputs as o "
+		      "where o.workflow_uuid like 'large%%' "
+		      "and o.function_id = 0 and o.xmin::text::bigint <= ("
+		      "select l.xmin::text::bigint "
+		      "from dbos.operation_outputs as l "
+		      "where l.workflow_uuid = 'little')"),
+	       NULL, 10) < LARGE / 2,
 	    "a small workflow does not wait for the large ones before it");
 	ok(wait_sql(arena_printf(arena, "%d", LARGE),
 	       "select count(*) from dbos.workflow_status as s "
@@ -166,7 +167,8 @@ test_inputs(pid_t daemon)
 	       "and '{\"positionalArgs\":[' || o.output || ']}' = i.inputs"),
 	    "large workflows end with their large values");
 	/* A MiB, and one workflow more, of the queue and of the type. */
-	ok(atoi(most_in_a_turn("count(distinct workflow_uuid)", "large")) <= 4,
+	ok(strtol(most_in_a_turn("count(distinct workflow_uuid)", "large"),
+	       NULL, 10) <= 4,
 	    "a turn takes few large workflows");
 	if (KEEPS_MEMORY)
 		return;
@@ -186,8 +188,8 @@ test_results(void)
 	       "where workflow_uuid like 'fetches%' and status = 'SUCCESS'"),
 	    "workflows whose steps have large results end");
 	/* Eight MiB, and a step of each workflow more. */
-	ok(atoi(most_in_a_turn("sum(octet_length(output))", "fetches")) <
-		(8 << 20) + 16 * 400002,
+	ok(strtol(most_in_a_turn("sum(octet_length(output))", "fetches"), NULL,
+	       10) < (8 << 20) + 16 * 400002,
 	    "a turn takes no step beyond 8 MiB of results");
 	start("tells", "tells", "null");
 	is_str(ended("tells"), "SUCCESS", "a workflow of large events ends");

@@ -28,7 +28,7 @@ receive(struct workflow *wf, const char *topic, int count, int64_t timeout_ms)
 
 	for (i = 1; i <= count; i++) {
 		text = wf_recv_string(wf, topic, timeout_ms);
-		if (text == NULL || atoi(text) != i)
+		if (text == NULL || strtol(text, NULL, 10) != i)
 			break;
 	}
 	return i - 1;
@@ -66,8 +66,9 @@ waiter(struct workflow *wf, json_object *input)
 	wanted = wf_recv_string(wf, "wanted", 60000);
 	none = wf_recv_string(wf, "wanted", 0);
 	other = wf_recv_string(wf, "a", 0);
-	return json_object_new_string(wf_printf(wf, "%s, %s, %d", wanted,
-	    none == NULL ? "none" : none, other == NULL ? 0 : atoi(other)));
+	return json_object_new_string(
+	    wf_printf(wf, "%s, %s, %ld", wanted, none == NULL ? "none" : none,
+		other == NULL ? 0L : strtol(other, NULL, 10)));
 }
 
 static json_object *

@@ -64,7 +64,7 @@ test_woken(void)
 	    "serialization) values ('woken', 'go', '1', 'portable_json')) "
 	    "select 1",
 	    OVERDUE);
-	if (!ok(atoi(output("woken")) > OVERDUE / 2,
+	if (!ok(strtol(output("woken"), NULL, 10) > OVERDUE / 2,
 		"what is woken goes on before all that is overdue"))
 		diag("it left %s", output("woken"));
 	ok(wait_sql("0",
@@ -87,7 +87,7 @@ took_ms(const char *prefix, const char *column)
 	took = sql("select max(%s) - min(%s) from dbos.workflow_status "
 		   "where workflow_uuid like '%s %%'",
 	    column, column, prefix);
-	return took == NULL ? INT_MAX : atoi(took);
+	return took == NULL ? INT_MAX : (int)strtol(took, NULL, 10);
 }
 
 /*

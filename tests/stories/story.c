@@ -59,7 +59,7 @@ story_start_daemon(const struct engine *engine,
 
 	if (pid != 0)
 		return pid;
-	list = calloc(types_count + 1, sizeof(*list));
+	list = calloc(types_count + 1, sizeof(struct workflow_type *));
 	if (list == NULL)
 		abort();
 	for (i = 0; i < types_count; i++)
