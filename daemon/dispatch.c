@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The dispatch of a paid order: ten steps, one a second.
+ * The dispatch of a paid order: ten steps, by default one a second.
  */
 #include "daemon/dispatch.h"
 
 #include "daemon/orders.h"
 
-#define PROGRESS_STEPS       10
-#define PROGRESS_INTERVAL_MS 1000
+#define PROGRESS_STEPS 10
+
+int dispatch_interval_ms = 1000;
 
 static json_object *
 dispatch(struct workflow *wf, json_object *input)
@@ -16,7 +17,7 @@ dispatch(struct workflow *wf, json_object *input)
 	int i;
 
 	for (i = 0; i < PROGRESS_STEPS; i++) {
-		wf_sleep(wf, PROGRESS_INTERVAL_MS);
+		wf_sleep(wf, dispatch_interval_ms);
 		update_order_progress(wf, order_id);
 	}
 	return NULL;

@@ -57,6 +57,8 @@ main(int argc, char *argv[])
 		{ "payment-timeout-ms", OPTION_NUMBER,
 		    &checkout_payment_timeout_ms, 1, 86400000,
 		    "how long a checkout waits for its payment" },
+		{ "dispatch-interval-ms", OPTION_NUMBER, &dispatch_interval_ms,
+		    1, 86400000, "time between two steps of a dispatch" },
 		{ "executor-id", OPTION_TEXT, &engine.executor, 0, 0,
 		    "this daemon's name in the system database" },
 		{ "allow-crash", OPTION_YES_NO, &allow_crash, 0, 0,
