@@ -32,11 +32,16 @@ void
 run_add_entry(struct workflow *wf, int number, const struct entry *entry)
 {
 	struct entry *journal;
-	int size = wf->journal_size;
+	int size = wf->journal_size, at;
 
-	if (number < 0 || number >= STEPS_MAX)
+	if (wf->journal_len == 0 && strcmp(entry->name, RUN_CONTINUE) == 0) {
+		wf->first = wf->next = number + 1;
 		return;
-	while (size <= number)
+	}
+	at = number - wf->first;
+	if (at < 0 || at >= STEPS_MAX)
+		return;
+	while (size <= at)
 		size = size * 2 + 16;
 	if (size > wf->journal_size) {
 		journal = arena_alloc(turn_arena(wf->turn),
@@ -47,10 +52,10 @@ run_add_entry(struct workflow *wf, int number, const struct entry *entry)
 		wf->journal = journal;
 		wf->journal_size = size;
 	}
-	wf->journal[number] = *entry;
-	wf->journal[number].known = true;
-	if (number >= wf->journal_len)
-		wf->journal_len = number + 1;
+	wf->journal[at] = *entry;
+	wf->journal[at].known = true;
+	if (at >= wf->journal_len)
+		wf->journal_len = at + 1;
 	wf->bytes += sizeof(*entry) + bytes_of(entry->name) +
 	    bytes_of(entry->output) + bytes_of(entry->error) +
 	    bytes_of(entry->child);
@@ -153,10 +158,11 @@ const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name)
 {
 	const struct entry *entry;
+	int at = number - wf->first;
 
-	if (number >= wf->journal_len || !wf->journal[number].known)
+	if (at >= wf->journal_len || !wf->journal[at].known)
 		return NULL;
-	entry = &wf->journal[number];
+	entry = &wf->journal[at];
 	if (strcmp(entry->name, name) != 0)
 		fail(wf, "DBOSUnexpectedStepError",
 		    arena_printf(wf->arena,
@@ -221,14 +227,15 @@ run_wait_for_turn(struct workflow *wf)
 static void
 begin_step(struct workflow *wf, int number)
 {
-	if (number >= STEPS_MAX - 1 || wf->bytes >= BYTES_MAX)
+	int steps = number - wf->first;
+
+	if (steps >= STEPS_MAX - 1 || wf->bytes >= BYTES_MAX)
 		fail(wf, "DBOSHistoryLimitExceeded",
 		    arena_printf(wf->arena,
 			"the history of workflow '%s' has %d step(s) and %zu "
 			"bytes, and may have %d and %d: the workflow must end "
-			"before, and start another one with what is left to "
-			"do",
-			wf->id, number, wf->bytes, STEPS_MAX, BYTES_MAX));
+			"or call wf_continue before",
+			wf->id, steps, wf->bytes, STEPS_MAX, BYTES_MAX));
 	if (wf->has_gone_on && turn_is_over(wf->turn))
 		run_wait_for_turn(wf);
 }
@@ -237,15 +244,17 @@ begin_step(struct workflow *wf, int number)
 static void
 warn_of_limits(struct workflow *wf, int number, size_t bytes_before)
 {
+	int steps = number + 1 - wf->first;
+
 	/* At the first step the input may have done that. */
-	if (number + 1 == STEPS_WARNED ||
-	    ((number == 0 || bytes_before < BYTES_WARNED) &&
+	if (steps == STEPS_WARNED ||
+	    ((steps == 1 || bytes_before < BYTES_WARNED) &&
 		wf->bytes >= BYTES_WARNED))
 		turn_log(wf->turn, LOG_LEVEL_WARNING,
 		    "wf=%s the history of workflow '%s' has %d step(s) and %zu "
-		    "bytes; with %d or %d the workflow fails: let it end "
-		    "before, and start another one with what is left to do",
-		    wf->id, wf->type->name, number + 1, wf->bytes, STEPS_MAX,
+		    "bytes; with %d or %d the workflow fails: let it end or "
+		    "call wf_continue before",
+		    wf->id, wf->type->name, steps, wf->bytes, STEPS_MAX,
 		    BYTES_MAX);
 }
 
@@ -362,13 +371,13 @@ run_answer(struct workflow *wf, const struct entry *entry)
 json_object *
 run_recorded(struct workflow *wf, int number)
 {
-	return run_answer(wf, &wf->journal[number]);
+	return run_answer(wf, &wf->journal[number - wf->first]);
 }
 
 bool
 run_replaying(const struct workflow *wf)
 {
-	return wf->next < wf->journal_len;
+	return wf->next - wf->first < wf->journal_len;
 }
 
 /* Calls the workflow function and keeps its output. */

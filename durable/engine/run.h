@@ -13,6 +13,9 @@
 
 #include <durable/workflow.h>
 
+/* The step by which a workflow goes on from its top with a new input. */
+#define RUN_CONTINUE  "durable.continue"
+
 /* The error of a statement that an author may not run. */
 #define RUN_FORBIDDEN "DBOSForbiddenStatement"
 
@@ -103,7 +106,8 @@ struct workflow {
 	int64_t held_ms;           /* when its next step was held first, or 0 */
 	int64_t deadline_ms;       /* 0: none */
 
-	struct entry *journal; /* by function id */
+	struct entry *journal; /* by function id, from first on */
+	int first;             /* function id after the last wf_continue */
 	int journal_len, journal_size;
 	size_t bytes;             /* of the input and the journal */
 	struct message *messages; /* of each topic, oldest first */
@@ -130,7 +134,10 @@ struct workflow {
 	const char *failure; /* stored error, in the turn's arena */
 };
 
-/* Adds a step that the database holds; texts are not copied. */
+/*
+ * Adds a step that the database holds; texts are not copied.  wf_continue leaves
+ * a journal that begins with its step: the run counts on from there.
+ */
 void run_add_entry(struct workflow *wf, int number, const struct entry *entry);
 
 /* Adds a message that waits to be received; texts are not copied. */

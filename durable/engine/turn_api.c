@@ -277,6 +277,16 @@ turn_add_step(struct turn *turn, const struct workflow *wf, int number,
 }
 
 void
+turn_add_continue(struct turn *turn, const struct workflow *wf, int number,
+    const char *input)
+{
+	const char *const values[] = { wf->id,
+		arena_number(turn->arena, number), input };
+
+	write_set_add(turn->write_set, WRITE_CONTINUED, values);
+}
+
+void
 turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value)
 {

@@ -89,6 +89,8 @@ turn_undo(struct turn *turn, struct workflow *wf, const struct db_error *error);
 /* Add a row to what the turn writes at its end; the texts are copied. */
 void turn_add_step(struct turn *turn, const struct workflow *wf, int number,
     const struct entry *entry);
+void turn_add_continue(struct turn *turn, const struct workflow *wf, int number,
+    const char *input);
 void turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value);
 void turn_add_message(struct turn *turn, const char *id, const char *topic,

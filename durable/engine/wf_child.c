@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The calls of a workflow's author that start children and wait for their
- * results.
+ * The calls of a workflow's author that start children, wait for their results,
+ * and let the workflow itself begin anew.
  */
 #include <string.h>
 
@@ -69,7 +69,31 @@ wf_start(struct workflow *wf, const struct workflow_type *type, const char *id,
 		    "the input of workflow '%s' is not valid JSON", child->id);
 	start_child(wf, child, number);
 	run_recorded(wf, number);
-	return wf->journal[number].child;
+	return run_lookup(wf, number, type->name)->child;
+}
+
+void
+wf_continue(struct workflow *wf, json_object *input)
+{
+	struct entry entry = { .name = RUN_CONTINUE,
+		.serialization = VALUE_PORTABLE,
+		.started_ms = turn_now_ms(wf->turn) };
+	const char *argument;
+	int number;
+
+	run_take(wf, input);
+	run_call(wf, RUN_CONTINUE, &number);
+	argument = value_encode_argument(wf->arena, input);
+	if (argument == NULL)
+		wf_fail(wf, "DBOSInvalidInput",
+		    "the input of wf_continue is not valid JSON");
+	entry.completed_ms = entry.started_ms;
+	turn_add_step(wf->turn, wf, number, &entry);
+	turn_add_continue(wf->turn, wf, number, argument);
+	wf->bytes = strlen(argument);
+	run_suspend(wf,
+	    &(struct wait){ .kind = WAIT_START,
+		.wake_ms = turn_now_ms(wf->turn) });
 }
 
 /* Records how a child ended. */

@@ -29,6 +29,8 @@ static const struct {
 	[WRITE_JOURNAL] = { "select durable.turn_journal($1, $2, $3, $4, $5, $6, $7, $8, "
 			    "$9, $10)",
 	    9, TAIL_APPLICATION },
+	[WRITE_CONTINUED] = { "select durable.turn_continue($1, $2, $3)", 3,
+	    TAIL_NONE },
 	[WRITE_MESSAGES] = { "select durable.turn_messages($1, $2, $3)", 3,
 	    TAIL_NONE },
 	[WRITE_EVENTS] = { "select durable.turn_events($1, $2, $3, $4, $5)", 5,

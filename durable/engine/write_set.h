@@ -25,6 +25,7 @@ enum write_set_kind {
 	WRITE_TIMER_GROUPS, /* timer group, wake ms, size */
 	WRITE_JOURNAL,      /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
+	WRITE_CONTINUED,    /* id, number, input */
 	WRITE_MESSAGES,     /* destination, topic, message */
 	WRITE_EVENTS,       /* id, number, key, value, serialization */
 	WRITE_STATUSES,     /* id, status, begun, version, deadline,

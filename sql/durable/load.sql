@@ -49,17 +49,21 @@ begin
             array_agg(o.serialization) as serializations,
             array_agg(o.child_workflow_id) as children,
             array_agg(o.started_at_epoch_ms) as started_ms
-        from dbos.operation_outputs as o
-        where o.workflow_uuid = t.id) as j
+        from (
+            select o.*
+            from dbos.operation_outputs as o
+            where o.workflow_uuid = t.id
+            -- The step of wf_continue comes first.
+            order by o.function_id) as o) as j
     order by t.place;
 end
 $$;
 comment on function durable.turn_load(text[]) is
     'Returns a row for each workflow, in the order of the ids: its input and '
-    'its journal, with an array element for each step.  is_enqueued: the '
-    'workflow begins in this turn.  version: null when it asks for none.  '
-    'timeout_ms counts from its begin, deadline_ms since the epoch.  Called by '
-    'a worker in its turn.';
+    'its journal, with an array element for each step, in their order.  '
+    'is_enqueued: the workflow begins in this turn.  version: null when it '
+    'asks for none.  timeout_ms counts from its begin, deadline_ms since the '
+    'epoch.  Called by a worker in its turn.';
 
 create or replace function durable.turn_inbox(ids text[])
 returns table (

@@ -330,6 +330,36 @@ comment on function durable.turn_journal(text[], int[], text[], text[],
     text[], text[], text[], bigint[], bigint[], text) is
     'Writes the steps of a turn.';
 
+create or replace function durable.turn_continue(
+    ids text[],
+    numbers int[],
+    inputs text[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from dbos.operation_outputs as o
+    using unnest(ids, numbers) as n (id, number)
+    where o.workflow_uuid = n.id
+        and o.function_id < n.number;
+    insert into dbos.workflow_input (workflow_uuid, inputs)
+    select n.id, n.input
+    from unnest(ids, inputs) as n (id, input)
+    on conflict (workflow_uuid) do update
+    set inputs = excluded.inputs;
+    update dbos.workflow_status as s
+    set serialization = 'portable_json'
+    where s.workflow_uuid = any (ids)
+        and s.serialization is distinct from 'portable_json';
+end
+$$;
+comment on function durable.turn_continue(text[], int[], text[]) is
+    'Lets workflows go on from their top: deletes the steps before the one of '
+    'this number, and replaces the input.';
+
 create or replace function durable.message_id(at_us bigint)
 returns text
 language sql
@@ -473,6 +503,7 @@ grant execute on function
     durable.turn_timer_groups(bigint[], bigint[], int[]),
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
+    durable.turn_continue(text[], int[], text[]),
     durable.turn_messages(text[], text[], text[]),
     durable.turn_events(text[], int[], text[], text[], text[]),
     durable.turn_statuses(text[], text[], int[], text[], bigint[], text[],

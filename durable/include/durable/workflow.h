@@ -24,8 +24,7 @@
  *    wf_get_event are two each), or when its input and the results of its steps
  *    have 32 MiB together, it fails with DBOSHistoryLimitExceeded, which
  *    wf_catch does not catch.  The log warns at 10,000 steps and at 8 MiB.  A
- *    workflow that would go on for ever ends, and starts another one with what
- *    is left to do;
+ *    workflow that goes on for ever calls wf_continue now and then;
  *  - changes only under a new version in its struct workflow_type; workflows
  *    that have begun go on with the version they began with.
  *
@@ -248,6 +247,16 @@ void wf_sleep(struct workflow *wf, int64_t duration_ms);
  */
 const char *wf_start(struct workflow *wf, const struct workflow_type *type,
     const char *id, json_object *input);
+
+/*
+ * Lets the workflow go on from its top with another input (NULL is null) and an
+ * empty journal, in one commit with the steps before: so a workflow can go on for
+ * ever, and what a turn loads of it stays small.  The id, the version, the
+ * deadline, the events, the messages and the children stay, and step numbers
+ * count on, so that the ids of children do not repeat.  Does not return.
+ */
+void
+wf_continue(struct workflow *wf, json_object *input) __attribute__((noreturn));
 
 /*
  * Waits without limit for the end of a child, or of another workflow.  Returns
