@@ -5,11 +5,13 @@
 #include "db/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "db/monitor.h"
 
 #define PAUSE_MIN_MS       25
@@ -198,4 +200,13 @@ bool
 session_is_listening(const struct session *session)
 {
 	return session->listening;
+}
+
+void
+session_add_channels(const struct session *session, struct strbuf *channels)
+{
+	const char *const *statement = session->options->listen;
+
+	for (; session->listening && *statement != NULL; statement++)
+		strbuf_add_element(channels, *statement + strlen("listen "));
 }

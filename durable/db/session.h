@@ -13,6 +13,7 @@
 
 struct monitor_member;
 struct session;
+struct strbuf;
 
 /*
  * The version of the schema that this program needs, and the number of the
@@ -26,7 +27,7 @@ struct session_options {
 	const char *conninfo;         /* libpq's; "" for the environment */
 	const char *application_name; /* shown in pg_stat_activity */
 	const char *setup;            /* statements for each new connection */
-	const char *const *listen;    /* LISTEN statements, ended by NULL */
+	const char *const *listen;    /* "listen <channel>", ended by NULL */
 	const struct monitor_member *member; /* enters the monitor, or NULL */
 };
 
@@ -72,5 +73,12 @@ int session_pause_ms(struct session *session);
 enum db_outcome session_listen(struct session *session, bool listen);
 
 bool session_is_listening(const struct session *session);
+
+/*
+ * Adds to an array literal the channels on which the session listens by
+ * session_listen.
+ */
+void session_add_channels(const struct session *session,
+    struct strbuf *channels);
 
 #endif

@@ -68,6 +68,7 @@ work(struct prefork_worker *self, const void *arg)
 		.db = session_db(session),
 		.sweep = { .engine = engine,
 		    .served = served,
+		    .session = session,
 		    .db = session_db(session),
 		    .interval_ms = self->slot == 0 ? SAFETY_INTERVAL_MS
 						   : OTHERS_INTERVAL_MS,

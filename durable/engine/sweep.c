@@ -13,7 +13,8 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "db/db.h"
+#include "base/strbuf.h"
+#include "db/session.h"
 #include "engine/served.h"
 
 /* One sweep in so many looks for sessions of frozen processes. */
@@ -29,7 +30,8 @@
 /*
  * What steps have left in this session by a function that turn_session.c does
  * not see: what the engine's own statements never leave there.  The engine's
- * advisory locks have these classes; the rest are its settings and channels.
+ * advisory locks have these classes; the rest are its settings.  $1: the
+ * channels on which the session should listen.
  */
 static const char leftovers[] =
     "select left(string_agg(w.what, ', '), 300) from ("
@@ -45,7 +47,11 @@ static const char leftovers[] =
     "union all select 'the cursor ' || c.name from pg_catalog.pg_cursors as c "
     "where c.is_holdable "
     "union all select 'the prepared statement ' || p.name "
-    "from pg_catalog.pg_prepared_statements as p where p.from_sql) as w";
+    "from pg_catalog.pg_prepared_statements as p where p.from_sql "
+    "union all select 'the channel ' || coalesce(c.name, e.name || ' unheard') "
+    "from pg_catalog.pg_listening_channels() as c (name) "
+    "full join pg_catalog.unnest($1::text[]) as e (name) on c.name = e.name "
+    "where c.name is null or e.name is null) as w";
 
 bool
 sweep_register(struct sweep *sweep)
@@ -149,6 +155,22 @@ end_if_used(struct sweep *sweep, const struct db_rows *left)
 	db_disconnect(sweep->db);
 }
 
+/* Queues the look at what steps have left in the session. */
+static void
+queue_leftovers(struct sweep *sweep, struct arena *arena,
+    const struct db_rows **left)
+{
+	struct strbuf channels = { 0 };
+	const char *param;
+
+	session_add_channels(sweep->session, &channels);
+	if (sweep->engine->crash_channel != NULL)
+		strbuf_add_element(&channels, sweep->engine->crash_channel);
+	param = strbuf_end_array(&channels);
+	db_queue_rows(sweep->db, arena, leftovers, 1, &param, left);
+	strbuf_free(&channels);
+}
+
 /* Whether a statement has left more to do. */
 static bool
 says_more(const struct db_rows *rows)
@@ -177,7 +199,7 @@ sweep_now(struct sweep *sweep)
 		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
 	/* In a transaction of its own, which holds no lock of the sweep's. */
 	db_sync(sweep->db);
-	db_queue_rows(sweep->db, arena, leftovers, 0, NULL, &left);
+	queue_leftovers(sweep, arena, &left);
 	outcome = db_finish(sweep->db);
 	sweep->more = says_more(swept) || says_more(enqueued);
 	end_if_used(sweep, left);

@@ -12,6 +12,7 @@
 struct db;
 struct engine;
 struct served;
+struct session;
 
 #define SWEEP_WARNINGS 4
 
@@ -25,7 +26,8 @@ struct warning {
 struct sweep {
 	const struct engine *engine;
 	struct served *served;
-	struct db *db;
+	struct session *session;
+	struct db *db; /* of the session */
 	int interval_ms;
 	bool notes_served; /* also says what is served, and warns */
 	int64_t swept_ms, noted_ms;

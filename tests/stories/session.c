@@ -16,6 +16,9 @@ static const char setup[] =
     "begin create temp table plain (n int); return null; end $$;"
     "create function test.lock_session() returns text language plpgsql as $$ "
     "begin perform pg_advisory_lock(77, 1); return null; end $$;"
+    "create function test.execute(command text) returns text "
+    "language plpgsql as $$ begin execute command; return null; end $$;"
+    "create table test.sessions (id text, pid int);"
     "create function test.deallocate() returns text language plpgsql as $$ "
     "begin execute 'deallocate all'; return null; end $$;"
     "create function test.deallocate_and_fail() returns text "
@@ -151,16 +154,36 @@ test_caught(void)
 	    "a caught change of the session touches no other workflow");
 }
 
+/* Asserts that a session in which a function has left something is ended. */
+static void
+leaves(const char *id, const char *call, const char *what)
+{
+	start_before(id, "runs",
+	    arena_printf(arena,
+		"insert into test.sessions select '%s', pg_backend_pid() "
+		"from %s",
+		id, call),
+	    "reads");
+	is_str(ended(id), "SUCCESS",
+	    arena_printf(arena, "a function may leave %s", what));
+	ok(beside_return(id, "1"),
+	    arena_printf(arena, "%s touches no other workflow", what));
+	ok(wait_sql("0",
+	       arena_printf(arena,
+		   "select count(*) from pg_stat_activity as a "
+		   "join test.sessions as s using (pid) where s.id = '%s'",
+		   id)),
+	    arena_printf(arena, "a session with %s is ended", what));
+}
+
 static void
 test_left(void)
 {
-	start_before("locks", "runs", "select test.lock_session()", "reads");
-	is_str(ended("locks"), "SUCCESS",
-	    "a function may take a lock for the session");
-	ok(wait_sql("0",
-	       "select count(*) from pg_locks "
-	       "where locktype = 'advisory' and classid = 77"),
-	    "but the lock does not stay");
+	/* First, because a worker with a new session does not listen yet. */
+	leaves("unlistens", "test.execute('unlisten *')",
+	    "none of its own channels");
+	leaves("locks", "test.lock_session()", "a lock for the session");
+	leaves("listens", "test.execute('listen other')", "another channel");
 	start_before("gone", "catches", "select test.deallocate()", "reads");
 	ended("gone");
 	ok(beside_return("gone", "1"),
