@@ -53,6 +53,21 @@ static const char leftovers[] =
     "full join pg_catalog.unnest($1::text[]) as e (name) on c.name = e.name "
     "where c.name is null or e.name is null) as w";
 
+/*
+ * Ends settings of names that only their setter knows, such as "app.tenant",
+ * because pg_settings does not show them: all settings but the engine's.
+ */
+static const char reset_settings[] =
+    "do $$ declare names text[]; settings text[]; begin "
+    "select pg_catalog.array_agg(s.name), pg_catalog.array_agg(s.setting) "
+    "into names, settings from (select s.name, s.setting "
+    "from pg_catalog.pg_settings as s where s.source = 'session' union all "
+    "select 'durable.process_id', "
+    "pg_catalog.current_setting('durable.process_id', true)) as s "
+    "where s.setting is not null; reset all; "
+    "perform pg_catalog.set_config(u.name, u.setting, false) "
+    "from unnest(names, settings) as u (name, setting); end $$";
+
 bool
 sweep_register(struct sweep *sweep)
 {
@@ -155,7 +170,7 @@ end_if_used(struct sweep *sweep, const struct db_rows *left)
 	db_disconnect(sweep->db);
 }
 
-/* Queues the look at what steps have left in the session. */
+/* Queues the look at what steps have left in the session, and its end. */
 static void
 queue_leftovers(struct sweep *sweep, struct arena *arena,
     const struct db_rows **left)
@@ -168,6 +183,7 @@ queue_leftovers(struct sweep *sweep, struct arena *arena,
 		strbuf_add_element(&channels, sweep->engine->crash_channel);
 	param = strbuf_end_array(&channels);
 	db_queue_rows(sweep->db, arena, leftovers, 1, &param, left);
+	db_queue(sweep->db, reset_settings, 0, NULL);
 	strbuf_free(&channels);
 }
 

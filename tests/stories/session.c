@@ -37,6 +37,14 @@ runs(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+/* Returns what its input, a query, returns. */
+static json_object *
+tells(struct workflow *wf, json_object *input)
+{
+	return json_object_get(
+	    wf_sql(wf, "tells", json_object_get_string(input), 0, NULL));
+}
+
 static json_object *
 run_in_step(struct step *step, void *arg)
 {
@@ -176,6 +184,24 @@ leaves(const char *id, const char *call, const char *what)
 	    arena_printf(arena, "a session with %s is ended", what));
 }
 
+/* Whether workflows soon find a setting empty, which a function has made. */
+static bool
+forgets(const char *setting)
+{
+	const char *id;
+	int i;
+
+	for (i = 0; i < WAIT_S; i++) {
+		id = arena_printf(arena, "forgets %d", i);
+		start(id, "tells",
+		    arena_printf(arena,
+			"\"select current_setting(''%s'', true)\"", setting));
+		if (strstr(output(id), "x") == NULL)
+			return true;
+	}
+	return false;
+}
+
 static void
 test_left(void)
 {
@@ -184,6 +210,10 @@ test_left(void)
 	    "none of its own channels");
 	leaves("locks", "test.lock_session()", "a lock for the session");
 	leaves("listens", "test.execute('listen other')", "another channel");
+	start_before("tenant", "runs",
+	    "select set_config('test.tenant', 'x', false)", "reads");
+	ok(beside_return("tenant", "1") && forgets("test.tenant"),
+	    "a session forgets a setting that only a function knows");
 	start_before("gone", "catches", "select test.deallocate()", "reads");
 	ended("gone");
 	ok(beside_return("gone", "1"),
@@ -211,8 +241,8 @@ test_held(void)
 int
 main(void)
 {
-	static const struct workflow_type types[] = { TYPE(runs), TYPE(catches),
-		TYPE(reads), TYPE(steps_only) };
+	static const struct workflow_type types[] = { TYPE(runs), TYPE(tells),
+		TYPE(catches), TYPE(reads), TYPE(steps_only) };
 	static const struct engine engine = { .turn_size = 16,
 		.turn_limit_s = 5,
 		.max_attempts = 3,

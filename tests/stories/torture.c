@@ -341,6 +341,38 @@ assert_books(void)
 	    "0", "no lock that a step took for the session is left");
 }
 
+/* Whether a session in which a step has left this is ended soon. */
+static bool
+is_ended_with(const char *what)
+{
+	const char *noted;
+
+	query("truncate torture.sessions", 0, NULL);
+	do {
+		noted = arena_printf(arena, "%s %s", what, sql("select now()"));
+		start(noted, "leftovers",
+		    arena_printf(arena,
+			"{\"way\": 0, \"sql\": \"select torture.leave(''%s'')\"}",
+			what));
+	} while (strcmp(ended(noted), "SUCCESS") == 0 &&
+	    strcmp(sql("select count(*) from torture.sessions"), "0") == 0);
+	return wait_sql("0",
+	    "select count(*) from pg_stat_activity "
+	    "join torture.sessions using (pid)");
+}
+
+/* One after the other, because a session ends with all that is in it. */
+static void
+assert_leftovers(void)
+{
+	const char *const *what;
+
+	for (what = leftovers; *what != NULL; what++)
+		ok(is_ended_with(*what),
+		    arena_printf(arena, "a session with a %s left is ended",
+			*what));
+}
+
 static pid_t
 start_daemon(void)
 {
@@ -402,6 +434,7 @@ main(int argc, char *argv[])
 			assert_kind(hostile_kind(i));
 	assert_kind(&right_kind);
 	assert_books();
+	assert_leftovers();
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();
 	return done_testing();

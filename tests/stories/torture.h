@@ -51,6 +51,8 @@ struct kind {
 };
 
 extern const struct kind statement_kinds[], code_kinds[];
+/* What torture.leave leaves in a session; NULL ends them. */
+extern const char *const leftovers[];
 extern const size_t statement_kinds_count, code_kinds_count;
 
 /* The kind that moves money, and the types of its and others' children. */

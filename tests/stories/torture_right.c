@@ -97,8 +97,8 @@ rest(struct workflow *wf, int way)
 		child = wf_start(wf, &echo_type, NULL, text);
 		return json_object_get_string(wf_result(wf, child));
 	case 4:
-		return json_object_get_string(
-		    wf_sql(wf, "read", "select $1::text", 1, params));
+		return json_object_get_string(wf_sql(wf, "read",
+		    "select $1::text from accounts", 1, params));
 	default:
 		return wf_id(wf);
 	}
