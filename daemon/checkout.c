@@ -34,7 +34,7 @@ checkout(struct workflow *wf, json_object *input)
 	}
 
 	/* POST /checkout waits for this event and answers with the id. */
-	wf_set_event(wf, PAYMENT_ID, json_object_new_string(wf_id(wf)));
+	wf_set_event(wf, PAYMENT_ID, wf_string(wf, wf_id(wf)));
 
 	payment_status = wf_recv_string(wf, PAYMENT_STATUS,
 	    checkout_payment_timeout_ms);
@@ -49,7 +49,7 @@ checkout(struct workflow *wf, json_object *input)
 		 */
 		wf_start(wf, &dispatch_type,
 		    wf_printf(wf, "order:%" PRId64, order_id),
-		    json_object_new_int64(order_id));
+		    wf_int64(wf, order_id));
 	} else {
 		wf_log(wf, "order %" PRId64 " is cancelled: not paid",
 		    order_id);
@@ -58,8 +58,7 @@ checkout(struct workflow *wf, json_object *input)
 	}
 
 	/* POST /payment_webhook waits for this event and answers with it. */
-	wf_set_event(wf, ORDER_ID,
-	    json_object_new_string(wf_number(wf, order_id)));
+	wf_set_event(wf, ORDER_ID, wf_string(wf, wf_number(wf, order_id)));
 	return NULL;
 }
 

@@ -17,10 +17,10 @@
 #include <string.h>
 #include <time.h>
 
-#include <json-c/json_object.h>
-
 #include "base/arena.h"
+#include "base/memory.h"
 #include "base/strbuf.h"
+#include "db/value.h"
 
 #define EXHAUSTED_PAUSE_MS 50
 
@@ -52,10 +52,9 @@ http_init(void)
 struct http_source *
 http_source_new(int listen_fd)
 {
-	struct http_source *source = calloc(1, sizeof(*source));
+	struct http_source *source = memory_new(sizeof(*source));
 
-	if (source == NULL ||
-	    FCGX_InitRequest(&source->fcgx, listen_fd, 0) != 0)
+	if (FCGX_InitRequest(&source->fcgx, listen_fd, 0) != 0)
 		abort();
 	source->request.arena = arena_new();
 	return source;
@@ -317,19 +316,10 @@ http_json(struct http_request *request, const char *json)
 void
 http_error(struct http_request *request, int status, const char *message)
 {
-	json_object *error = json_object_new_object();
-	json_object *text = json_object_new_string(message);
-	const char *json;
-
-	if (error == NULL || text == NULL ||
-	    json_object_object_add(error, "error", text) != 0)
-		abort();
-	json = json_object_to_json_string_ext(error,
-	    JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
 	request->problem = arena_strdup(request->arena, message);
 	http_answer(request, status, "application/json",
-	    arena_printf(request->arena, "%s\n", json));
-	json_object_put(error);
+	    arena_printf(request->arena, "{ \"error\": %s }\n",
+		value_encode_text(request->arena, message)));
 }
 
 void

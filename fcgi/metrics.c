@@ -15,6 +15,7 @@
 
 #include <durable/client.h>
 #include "base/arena.h"
+#include "base/memory.h"
 #include "base/strbuf.h"
 #include "fcgi/answer.h"
 #include "fcgi/routes.h"
@@ -62,10 +63,8 @@ struct metrics {
 struct metrics *
 metrics_new(int workers)
 {
-	struct metrics *metrics = calloc(1, sizeof(*metrics));
+	struct metrics *metrics = memory_new(sizeof(*metrics));
 
-	if (metrics == NULL)
-		abort();
 	while (routes[metrics->routes_len].pattern != NULL)
 		metrics->routes_len++;
 	if (metrics->routes_len > ROUTES_MAX)

@@ -23,6 +23,7 @@
 #include <durable/client.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/prefork.h"
 #include "base/standby.h"
 #include "db/monitor.h"
@@ -110,9 +111,9 @@ handle(const struct site *site, struct http_request *request)
 static struct thread *
 thread_new(struct web_worker *worker)
 {
-	struct thread *thread = calloc(1, sizeof(*thread));
+	struct thread *thread = memory_new(sizeof(*thread));
 
-	if (thread == NULL || sem_init(&thread->called, 0, 0) != 0)
+	if (sem_init(&thread->called, 0, 0) != 0)
 		abort();
 	thread->worker = worker;
 	return thread;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 #define BLOCK_LEN 4096
 
 struct block {
@@ -37,7 +39,7 @@ block_new(size_t len, struct block *next)
 
 	if (len > SIZE_MAX - sizeof(*block) ||
 	    (block = malloc(sizeof(*block) + len)) == NULL)
-		abort();
+		memory_die();
 	block->next = next;
 	block->used = 0;
 	block->len = len;
@@ -47,10 +49,8 @@ block_new(size_t len, struct block *next)
 struct arena *
 arena_new(void)
 {
-	struct arena *arena = calloc(1, sizeof(*arena));
+	struct arena *arena = memory_new(sizeof(*arena));
 
-	if (arena == NULL)
-		abort();
 	arena->blocks = block_new(BLOCK_LEN, NULL);
 	return arena;
 }

@@ -18,6 +18,7 @@
 #include <ucontext.h>
 
 #include "base/arena.h"
+#include "base/memory.h"
 
 #ifndef __has_feature
 #define __has_feature(feature) 0
@@ -101,10 +102,8 @@ stack_of(const struct fiber *fiber)
 struct fibers *
 fibers_new(size_t max)
 {
-	struct fibers *fibers = calloc(1, sizeof(*fibers));
+	struct fibers *fibers = memory_new(sizeof(*fibers));
 
-	if (fibers == NULL)
-		abort();
 	fibers->max = max;
 	return fibers;
 }
@@ -153,10 +152,8 @@ prepare(struct fiber *fiber)
 static struct fiber *
 map(struct fibers *fibers)
 {
-	struct fiber *fiber = calloc(1, sizeof(*fiber));
+	struct fiber *fiber = memory_new(sizeof(*fiber));
 
-	if (fiber == NULL)
-		abort();
 	fiber->fibers = fibers;
 	fiber->arena = arena_new();
 	fiber->mapping = mmap(NULL, GUARD_LEN + FIBER_STACK_LEN, PROT_NONE,

@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Replaces malloc, calloc and realloc of the whole process by functions that
- * abort instead of returning NULL, because json-c 0.16 reports success and
- * writes null or cut-off text when it gets no memory, and a journal would keep
- * that.  Another process resumes the workflows.
- *
- * A program's own malloc comes before any library's (glibc's manual, Replacing
- * malloc).  It calls the next one: the C library's, or an allocator that is
- * preloaded or linked after libdurable.  dlsym finds it without allocating
- * (glibc from 2.34, musl).  The address sanitizer aborts by itself.
+ * Allocations that succeed, and the limit of a process.
  */
 #include "base/memory.h"
 
 #include <sys/resource.h>
 
-#include <dlfcn.h>
 #include <errno.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -24,12 +15,11 @@
 
 #include "base/log.h"
 
-#ifndef __has_feature
-#define __has_feature(feature) 0
-#endif
-#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)
+/* What memory_check wants to be free: as much as a small value needs. */
+#define SPARE 65536
 
-static void __attribute__((noreturn)) die(void)
+void
+memory_die(void)
 {
 	log_error("no memory, the process ends: the memory limit or the host "
 		  "allows no more");
@@ -37,49 +27,45 @@ static void __attribute__((noreturn)) die(void)
 }
 
 void *
-malloc(size_t size)
+memory_new(size_t size)
 {
-	static void *(*next)(size_t);
-	void *memory;
+	void *memory = calloc(1, size);
 
-	if (next == NULL)
-		next = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
-	memory = next(size);
 	if (memory == NULL)
-		die();
+		memory_die();
 	return memory;
 }
 
 void *
-calloc(size_t count, size_t size)
+memory_resize(void *old, size_t count, size_t size)
 {
-	static void *(*next)(size_t, size_t);
-	void *memory;
+	void *memory = reallocarray(old, count, size);
 
-	if (next == NULL)
-		next = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
-	memory = next(count, size);
 	if (memory == NULL)
-		die();
+		memory_die();
 	return memory;
 }
 
-/* With size 0 realloc frees the memory, and NULL is no failure. */
-void *
-realloc(void *old, size_t size)
+char *
+memory_text(const char *text)
 {
-	static void *(*next)(void *, size_t);
-	void *memory;
+	char *copy = strdup(text);
 
-	if (next == NULL)
-		next = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
-	memory = next(old, size);
-	if (memory == NULL && size > 0)
-		die();
-	return memory;
+	if (copy == NULL)
+		memory_die();
+	return copy;
 }
 
-#endif
+void
+memory_check(void)
+{
+	/* volatile, so that no compiler leaves the allocation out. */
+	void *volatile spare = malloc(SPARE);
+
+	if (spare == NULL)
+		memory_die();
+	free(spare);
+}
 
 void
 memory_trim(void)

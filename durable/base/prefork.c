@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/standby.h"
 
 #define YOUNG_MS     1000 /* a worker that dies earlier is restarted later */
@@ -280,13 +281,13 @@ take_signal(struct master *master, int64_t timeout_ms)
 static struct slot *
 make_slots(int count)
 {
-	struct slot *slots = calloc((size_t)count, sizeof(*slots));
+	struct slot *slots = memory_new((size_t)count * sizeof(*slots));
 	struct shared *shared = mmap(NULL, (size_t)count * sizeof(*shared),
 	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int i;
 
-	if (slots == NULL || shared == MAP_FAILED)
-		abort();
+	if (shared == MAP_FAILED)
+		memory_die();
 	for (i = 0; i < count; i++)
 		slots[i].shared = &shared[i];
 	return slots;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 static void
 reserve(struct strbuf *buf, size_t more)
 {
@@ -19,9 +21,7 @@ reserve(struct strbuf *buf, size_t more)
 		size *= 2;
 	if (size == buf->size)
 		return;
-	buf->text = realloc(buf->text, size);
-	if (buf->text == NULL)
-		abort();
+	buf->text = memory_resize(buf->text, size, 1);
 	buf->size = size;
 }
 

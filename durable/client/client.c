@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "client/courier.h"
 #include "db/sqltext.h"
 
@@ -57,10 +58,8 @@ struct client *
 client_open(const char *conninfo, const char *application_name,
     const char *application, const struct monitor_member *member)
 {
-	struct client *client = calloc(1, sizeof(*client));
+	struct client *client = memory_new(sizeof(*client));
 
-	if (client == NULL)
-		abort();
 	client->options = (struct session_options){ .conninfo = conninfo,
 		.application_name = application_name,
 		.member = member };
@@ -151,9 +150,8 @@ make(struct client *client, struct call *call, int timeout_ms)
 		answer = wait_for_answer(call, timeout_ms);
 		client->waiting -= waits;
 	}
-	if (answer.value != NULL &&
-	    (answer.value = strdup(answer.value)) == NULL)
-		abort();
+	if (answer.value != NULL)
+		answer.value = memory_text(answer.value);
 	call_leave(call);
 	return answer;
 }

@@ -15,6 +15,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 /*
  * A worker that dies between its commit and its notification loses the
@@ -396,10 +397,8 @@ void *
 courier_run(void *arg)
 {
 	struct client *client = arg;
-	struct courier *courier = calloc(1, sizeof(*courier));
+	struct courier *courier = memory_new(sizeof(*courier));
 
-	if (courier == NULL)
-		abort();
 	courier->client = client;
 	client->options.setup = setup;
 	client->options.listen = listen_statements;

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "db/lookup.h"
 
 /* How long after its refusal a host is asked again. */
@@ -207,13 +208,11 @@ is_open(const struct search *search)
 static struct host *
 run(struct search *search)
 {
-	struct pollfd *fds = calloc(search->count * LOOKUP_ADDRESSES,
-	    sizeof(*fds));
+	struct pollfd *fds = memory_new(
+	    search->count * LOOKUP_ADDRESSES * sizeof(*fds));
 	struct host *found;
 	size_t i, count;
 
-	if (fds == NULL)
-		abort();
 	while ((found = find_host(search, PGRES_POLLING_OK)) == NULL &&
 	    is_open(search)) {
 		wait_for_hosts(search, fds);
@@ -281,10 +280,8 @@ ask_all(struct search *search, PQconninfoOption *options)
 	size_t i;
 
 	search->count = count_elements(addresses == NULL ? names : addresses);
-	search->hosts = calloc(search->count * LOOKUP_ADDRESSES,
-	    sizeof(*search->hosts));
-	if (search->hosts == NULL)
-		abort();
+	search->hosts = memory_new(
+	    search->count * LOOKUP_ADDRESSES * sizeof(*search->hosts));
 	if (search->count == 1) {
 		/* libpq reads all the rest in conninfo. */
 		if (addresses == NULL && lookup_is_needed(names))

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "db/connect.h"
 #include "db/pooler.h"
 #include "db/prepared.h"
@@ -253,11 +254,9 @@ db_last_error(const struct db *db)
 struct db *
 db_new(const char *conninfo, const char *application_name)
 {
-	struct db *db = calloc(1, sizeof(*db));
+	struct db *db = memory_new(sizeof(*db));
 	pthread_mutexattr_t recursive;
 
-	if (db == NULL)
-		abort();
 	db->conninfo = conninfo == NULL ? "" : conninfo;
 	db->application_name = application_name;
 	pthread_mutexattr_init(&recursive);
@@ -435,10 +434,8 @@ expect(struct db *db, enum expected_kind kind, const char *sql,
 {
 	if (db->expected_count == db->expected_size) {
 		db->expected_size = db->expected_size * 2 + 64;
-		db->expected = reallocarray(db->expected, db->expected_size,
+		db->expected = memory_resize(db->expected, db->expected_size,
 		    sizeof(*db->expected));
-		if (db->expected == NULL)
-			abort();
 	}
 	db->expected[db->expected_count] = (struct expected){ .kind = kind,
 		.sql = sql,

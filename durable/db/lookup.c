@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 /* Enough for the modules of the name service. */
 #define STACK_SIZE 262144
 
@@ -119,13 +121,9 @@ start_thread(struct name_lookup *lookup)
 static struct name_lookup *
 make_lookup(const char *name)
 {
-	struct name_lookup *lookup = calloc(1, sizeof(*lookup));
+	struct name_lookup *lookup = memory_new(sizeof(*lookup));
 
-	if (lookup == NULL)
-		abort();
-	lookup->name = strdup(name);
-	if (lookup->name == NULL)
-		abort();
+	lookup->name = memory_text(name);
 	lookup->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	lookup->holders = 2;
 	if (lookup->fd >= 0 && start_thread(lookup)) {

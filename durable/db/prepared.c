@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 /* FNV-1a. */
 static struct prepared **
 bucket_of(struct prepared_table *table, const char *sql)
@@ -74,9 +76,7 @@ prepared_find(struct prepared_table *table, const char *sql, unsigned long trip,
 		statement = free_place(table, trip, replaced);
 		if (statement == NULL)
 			return NULL;
-		statement->sql = strdup(sql);
-		if (statement->sql == NULL)
-			abort();
+		statement->sql = memory_text(sql);
 		statement->next = *bucket;
 		*bucket = statement;
 	}

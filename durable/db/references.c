@@ -12,6 +12,7 @@
 #include <json-c/json_object_iterator.h>
 
 #include "base/arena.h"
+#include "base/memory.h"
 #include "db/value.h"
 
 struct held {
@@ -58,6 +59,8 @@ can_count(void)
 	if (known >= 0)
 		return known;
 	value = json_object_new_boolean(true);
+	if (value == NULL)
+		memory_die();
 	known = count_of(value) == 1 && count_of(json_object_get(value)) == 2;
 	json_object_put(value);
 	known = known && count_of(value) == 1;

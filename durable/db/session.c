@@ -11,6 +11,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/strbuf.h"
 #include "db/monitor.h"
 
@@ -33,10 +34,8 @@ struct session {
 struct session *
 session_new(const struct session_options *options)
 {
-	struct session *session = calloc(1, sizeof(*session));
+	struct session *session = memory_new(sizeof(*session));
 
-	if (session == NULL)
-		abort();
 	session->options = options;
 	session->db = db_new(options->conninfo, options->application_name);
 	session->arena = arena_new();

@@ -47,6 +47,9 @@ const char *value_encode_argument(struct arena *arena, json_object *value);
 const char *value_encode(struct arena *arena, json_object *value,
     const char *serialization);
 
+/* value_encode for a string of this text. */
+const char *value_encode_text(struct arena *arena, const char *text);
+
 /*
  * Returns a string value's text; NULL for another value, and for a string with
  * \u0000, which the text would end at.

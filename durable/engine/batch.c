@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/memory.h"
 #include "base/strbuf.h"
 #include "db/db.h"
 #include "engine/run.h"
@@ -46,10 +47,8 @@ struct batch {
 struct batch *
 batch_new(void)
 {
-	struct batch *batch = calloc(1, sizeof(*batch));
+	struct batch *batch = memory_new(sizeof(*batch));
 
-	if (batch == NULL)
-		abort();
 	return batch;
 }
 
@@ -84,12 +83,10 @@ insert_execution(struct batch *batch, size_t at)
 	struct execution *execution;
 
 	if (batch->count == batch->size) {
-		batch->executions = reallocarray(batch->executions,
+		batch->executions = memory_resize(batch->executions,
 		    ++batch->size, sizeof(struct execution *));
-		if (batch->executions == NULL ||
-		    (batch->executions[batch->count] = calloc(1,
-			 sizeof(struct execution))) == NULL)
-			abort();
+		batch->executions[batch->count] = memory_new(
+		    sizeof(struct execution));
 	}
 	execution = batch->executions[batch->count];
 	memmove(&batch->executions[at + 1], &batch->executions[at],
@@ -163,10 +160,8 @@ batch_add(struct batch *batch, struct arena *arena, struct workflow *wf,
 		    statement->params[i]);
 	if (execution->count == execution->size) {
 		execution->size = execution->size * 2 + 8;
-		execution->members = reallocarray(execution->members,
+		execution->members = memory_resize(execution->members,
 		    execution->size, sizeof(struct member));
-		if (execution->members == NULL)
-			abort();
 	}
 	execution->members[execution->count++] = (struct member){ .wf = wf,
 		.step = arena_strdup(arena, statement->step),

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "db/db.h"
 #include "engine/run.h"
 
@@ -186,13 +187,11 @@ start_thread(struct heartbeat *heartbeat)
 struct heartbeat *
 heartbeat_new(struct db *db, int limit_s)
 {
-	struct heartbeat *heartbeat = calloc(1, sizeof(*heartbeat));
+	struct heartbeat *heartbeat = memory_new(sizeof(*heartbeat));
 	struct sigaction end = { .sa_handler = end_process,
 		.sa_flags = SA_RESTART | SA_NODEFER };
 	pthread_condattr_t monotonic;
 
-	if (heartbeat == NULL)
-		abort();
 	heartbeat->db = db;
 	heartbeat->limit_s = limit_s;
 	heartbeat->worker = pthread_self();

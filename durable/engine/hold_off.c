@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS 16000
@@ -63,11 +64,9 @@ hold_off_add(struct hold_off *hold_off, const char *step,
 	if (is_new) {
 		held = free_entry(hold_off);
 		free(held->step);
-		*held = (struct held_step){ .step = strdup(step),
+		*held = (struct held_step){ .step = memory_text(step),
 			.since_ms = clock_monotonic_ms(),
 			.for_ms = PAUSE_MIN_MS };
-		if (held->step == NULL)
-			abort();
 	} else if (held->for_ms < PAUSE_MAX_MS) {
 		held->for_ms *= 2;
 	}

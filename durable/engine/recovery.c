@@ -12,6 +12,7 @@
 #include "base/array_literal.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/prefork.h"
 #include "base/strbuf.h"
 #include "engine/served.h"
@@ -44,10 +45,8 @@ struct recovery *
 recovery_new(const struct engine *engine, struct served *served, struct db *db,
     struct turn *turn, const struct prefork_worker *self)
 {
-	struct recovery *recovery = calloc(1, sizeof(*recovery));
+	struct recovery *recovery = memory_new(sizeof(*recovery));
 
-	if (recovery == NULL)
-		abort();
 	recovery->engine = engine;
 	recovery->served = served;
 	recovery->db = db;

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/fiber.h"
+#include "base/memory.h"
 #include "db/references.h"
 #include "db/value.h"
 #include "engine/turn_api.h"
@@ -207,6 +208,9 @@ run_refuse_in_step(struct workflow *wf, const char *call)
 json_object *
 run_take(struct workflow *wf, json_object *value)
 {
+	/* json-c also returns NULL for a value that it cannot make. */
+	if (value == NULL)
+		memory_check();
 	return references_take(&wf->references, wf->arena, value, false);
 }
 

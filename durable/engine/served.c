@@ -9,6 +9,7 @@
 
 #include <durable/engine.h>
 
+#include "base/memory.h"
 #include "base/strbuf.h"
 
 struct served {
@@ -36,12 +37,10 @@ add_type(struct served *served, struct strbuf *literal, const char *name,
 struct served *
 served_new(const struct engine *engine)
 {
-	struct served *served = calloc(1, sizeof(*served));
+	struct served *served = memory_new(sizeof(*served));
 	const struct workflow_type *const *type = engine->types;
 	const char *const *queue = engine->queues;
 
-	if (served == NULL)
-		abort();
 	served->engine = engine;
 	for (; *type != NULL; type++, served->types_count++) {
 		add_type(served, &served->runnable, (*type)->name,

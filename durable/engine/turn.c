@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/fiber.h"
+#include "base/memory.h"
 #include "engine/batch.h"
 #include "engine/heartbeat.h"
 #include "engine/served.h"
@@ -49,10 +50,8 @@ struct turn *
 turn_new(const struct engine *engine, struct served *served, struct db *db,
     char *crash_note)
 {
-	struct turn *turn = calloc(1, sizeof(*turn));
+	struct turn *turn = memory_new(sizeof(*turn));
 
-	if (turn == NULL)
-		abort();
 	turn->engine = engine;
 	turn->served = served;
 	turn->db = db;

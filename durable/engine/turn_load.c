@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/array_literal.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/strbuf.h"
 #include "engine/served.h"
 #include "engine/turn_private.h"
@@ -93,10 +94,8 @@ turn_load_add_run(struct turn *turn)
 
 	if (turn->count == turn->size) {
 		turn->size = turn->size * 2 + 16;
-		turn->runs = reallocarray(turn->runs, turn->size,
+		turn->runs = memory_resize(turn->runs, turn->size,
 		    sizeof(struct workflow *));
-		if (turn->runs == NULL)
-			abort();
 	}
 	turn->runs[turn->count++] = wf;
 	wf->turn = turn;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/memory.h"
 #include "engine/turn_private.h"
 
 /*
@@ -69,9 +70,7 @@ void
 turn_session_keep(struct turn *turn, const struct db_rows *state)
 {
 	turn_session_forget(turn);
-	turn->session_state = strdup(text_of(state));
-	if (turn->session_state == NULL)
-		abort();
+	turn->session_state = memory_text(text_of(state));
 }
 
 void

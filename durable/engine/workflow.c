@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/memory.h"
 #include "db/references.h"
 #include "db/sqltext.h"
 #include "db/value.h"
@@ -44,6 +45,26 @@ json_object *
 wf_own(struct workflow *wf, json_object *value)
 {
 	return references_take(&wf->references, wf->arena, value, true);
+}
+
+static json_object *
+made(struct workflow *wf, json_object *value)
+{
+	if (value == NULL)
+		memory_die();
+	return wf_own(wf, value);
+}
+
+json_object *
+wf_string(struct workflow *wf, const char *text)
+{
+	return made(wf, json_object_new_string(text));
+}
+
+json_object *
+wf_int64(struct workflow *wf, int64_t number)
+{
+	return made(wf, json_object_new_int64(number));
 }
 
 const char *
@@ -112,9 +133,7 @@ first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
 	case DB_TYPE_TEXT:
 		break;
 	}
-	return value_encode(wf->arena,
-	    value_own(wf->arena, json_object_new_string(value)),
-	    VALUE_PORTABLE);
+	return value_encode_text(wf->arena, value);
 }
 
 /*

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/strbuf.h"
 #include "db/db.h"
 
@@ -53,10 +54,8 @@ struct write_set {
 struct write_set *
 write_set_new(const char *application, const char *executor)
 {
-	struct write_set *write_set = calloc(1, sizeof(*write_set));
+	struct write_set *write_set = memory_new(sizeof(*write_set));
 
-	if (write_set == NULL)
-		abort();
 	write_set->application = application;
 	write_set->executor = executor;
 	return write_set;

@@ -83,9 +83,8 @@ looper(struct workflow *wf, json_object *input)
 }
 
 /*
- * The process ends at a refused allocation (durable/base/memory.c).  Without a
- * limit the hoarder stops at four times the limit, for the host's sake, and
- * returns.
+ * The process ends when it writes where no memory is.  Without a limit the
+ * hoarder stops at four times the limit, for the host's sake, and returns.
  */
 static json_object *
 hoarder(struct workflow *wf, json_object *input)

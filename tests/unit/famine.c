@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * No memory: whichever allocation fails, a value is read and written correctly or
- * the process ends.  The allocator is glibc's, with failures on demand.
+ * the process ends.  The allocator is the C library's, with failures on demand.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -22,10 +22,6 @@
 /* Allocations left before the one that fails; negative: none does. */
 static long left = -1;
 
-/* The linker gives memory.c the first, and this file the second (--wrap). */
-void *wrap_dlsym(void *handle, const char *name) __asm__("__wrap_dlsym");
-void *real_dlsym(void *handle, const char *name) __asm__("__real_dlsym");
-
 static bool
 fails(void)
 {
@@ -35,48 +31,34 @@ fails(void)
 	return true;
 }
 
-static void *
-famine_malloc(size_t size)
+void *
+malloc(size_t size)
 {
 	static void *(*real)(size_t);
 
 	if (real == NULL)
-		real = (void *(*)(size_t))real_dlsym(RTLD_NEXT, "malloc");
+		real = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
 	return fails() ? NULL : real(size);
 }
 
-static void *
-famine_calloc(size_t count, size_t size)
+void *
+calloc(size_t count, size_t size)
 {
 	static void *(*real)(size_t, size_t);
 
 	if (real == NULL)
-		real = (void *(*)(size_t, size_t))real_dlsym(RTLD_NEXT,
-		    "calloc");
+		real = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
 	return fails() ? NULL : real(count, size);
 }
 
-static void *
-famine_realloc(void *memory, size_t size)
+void *
+realloc(void *memory, size_t size)
 {
 	static void *(*real)(void *, size_t);
 
 	if (real == NULL)
-		real = (void *(*)(void *, size_t))real_dlsym(RTLD_NEXT,
-		    "realloc");
+		real = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
 	return fails() ? NULL : real(memory, size);
-}
-
-void *
-wrap_dlsym(void *handle, const char *name)
-{
-	if (strcmp(name, "malloc") == 0)
-		return (void *)famine_malloc;
-	if (strcmp(name, "calloc") == 0)
-		return (void *)famine_calloc;
-	if (strcmp(name, "realloc") == 0)
-		return (void *)famine_realloc;
-	return real_dlsym(handle, name);
 }
 
 #define LONG "a text of more than the thirty-one bytes that json-c has room for"

@@ -40,6 +40,11 @@
 
 #include <json-c/json_object.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
 struct arena;
 struct step;
 struct workflow;
@@ -91,6 +96,13 @@ const char *wf_printf(struct workflow *wf, const char *format, ...)
  * Returns the value.
  */
 json_object *wf_own(struct workflow *wf, json_object *value);
+
+/*
+ * Make a string or an integer that the run owns.  Without memory they end the
+ * process, and another one goes on, where json-c returns NULL, which is null.
+ */
+json_object *wf_string(struct workflow *wf, const char *text);
+json_object *wf_int64(struct workflow *wf, int64_t number);
 
 /* Returns the number in decimal, in the run's arena, for a parameter. */
 const char *wf_number(struct workflow *wf, int64_t number);
@@ -264,5 +276,10 @@ wf_continue(struct workflow *wf, json_object *input) __attribute__((noreturn));
  * cancelled, when there is no such workflow (yet), or when it is the caller.
  */
 json_object *wf_result(struct workflow *wf, const char *id);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif
