@@ -12,6 +12,11 @@
 #ifndef DURABLE_CLIENT_H
 #define DURABLE_CLIENT_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
 struct client;
 struct monitor_member;
 
@@ -106,5 +111,10 @@ int client_give_up_fd(const struct client *client);
 
 /* Returns the counts since client_open, and how many calls wait now. */
 struct client_stats client_stats(struct client *client);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

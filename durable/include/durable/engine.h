@@ -13,6 +13,11 @@
 
 #include <durable/workflow.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
 struct engine {
 	const char *conninfo;    /* libpq's; "" for the environment */
 	const char *application; /* that owns the workflows */
@@ -59,5 +64,10 @@ struct engine {
  * the schema is of another version.  The log says what was wrong.
  */
 int durable_run(const struct engine *engine, int workers);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif
