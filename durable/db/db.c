@@ -806,6 +806,18 @@ db_value(const struct db_rows *rows, size_t row, int column)
 	    : PQgetvalue(rows->result, (int)row, column);
 }
 
+int
+db_column_count(const struct db_rows *rows)
+{
+	return PQnfields(rows->result);
+}
+
+const char *
+db_column_name(const struct db_rows *rows, int column)
+{
+	return PQfname(rows->result, column);
+}
+
 enum db_type
 db_column_type(const struct db_rows *rows, int column)
 {

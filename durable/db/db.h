@@ -137,6 +137,8 @@ size_t db_row_count(const struct db_rows *rows);
 
 /* Returns the value at a row and column as text, owned by rows; or NULL. */
 const char *db_value(const struct db_rows *rows, size_t row, int column);
+int db_column_count(const struct db_rows *rows);
+const char *db_column_name(const struct db_rows *rows, int column);
 enum db_type db_column_type(const struct db_rows *rows, int column);
 
 /*

@@ -107,24 +107,48 @@ parse_plain_argument(struct arena *arena, const char *text, json_object **value)
 	return *argument == '\0' || parse(arena, argument, value);
 }
 
+/* The value, or NULL when it is of another type. */
+static json_object *
+of_type(json_object *value, enum json_type type)
+{
+	return json_object_is_type(value, type) ? value : NULL;
+}
+
+bool
+value_decode_arguments(struct arena *arena, const char *text,
+    const char *serialization, json_object **positional, json_object **named)
+{
+	json_object *arguments;
+
+	*positional = *named = NULL;
+	if (!value_decode(arena, text, serialization, &arguments))
+		return false;
+	if (is_superjson(serialization)) {
+		*positional = of_type(arguments, json_type_array);
+		return true;
+	}
+	json_object_object_get_ex(arguments, "positionalArgs", positional);
+	json_object_object_get_ex(arguments, "namedArgs", named);
+	*positional = of_type(*positional, json_type_array);
+	*named = of_type(*named, json_type_object);
+	return true;
+}
+
 bool
 value_decode_argument(struct arena *arena, const char *text,
     const char *serialization, json_object **value)
 {
-	json_object *arguments;
+	json_object *positional, *named;
 
 	*value = NULL;
 	if (value_known(serialization) && !is_superjson(serialization) &&
 	    parse_plain_argument(arena, text, value))
 		return true;
-	if (!value_decode(arena, text, serialization, &arguments))
+	if (!value_decode_arguments(arena, text, serialization, &positional,
+		&named))
 		return false;
-	if (!is_superjson(serialization) &&
-	    !json_object_object_get_ex(arguments, "positionalArgs", &arguments))
-		return true;
-	if (json_object_is_type(arguments, json_type_array) &&
-	    json_object_array_length(arguments) > 0)
-		*value = json_object_array_get_idx(arguments, 0);
+	if (positional != NULL && json_object_array_length(positional) > 0)
+		*value = json_object_array_get_idx(positional, 0);
 	return true;
 }
 
@@ -150,6 +174,21 @@ write_between(struct arena *arena, const char *open, json_object *value,
 	is_json = jsontext_write(&buf, value, depth);
 	strbuf_add_text(&buf, close);
 	return take_text(arena, &buf, is_json);
+}
+
+const char *
+value_encode_arguments(struct arena *arena, json_object *positional,
+    json_object *named)
+{
+	json_object *arguments = json_object_new_object();
+
+	json_object_object_add(arguments, "positionalArgs",
+	    positional == NULL ? json_object_new_array()
+			       : json_object_get(positional));
+	if (named != NULL)
+		json_object_object_add(arguments, "namedArgs",
+		    json_object_get(named));
+	return value_encode(arena, value_own(arena, arguments), VALUE_PORTABLE);
 }
 
 const char *

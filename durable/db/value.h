@@ -37,7 +37,19 @@ bool value_decode(struct arena *arena, const char *text,
 bool value_decode_argument(struct arena *arena, const char *text,
     const char *serialization, json_object **value);
 
-/* Returns the stored form of one argument, or NULL, as value_encode. */
+/*
+ * Reads a workflow's stored arguments: *positional is an array and *named an
+ * object, or NULL where there are none.  Returns false as value_decode does.
+ */
+bool value_decode_arguments(struct arena *arena, const char *text,
+    const char *serialization, json_object **positional, json_object **named);
+
+/*
+ * Return the stored form of arguments as value_encode does: of an array and an
+ * object, each NULL for none, or of one argument.
+ */
+const char *value_encode_arguments(struct arena *arena, json_object *positional,
+    json_object *named);
 const char *value_encode_argument(struct arena *arena, json_object *value);
 
 /*

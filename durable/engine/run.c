@@ -5,6 +5,7 @@
 #include "engine/run.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -322,6 +323,29 @@ run_record_error(struct workflow *wf, int number, const char *name,
 		.completed_ms = turn_now_ms(wf->turn) };
 
 	run_record(wf, number, &entry);
+}
+
+int64_t
+run_timeout(struct workflow *wf, int number, int64_t timeout_ms,
+    int64_t *started_ms)
+{
+	static const char name[] = "DBOS.sleep";
+	const struct entry *known = run_lookup(wf, number, name);
+	int64_t wake_ms;
+
+	if (known != NULL) {
+		*started_ms = known->started_ms;
+		return known->output == NULL ? 0
+					     : strtoll(known->output, NULL, 10);
+	}
+	*started_ms = turn_now_ms(wf->turn);
+	wake_ms = run_later(*started_ms, timeout_ms < 0 ? 0 : timeout_ms);
+	run_record(wf, number,
+	    &(struct entry){ .name = name,
+		.output = wf_number(wf, wake_ms),
+		.started_ms = *started_ms,
+		.completed_ms = *started_ms });
+	return wake_ms;
 }
 
 const char *

@@ -106,6 +106,9 @@ struct workflow {
 	int64_t held_ms;           /* when its next step was held first, or 0 */
 	int64_t deadline_ms;       /* 0: none */
 
+	bool has_arguments;              /* that the run has read from input: */
+	json_object *positional, *named; /* NULL for none */
+
 	struct entry *journal; /* by function id, from first on */
 	int first;             /* function id after the last wf_continue */
 	int journal_len, journal_size;
@@ -226,6 +229,14 @@ void run_raise(struct workflow *wf, const char *name, const char *message);
  * huge time-out means for ever.
  */
 int64_t run_later(int64_t from_ms, int64_t after_ms);
+
+/*
+ * Records the time-out of a waiting call under a function id of its own, as an
+ * absolute time, when the call is first made.  Sets *started_ms to the time of
+ * that first call; returns the time of the time-out.
+ */
+int64_t run_timeout(struct workflow *wf, int number, int64_t timeout_ms,
+    int64_t *started_ms);
 
 /* Pauses the run until run_execute is called again. */
 void run_pause(struct workflow *wf);

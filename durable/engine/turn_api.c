@@ -338,20 +338,33 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 	wf->input = child->input;
 	wf->bytes = strlen(child->input);
 	wf->serialization = VALUE_PORTABLE;
-	wf->deadline_ms = parent->deadline_ms;
+	wf->deadline_ms = child->deadline_ms;
+}
+
+const struct answer *
+turn_ask_own(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement)
+{
+	hold_off(turn, wf, statement->sql, INT64_MAX);
+	return turn_ask(turn, wf, statement);
 }
 
 const struct answer *
 turn_start_child(struct turn *turn, struct workflow *wf,
     const struct child *child, int number)
 {
+	const char *const deadline = child->deadline_ms == 0
+	    ? NULL
+	    : arena_number(turn->arena, child->deadline_ms);
+	const char *const application = turn->engine->application;
+	const char *const executor = turn->engine->executor;
 	const char *const params[] = { child->id, child->type->name,
-		child->type->version, child->input, wf->id,
-		wf->deadline_ms == 0
-		    ? NULL
-		    : arena_number(turn->arena, wf->deadline_ms),
-		turn->engine->application, turn->engine->executor };
-	const struct batch_statement statement = { .step = child->type->name,
+		child->version, child->input, wf->id, deadline, application,
+		executor };
+	const char *const params_with[] = { child->id, child->type->name,
+		child->version, child->input, wf->id, deadline, child->options,
+		application, executor };
+	struct batch_statement statement = { .step = child->type->name,
 		.number = number,
 		.sql = "select durable.turn_start($1, $2, $3, $4, $5, $6, $7, "
 		       "$8)",
@@ -359,9 +372,32 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		.nparams = 8,
 		.params = params };
 
-	/* The engine's own function may be missing without limit. */
-	hold_off(turn, wf, statement.sql, INT64_MAX);
-	return turn_ask(turn, wf, &statement);
+	if (child->options != NULL) {
+		statement.sql = "select durable.turn_start_with($1, $2, $3, "
+				"$4, $5, $6, $7, $8, $9)";
+		statement.arrays = 7;
+		statement.nparams = 9;
+		statement.params = params_with;
+	}
+	return turn_ask_own(turn, wf, &statement);
+}
+
+void
+turn_hint_due(struct turn *turn)
+{
+	const char *const payload = "";
+
+	write_set_add(turn->write_set, WRITE_DUE_HINTS, &payload);
+}
+
+void
+turn_add_control(struct turn *turn, const char *id, enum turn_control control)
+{
+	const char *const values[] = { id,
+		control == TURN_CANCEL ? "cancel" : "resume" };
+
+	write_set_add(turn->write_set, WRITE_CONTROLS, values);
+	turn_hint_due(turn);
 }
 
 const struct answer *
@@ -378,12 +414,10 @@ turn_ask_messages(struct turn *turn, struct workflow *wf, const char *topic,
 		.nparams = 4,
 		.params = params };
 
-	/* The engine's own function may be missing without limit. */
-	hold_off(turn, wf, statement.sql, INT64_MAX);
 	if (turn->message_bytes >= TURN_MAX_BYTES)
 		run_wait_for_turn(wf);
 	turn->message_bytes += wf->unread_bytes;
-	return turn_ask(turn, wf, &statement);
+	return turn_ask_own(turn, wf, &statement);
 }
 
 void

@@ -122,16 +122,35 @@ void turn_unlog(struct turn *turn, void *end);
 
 struct child {
 	const struct workflow_type *type;
+	const char *version; /* NULL: the latest, of a type in a queue */
 	const char *id;
-	const char *input; /* stored arguments, portable */
+	const char *input;   /* stored arguments, portable */
+	int64_t deadline_ms; /* 0: none */
+	const char *options; /* of durable.turn_start_with, or NULL */
 };
 
 /*
  * Asks for the insertion of a child of the workflow, as the step of this number.
- * The answer is "created", "exists" or "conflict".
+ * The answer is "created", "exists" or "conflict", or with options "duplicated".
  */
 const struct answer *turn_start_child(struct turn *turn, struct workflow *wf,
     const struct child *child, int number);
+
+/*
+ * Adds a statement of the engine's own for a call of the workflow, and returns
+ * its answer as turn_ask does.  A function that is missing in the database is
+ * waited for without limit.
+ */
+const struct answer *turn_ask_own(struct turn *turn, struct workflow *wf,
+    const struct batch_statement *statement);
+
+/* Tells the workers of all daemons, after the commit, that something is due. */
+void turn_hint_due(struct turn *turn);
+
+/* Lets the turn cancel or resume (again enqueue) a workflow when it ends. */
+enum turn_control { TURN_CANCEL, TURN_RESUME };
+void
+turn_add_control(struct turn *turn, const char *id, enum turn_control control);
 
 /*
  * Lets a new child run in this turn; a turn of one, or one that has grown

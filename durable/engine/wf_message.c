@@ -90,34 +90,6 @@ wf_send(struct workflow *wf, const char *id, const char *topic,
 	run_recorded(wf, number);
 }
 
-/*
- * Records the time-out of a waiting call under a function id of its own, as an
- * absolute time, when the call is first made.  Sets *started_ms to the time of
- * that first call; returns the time of the time-out.
- */
-static int64_t
-record_timeout(struct workflow *wf, int number, int64_t timeout_ms,
-    int64_t *started_ms)
-{
-	static const char name[] = "DBOS.sleep";
-	const struct entry *known = run_lookup(wf, number, name);
-	int64_t wake_ms;
-
-	if (known != NULL) {
-		*started_ms = known->started_ms;
-		return known->output == NULL ? 0
-					     : strtoll(known->output, NULL, 10);
-	}
-	*started_ms = turn_now_ms(wf->turn);
-	wake_ms = run_later(*started_ms, timeout_ms < 0 ? 0 : timeout_ms);
-	run_record(wf, number,
-	    &(struct entry){ .name = name,
-		.output = wf_number(wf, wake_ms),
-		.started_ms = *started_ms,
-		.completed_ms = *started_ms });
-	return wake_ms;
-}
-
 /* Consumes and returns the oldest message on the topic, or NULL. */
 static const struct message *
 take_message(struct workflow *wf, const char *topic, int number)
@@ -201,7 +173,7 @@ wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 		return run_answer(wf, entry);
 	if (topic == NULL)
 		topic = DEFAULT_TOPIC;
-	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
+	wake_ms = run_timeout(wf, timeout_number, timeout_ms, &started_ms);
 	message = take_message(wf, topic, number);
 	if (message == NULL && wf->has_unread) {
 		/* The author's text may change while the run pauses. */
@@ -252,7 +224,7 @@ wf_get_event(struct workflow *wf, const char *id, const char *key,
 	timeout_number = wf->next++;
 	if (entry != NULL)
 		return run_answer(wf, entry);
-	wake_ms = record_timeout(wf, timeout_number, timeout_ms, &started_ms);
+	wake_ms = run_timeout(wf, timeout_number, timeout_ms, &started_ms);
 	turn_savepoint(wf->turn);
 	rows = turn_query(wf->turn, wf,
 	    "select value, serialization "

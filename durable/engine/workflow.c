@@ -14,6 +14,7 @@
 #include "db/references.h"
 #include "db/sqltext.h"
 #include "db/value.h"
+#include "engine/rows.h"
 #include "engine/run.h"
 #include "engine/turn_api.h"
 
@@ -113,27 +114,17 @@ wf_error(const struct workflow *wf)
 	return wf->error;
 }
 
-/* The first column of a row, as stored JSON; NULL for no row or null. */
+/* The first column of the answer's row. */
 static const char *
-first_value(struct workflow *wf, const struct db_rows *rows, size_t row)
+first_value(struct workflow *wf, const struct answer *answer)
 {
-	const char *value;
+	return rows_value(wf->arena, answer->rows, answer->row, 0);
+}
 
-	if (db_row_count(rows) <= row ||
-	    (value = db_value(rows, row, 0)) == NULL)
-		return NULL;
-	switch (db_column_type(rows, 0)) {
-	case DB_TYPE_BOOLEAN:
-		return *value == 't' ? "true" : "false";
-	case DB_TYPE_NUMBER:
-	case DB_TYPE_JSON:
-		return value;
-	case DB_TYPE_VOID:
-		return NULL;
-	case DB_TYPE_TEXT:
-		break;
-	}
-	return value_encode_text(wf->arena, value);
+static const char *
+all_values(struct workflow *wf, const struct answer *answer)
+{
+	return rows_all(wf->arena, answer->rows);
 }
 
 /*
@@ -197,8 +188,10 @@ is_refused(struct workflow *wf, int number,
 	return true;
 }
 
+/* Runs a step whose recorded output encode makes of the answer. */
 static json_object *
-ask_step(struct workflow *wf, struct batch_statement *statement)
+ask_step(struct workflow *wf, struct batch_statement *statement,
+    const char *encode(struct workflow *wf, const struct answer *answer))
 {
 	const struct entry *entry = run_call(wf, statement->step,
 	    &statement->number);
@@ -218,7 +211,7 @@ ask_step(struct workflow *wf, struct batch_statement *statement)
 		    run_database_error(wf, answer->refused), started_ms);
 	else
 		run_record_output(wf, statement->number, statement->step,
-		    first_value(wf, answer->rows, answer->row), started_ms);
+		    encode(wf, answer), started_ms);
 	return run_recorded(wf, statement->number);
 }
 
@@ -231,7 +224,7 @@ tell_step(struct workflow *wf, struct batch_statement *statement)
 	int number;
 
 	if (turn_is_alone(wf->turn)) {
-		ask_step(wf, statement);
+		ask_step(wf, statement, first_value);
 		return;
 	}
 	entry = run_call(wf, name, &number);
@@ -256,7 +249,20 @@ wf_sql(struct workflow *wf, const char *name, const char *sql, size_t nparams,
 	    &(struct batch_statement){ .step = name,
 		.sql = sql,
 		.nparams = nparams,
-		.params = params });
+		.params = params },
+	    first_value);
+}
+
+json_object *
+wf_sql_rows(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[])
+{
+	return ask_step(wf,
+	    &(struct batch_statement){ .step = name,
+		.sql = sql,
+		.nparams = nparams,
+		.params = params },
+	    all_values);
 }
 
 bool
@@ -293,7 +299,8 @@ wf_batch(struct workflow *wf, const char *name, const char *sql, size_t nparams,
 		.sql = sql,
 		.arrays = nparams,
 		.nparams = nparams,
-		.params = params });
+		.params = params },
+	    first_value);
 }
 
 bool
@@ -388,8 +395,8 @@ step_sql(struct step *step, const char *sql, size_t nparams,
 	rows = turn_query(wf->turn, wf, sql, nparams, params, &refused);
 	if (rows == NULL)
 		run_leave_step(wf, run_database_error(wf, refused));
-	if (!value_decode(wf->arena, first_value(wf, rows, 0), VALUE_PORTABLE,
-		&value))
+	if (!value_decode(wf->arena, rows_value(wf->arena, rows, 0, 0),
+		VALUE_PORTABLE, &value))
 		step_fail(step, "DBOSInvalidOutput",
 		    "cannot read what a statement of step '%s' returned",
 		    step->name);

@@ -39,8 +39,12 @@ static const struct {
 	[WRITE_STATUSES] = { "select durable.turn_statuses($1, $2, $3, $4, $5, $6, $7, $8, "
 			     "$9)",
 	    7, TAIL_APPLICATION_EXECUTOR },
+	[WRITE_CONTROLS] = { "select durable.turn_control($1, $2)", 2,
+	    TAIL_NONE },
 	[WRITE_HINTS] = { "select durable.hint('dbos_workflow_events_channel', $1)",
 	    1, TAIL_NONE },
+	[WRITE_DUE_HINTS] = { "select durable.hint('durable_due', $1)", 1,
+	    TAIL_NONE },
 };
 
 struct write_set {
@@ -157,5 +161,8 @@ write_set_queue(struct write_set *write_set, struct db *db)
 void
 write_set_queue_hints(struct write_set *write_set, struct db *db)
 {
-	queue_kind(write_set, db, WRITE_HINTS);
+	int kind;
+
+	for (kind = WRITE_HINTS; kind < WRITE_KINDS; kind++)
+		queue_kind(write_set, db, (enum write_set_kind)kind);
 }

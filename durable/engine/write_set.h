@@ -30,7 +30,10 @@ enum write_set_kind {
 	WRITE_EVENTS,       /* id, number, key, value, serialization */
 	WRITE_STATUSES,     /* id, status, begun, version, deadline,
 				   output, error */
+	WRITE_CONTROLS,     /* id, cancel or resume; behind the statuses, which
+				   are of what happened before */
 	WRITE_HINTS,        /* payload for dbos_workflow_events_channel */
+	WRITE_DUE_HINTS,    /* payload for durable_due */
 	WRITE_KINDS
 };
 
@@ -54,7 +57,7 @@ size_t write_set_bytes(const struct write_set *write_set);
 void write_set_queue(struct write_set *write_set, struct db *db);
 
 /*
- * Queues the hints: notifications for clients that wait for an event.  They
+ * Queues the hints: notifications for what waits elsewhere.  They
  * follow the commit, in a transaction of their own, because a commit that
  * notifies takes a lock of the whole cluster.
  */

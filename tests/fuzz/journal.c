@@ -83,6 +83,20 @@ db_value(const struct db_rows *rows, size_t row, int column)
 	return rows->columns[column];
 }
 
+int
+db_column_count(const struct db_rows *rows)
+{
+	(void)rows;
+	return 1;
+}
+
+const char *
+db_column_name(const struct db_rows *rows, int column)
+{
+	(void)rows, (void)column;
+	return "column";
+}
+
 enum db_type
 db_column_type(const struct db_rows *rows, int column)
 {

@@ -9,7 +9,8 @@
  *
  * For that to be true, a workflow function
  *  - does all that is visible outside it in steps, and decides only by results
- *    of the calls below: no clock, no random number, no global state;
+ *    of the calls below: no clock and no random number but those of wf_now_ms,
+ *    wf_uuid and wf_random, no global state;
  *  - holds no resource that it must release itself across a call: a call that
  *    has to wait does not return, and any call may be the last of a turn.  The
  *    run's arena owns what the calls return and what wf_alloc allocates;
@@ -57,8 +58,8 @@ struct workflow;
 
 /*
  * The function of a workflow.  input is its first argument, owned by the run;
- * NULL for none or null.  The engine records the result as the workflow's
- * output.
+ * NULL for none or null; wf_argument and wf_named return the others.  The engine
+ * records the result as the workflow's output.
  */
 typedef json_object *workflow_function(struct workflow *wf, json_object *input);
 
@@ -82,6 +83,15 @@ struct wf_error {
 
 /* Returns the id of this workflow, valid for this run. */
 const char *wf_id(const struct workflow *wf);
+
+/*
+ * The arguments with which the workflow was started: how many have a place, the
+ * one at place i, from 0, and the one with a name.  The values are the run's;
+ * NULL is no such argument, or null.  Only the portable format has names.
+ */
+size_t wf_arguments(struct workflow *wf);
+json_object *wf_argument(struct workflow *wf, size_t i);
+json_object *wf_named(struct workflow *wf, const char *name);
 
 /* Returns len zeroed bytes, which are freed when the run ends or waits. */
 void *wf_alloc(struct workflow *wf, size_t len);
@@ -151,6 +161,14 @@ const struct wf_error *wf_error(const struct workflow *wf);
 json_object *wf_sql(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
 
+/*
+ * wf_sql that returns all rows and columns: an array of objects, whose members
+ * have the columns' names, or an empty array.  The array is one result of the
+ * workflow's history, so a statement that may return much needs a limit.
+ */
+json_object *wf_sql_rows(struct workflow *wf, const char *name, const char *sql,
+    size_t nparams, const char *const params[]);
+
 /* wf_sql for a boolean or an integer; no row and null are false or 0. */
 bool wf_sql_bool(struct workflow *wf, const char *name, const char *sql,
     size_t nparams, const char *const params[]);
@@ -200,6 +218,16 @@ json_object *step_sql(struct step *step, const char *sql, size_t nparams,
 /* Fails the step: none of its statements takes effect.  Does not return. */
 void step_fail(struct step *step, const char *name, const char *format, ...)
     __attribute__((noreturn, format(printf, 3, 4)));
+
+/*
+ * Steps that return what is new in each run, and in a replay what they have
+ * returned before: the time of the database, in milliseconds since the epoch; a
+ * UUID of version 4 in lower case, in the run's arena; a random number from 0 to
+ * below 1, a multiple of 2^-53.
+ */
+int64_t wf_now_ms(struct workflow *wf);
+const char *wf_uuid(struct workflow *wf);
+double wf_random(struct workflow *wf);
 
 /*
  * Sets an event of this workflow to a value (NULL is null); clients and other
@@ -260,6 +288,43 @@ void wf_sleep(struct workflow *wf, int64_t duration_ms);
 const char *wf_start(struct workflow *wf, const struct workflow_type *type,
     const char *id, json_object *input);
 
+/* How wf_start_with starts a workflow; what is NULL or 0 has its default. */
+struct wf_start_options {
+	const char *id; /* of the workflow; see wf_start */
+	/*
+	 * The queue that the workflow waits in; NULL: it runs at once, and may
+	 * have a deadline and attributes, but none of the options marked q.
+	 */
+	const char *queue;
+	int priority;     /* q: in the queue, from 0, the lowest number first */
+	int64_t delay_ms; /* q: how long the queue keeps it back */
+	/* q: the call fails while the queue has another one with this id */
+	const char *deduplication_id;
+	const char *partition_key; /* q: in a queue with partitions */
+	const char *application;   /* q: that runs it; default: this one */
+	const char *version; /* q: default: the type's; of another application
+				its latest */
+	const char *class_name, *config_name; /* q: of an SDK's function */
+	/*
+	 * How long it may take, from the time when it leaves its queue; or until
+	 * when, in milliseconds since the epoch, INT64_MAX for no limit.  By
+	 * default it has the deadline of the workflow that starts it.
+	 */
+	int64_t timeout_ms, deadline_ms;
+	json_object *attributes; /* an object, to find it by; see wf_find */
+};
+
+/*
+ * wf_start with several arguments, an array and an object (NULL: none) by which
+ * wf_argument and wf_named find them, and with options (NULL: none).  A type
+ * without a function names a workflow of another program, such as one of the
+ * DBOS SDKs; it needs a queue of that program.  Returns the workflow's id.
+ * Fails with DBOSQueueDuplicatedError for a deduplication id that is taken.
+ */
+const char *wf_start_with(struct workflow *wf, const struct workflow_type *type,
+    json_object *positional, json_object *named,
+    const struct wf_start_options *options);
+
 /*
  * Lets the workflow go on from its top with another input (NULL is null) and an
  * empty journal, in one commit with the steps before: so a workflow can go on for
@@ -276,6 +341,27 @@ wf_continue(struct workflow *wf, json_object *input) __attribute__((noreturn));
  * cancelled, when there is no such workflow (yet), or when it is the caller.
  */
 json_object *wf_result(struct workflow *wf, const char *id);
+
+/*
+ * wf_result for at most timeout_ms milliseconds.  Returns whether the workflow
+ * has ended; sets *result to its output, or to NULL.
+ */
+bool wf_result_within(struct workflow *wf, const char *id, int64_t timeout_ms,
+    json_object **result);
+
+/*
+ * Cancels a workflow, which may be the caller; one that has ended stays as it
+ * is, and so does its child.  It takes no step after this one has committed; the
+ * same turn may still have run it.
+ */
+void wf_cancel(struct workflow *wf, const char *id);
+
+/*
+ * Lets a cancelled workflow, or one that was ended after too many attempts, go
+ * on where it was, without its deadline; one that has ended by itself stays as
+ * it is.  Fails when there is no such workflow.
+ */
+void wf_resume(struct workflow *wf, const char *id);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
