@@ -226,7 +226,7 @@ unfinished as (
                 and v.application_name <> 'widget-store')
 ),
 arrived as (
-    -- The messages, events and results that have come.
+    -- The messages, events, results and values of streams that have come.
     select 'message' as kind, n.destination_uuid as target, n.topic as key
     from dbos.notifications as n
     where not n.consumed
@@ -237,6 +237,15 @@ arrived as (
     select 'result', s.workflow_uuid, ''
     from dbos.workflow_status as s
     where s.status not in ('PENDING', 'ENQUEUED', 'DELAYED')
+    union all
+    select 'stream', m.workflow_uuid, m."offset" || ':' || m.key
+    from dbos.streams as m
+    union all
+    select w.kind, w.target, w.key
+    from durable.waits as w
+    join dbos.workflow_status as s on s.workflow_uuid = w.target
+    where w.kind = 'stream'
+        and s.status not in ('PENDING', 'ENQUEUED', 'DELAYED')
 )
 
 -- Orders and their workflows.
@@ -434,7 +443,7 @@ union all
 select 'nothing it waits for can come', x.workflow_uuid,
     x.kind || ' of ' || x.target
 from durable.waits as x
-where x.kind in ('event', 'result')
+where x.kind in ('event', 'result', 'stream')
     and not exists (
         select from dbos.workflow_status as s where s.workflow_uuid = x.target)
 union all

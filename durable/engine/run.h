@@ -62,6 +62,7 @@ enum wait_kind {
 	WAIT_MESSAGE,
 	WAIT_EVENT,
 	WAIT_RESULT,
+	WAIT_STREAM,
 	WAIT_TIMER,
 	WAIT_HELD /* before a step that recently met a circumstance */
 };
@@ -69,8 +70,8 @@ enum wait_kind {
 struct wait {
 	enum wait_kind kind;
 	int64_t wake_ms;
-	const char *target; /* workflow of an event or a result */
-	const char *key;    /* of an event; a message's topic */
+	const char *target; /* workflow of an event, a result or a stream */
+	const char *key;    /* of an event; a message's topic; "offset:key" */
 	int64_t held_ms;    /* held: since when, by the database's clock */
 	size_t bytes;       /* that the next turn loads of the workflow */
 };

@@ -9,13 +9,16 @@
 
 #include <durable/engine.h>
 
+#include "base/arena.h"
+#include "base/array_literal.h"
 #include "base/memory.h"
 #include "base/strbuf.h"
 
 struct served {
 	const struct engine *engine;
 	int types_count, queues_count;
-	struct strbuf runnable, types, queues, name;
+	struct strbuf all, runnable, types, queues, name;
+	char *superseded; /* array literal of names, or NULL */
 };
 
 /* Adds an element "name@version", and "@application" unless that is NULL. */
@@ -34,6 +37,39 @@ add_type(struct served *served, struct strbuf *literal, const char *name,
 	strbuf_add_element(literal, served->name.text);
 }
 
+/* Whether an array literal has this name. */
+static bool
+has_name(struct arena *arena, const char *literal, const char *name)
+{
+	struct array_elements names = array_literal_read(arena, literal);
+	const char *element;
+
+	while (array_literal_next(&names, &element))
+		if (strcmp(element, name) == 0)
+			return true;
+	return false;
+}
+
+/* Lists the types, without a version those that are not superseded. */
+static void
+list_runnable(struct served *served, struct strbuf *literal,
+    const char *superseded)
+{
+	const struct workflow_type *const *type = served->engine->types;
+	struct arena *arena = arena_new();
+
+	strbuf_reset(literal);
+	for (; *type != NULL; type++) {
+		add_type(served, literal, (*type)->name, (*type)->version,
+		    NULL);
+		if (served_type(served->engine, (*type)->name, NULL) == *type &&
+		    !has_name(arena, superseded, (*type)->name))
+			add_type(served, literal, (*type)->name, "", NULL);
+	}
+	strbuf_end_array(literal);
+	arena_free(arena);
+}
+
 struct served *
 served_new(const struct engine *engine)
 {
@@ -42,17 +78,27 @@ served_new(const struct engine *engine)
 	const char *const *queue = engine->queues;
 
 	served->engine = engine;
-	for (; *type != NULL; type++, served->types_count++) {
-		add_type(served, &served->runnable, (*type)->name,
-		    (*type)->version, NULL);
-		if (served_type(engine, (*type)->name, NULL) == *type)
-			add_type(served, &served->runnable, (*type)->name, "",
-			    NULL);
-	}
-	strbuf_end_array(&served->runnable);
+	for (; *type != NULL; type++)
+		served->types_count++;
+	list_runnable(served, &served->all, NULL);
+	list_runnable(served, &served->runnable, NULL);
 	for (; *queue != NULL; queue++)
 		served->queues_count++;
 	return served;
+}
+
+bool
+served_supersede(struct served *served, const char *names)
+{
+	const char *before = served->superseded == NULL ? "{}"
+							: served->superseded;
+
+	if (strcmp(before, names) == 0)
+		return false;
+	free(served->superseded);
+	served->superseded = memory_text(names);
+	list_runnable(served, &served->runnable, names);
+	return true;
 }
 
 void
@@ -60,10 +106,12 @@ served_free(struct served *served)
 {
 	if (served == NULL)
 		return;
+	strbuf_free(&served->all);
 	strbuf_free(&served->runnable);
 	strbuf_free(&served->types);
 	strbuf_free(&served->queues);
 	strbuf_free(&served->name);
+	free(served->superseded);
 	free(served);
 }
 
@@ -71,6 +119,12 @@ const char *
 served_runnable(const struct served *served)
 {
 	return served->runnable.text;
+}
+
+const char *
+served_all(const struct served *served)
+{
+	return served->all.text;
 }
 
 const char *

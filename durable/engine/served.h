@@ -18,9 +18,17 @@ void served_free(struct served *served);
 
 /*
  * name@version of every type, and name@ for a workflow that asks for no
- * version: what a worker may run, each once.  Valid until served_free.
+ * version: what a worker may run, each once; all: also name@ of what is
+ * superseded.  Valid until served_supersede.
  */
 const char *served_runnable(const struct served *served);
+const char *served_all(const struct served *served);
+
+/*
+ * Notes the names (an array literal) of which another daemon has a later version,
+ * which takes the workflows that ask for none.  Returns whether this is new.
+ */
+bool served_supersede(struct served *served, const char *names);
 
 /*
  * The types in a partition, as durable.waits has them (name@version@application),

@@ -68,11 +68,34 @@ static const char reset_settings[] =
     "perform pg_catalog.set_config(u.name, u.setting, false) "
     "from unnest(names, settings) as u (name, setting); end $$";
 
+/* Heeds the answer of durable.superseded. */
+static void
+supersede(struct sweep *sweep, const struct db_rows *rows)
+{
+	const char *names = rows == NULL ? NULL : db_value(rows, 0, 0);
+
+	if (names == NULL || !served_supersede(sweep->served, names))
+		return;
+	sweep->noted_ms = 0;
+	if (strcmp(names, "{}") == 0)
+		log_info("this daemon has the latest version of all its "
+			 "workflows again, and takes new ones");
+	else
+		log_info("new workflows of these names are left to daemons "
+			 "with a later version: %s",
+		    names);
+}
+
 bool
 sweep_register(struct sweep *sweep)
 {
 	const struct workflow_type *const *type = sweep->engine->types;
+	const char *const known[] = { sweep->engine->application,
+		served_all(sweep->served) };
+	const struct db_rows *superseded = NULL;
+	struct arena *arena = arena_new();
 	const char *params[3];
+	bool done;
 
 	while (type[1] != NULL)
 		type++;
@@ -82,7 +105,12 @@ sweep_register(struct sweep *sweep)
 	params[1] = (*type)->version;
 	params[2] = served_queues(sweep->served, NULL);
 	db_queue(sweep->db, "select durable.register($1, $2, $3)", 3, params);
-	return db_finish(sweep->db) == DB_DONE;
+	db_queue_rows(sweep->db, arena, "select durable.register_types($1, $2)",
+	    2, known, &superseded);
+	done = db_finish(sweep->db) == DB_DONE;
+	supersede(sweep, superseded);
+	arena_free(arena);
+	return done;
 }
 
 /* The kinds of durable.note_served. */
@@ -203,7 +231,10 @@ sweep_now(struct sweep *sweep)
 		sweep->count % WHOLE_SWEEPS == 0 ? "true" : "false" };
 	const char *const params[] = { served_queues(sweep->served, NULL),
 		served_runnable(sweep->served), sweep->engine->application };
+	const char *const known[] = { sweep->engine->application,
+		served_all(sweep->served) };
 	const struct db_rows *swept = NULL, *enqueued = NULL, *left = NULL;
+	const struct db_rows *superseded = NULL;
 	struct arena *arena = arena_new();
 	enum db_outcome outcome;
 
@@ -211,6 +242,8 @@ sweep_now(struct sweep *sweep)
 	    swept_params, &swept);
 	db_queue_rows(sweep->db, arena,
 	    "select durable.enqueue_delayed($1, $2, $3)", 3, params, &enqueued);
+	db_queue_rows(sweep->db, arena, "select durable.superseded($1, $2)", 2,
+	    known, &superseded);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
 	/* In a transaction of its own, which holds no lock of the sweep's. */
@@ -218,6 +251,7 @@ sweep_now(struct sweep *sweep)
 	queue_leftovers(sweep, arena, &left);
 	outcome = db_finish(sweep->db);
 	sweep->more = says_more(swept) || says_more(enqueued);
+	supersede(sweep, superseded);
 	end_if_used(sweep, left);
 	arena_free(arena);
 	return outcome != DB_LOST;

@@ -300,6 +300,19 @@ turn_add_event(struct turn *turn, const struct workflow *wf, int number,
 }
 
 void
+turn_add_stream(struct turn *turn, const struct workflow *wf, int number,
+    const char *key, const char *value)
+{
+	const char *const values[] = { wf->id,
+		arena_number(turn->arena, number), key, value };
+	const char *const hint[] = { arena_printf(turn->arena, "%s::%s", wf->id,
+	    key) };
+
+	write_set_add(turn->write_set, WRITE_STREAMS, values);
+	write_set_add(turn->write_set, WRITE_STREAM_HINTS, hint);
+}
+
+void
 turn_add_message(struct turn *turn, const char *id, const char *topic,
     const char *text)
 {

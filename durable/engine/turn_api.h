@@ -93,6 +93,8 @@ void turn_add_continue(struct turn *turn, const struct workflow *wf, int number,
     const char *input);
 void turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value);
+void turn_add_stream(struct turn *turn, const struct workflow *wf, int number,
+    const char *key, const char *value);
 void turn_add_message(struct turn *turn, const char *id, const char *topic,
     const char *text);
 void

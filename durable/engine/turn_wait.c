@@ -28,6 +28,7 @@ static const char *const kind_names[] = { [WAIT_START] = "start",
 	[WAIT_MESSAGE] = "message",
 	[WAIT_EVENT] = "event",
 	[WAIT_RESULT] = "result",
+	[WAIT_STREAM] = "stream",
 	[WAIT_TIMER] = "timer",
 	[WAIT_HELD] = "held" };
 

@@ -28,11 +28,13 @@ enum write_set_kind {
 	WRITE_CONTINUED,    /* id, number, input */
 	WRITE_MESSAGES,     /* destination, topic, message */
 	WRITE_EVENTS,       /* id, number, key, value, serialization */
+	WRITE_STREAMS,      /* id, number, key, value */
 	WRITE_STATUSES,     /* id, status, begun, version, deadline,
 				   output, error */
 	WRITE_CONTROLS,     /* id, cancel or resume; behind the statuses, which
 				   are of what happened before */
 	WRITE_HINTS,        /* payload for dbos_workflow_events_channel */
+	WRITE_STREAM_HINTS, /* payload for dbos_streams_channel */
 	WRITE_DUE_HINTS,    /* payload for durable_due */
 	WRITE_KINDS
 };

@@ -215,6 +215,14 @@ begin
             and l.pid = pg_backend_pid()
             and l.classid = 'durable.served'::regclass
             and l.objid::bigint = mine);
+    -- What this daemon served before.
+    perform pg_advisory_unlock_shared(
+        'durable.served'::regclass::oid::int, l.objid::bigint::int)
+    from pg_locks as l
+    where l.locktype = 'advisory'
+        and l.pid = pg_backend_pid()
+        and l.classid = 'durable.served'::regclass
+        and l.objid::bigint <> mine;
     delete from durable.served as d
     where not exists (
         select from pg_locks as l

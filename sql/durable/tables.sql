@@ -51,7 +51,8 @@ create table if not exists durable.waits (
     wake_at bigint,
     type text not null,
     kind text not null constraint waits_kind check
-        (kind in ('start', 'message', 'event', 'result', 'timer', 'held')),
+        (kind in ('start', 'message', 'event', 'result', 'stream', 'timer',
+        'held')),
     target text,
     key text,
     timer_group bigint constraint waits_timer_group check
@@ -75,12 +76,13 @@ comment on column durable.waits.type is
     'Which daemon can run the workflow: name@version@application.';
 comment on column durable.waits.kind is
     'What the workflow waits for: its first run (start), a message, an event, '
-    'a result, only the time (timer), or to try a step again that met a '
+    'a result, a value of a stream, only the time (timer), or to try a step again that met a '
     'circumstance (held).';
 comment on column durable.waits.target is
-    'The workflow that sets the awaited event or result; else null.';
+    'The workflow of the awaited event, result or stream; else null.';
 comment on column durable.waits.key is
-    'Topic of the message or key of the event; null for other kinds.';
+    'Topic of the message, key of the event, or offset:key of the stream''s '
+    'value; null for other kinds.';
 comment on column durable.waits.timer_group is
     'The timer group that wakes the workflow; null: wake_at does.';
 comment on column durable.waits.held_since is

@@ -193,12 +193,12 @@ begin
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.target = any (ended)
-            and w.kind = 'result'
+            and w.kind in ('result', 'stream')
             and w.wake_at > durable.now_ms();
         if exists (
             select from durable.waits as w
             where w.target = any (ended)
-                and w.kind = 'result')
+                and w.kind in ('result', 'stream'))
         then
             perform durable.hint('durable_due', '{""}');
         end if;
@@ -209,7 +209,8 @@ $$;
 comment on function durable.wake_by_status() is
     'Trigger after update on dbos.workflow_status: deletes the waits of '
     'workflows that a tool cancelled or enqueued again, makes the workflows '
-    'due that wait for the result of an ended one, and notifies durable_due.';
+    'due that wait for the result or a stream of an ended one, and notifies '
+    'durable_due.';
 
 create or replace function durable.forget_workflow()
 returns trigger

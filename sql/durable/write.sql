@@ -176,7 +176,13 @@ begin
                 select from dbos.workflow_events as e
                 where e.workflow_uuid = watched.target
                     and e.key = watched.key)
-            or watched.kind = 'result' and exists (
+            or watched.kind = 'stream' and exists (
+                select from dbos.streams as m
+                where m.workflow_uuid = watched.target
+                    and m."offset" = split_part(watched.key, ':', 1)::int
+                    and m.key = substr(watched.key,
+                        strpos(watched.key, ':') + 1))
+            or watched.kind in ('result', 'stream') and exists (
                 select from dbos.workflow_status as s
                 where s.workflow_uuid = watched.target
                     and s.status not in ('PENDING', 'ENQUEUED', 'DELAYED'))
@@ -193,9 +199,9 @@ begin
 end
 $$;
 comment on function durable.look_again(text[], text[], text[], text[]) is
-    'The second look of I5, for workflows that begin to wait for an event or a '
-    'result of a target: makes a wait due when its target has set the event or '
-    'has ended, with the target locked against its writers.  When another '
+    'The second look of I5, for workflows that begin to wait for an event, a '
+    'result or a stream of a target: makes a wait due when its target has set '
+    'the event, has written the value or has ended, with the target locked against its writers.  When another '
     'session has locked the target, or it does not exist yet, the workflow '
     'looks again soon.  Notifies the workers, because none may know that time.';
 

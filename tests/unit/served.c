@@ -55,6 +55,18 @@ main(void)
 	    "{\"order@1@app\",\"order@2@app\",\"an \\\"odd\\\" one@1@app\"}",
 	    "a partition of no parts has all types");
 
+	ok(served_supersede(served, "{order}"), "a later version is new once");
+	ok(!served_supersede(served, "{order}"), "and is known then");
+	is_str(served_runnable(served),
+	    "{\"order@1\",\"order@2\","
+	    "\"an \\\"odd\\\" one@1\",\"an \\\"odd\\\" one@\"}",
+	    "a workflow of no version is left to the later version");
+	is_str(served_all(served),
+	    "{\"order@1\",\"order@2\",\"order@\","
+	    "\"an \\\"odd\\\" one@1\",\"an \\\"odd\\\" one@\"}",
+	    "what could be run stays known");
+	ok(served_supersede(served, "{}"), "the later version may go");
+
 	nothing = served_new(&idle);
 	is_str(served_runnable(nothing), "{}",
 	    "a worker without types may run nothing");

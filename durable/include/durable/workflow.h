@@ -26,8 +26,9 @@
  *    have 32 MiB together, it fails with DBOSHistoryLimitExceeded, which
  *    wf_catch does not catch.  The log warns at 10,000 steps and at 8 MiB.  A
  *    workflow that goes on for ever calls wf_continue now and then;
- *  - changes only under a new version in its struct workflow_type; workflows
- *    that have begun go on with the version they began with.
+ *  - changes only under a new version in its struct workflow_type, or behind
+ *    wf_patch; workflows that have begun go on with the version they began
+ *    with.
  *
  * When a replayed call has another step name than the recorded one, the
  * workflow fails with an error that names both.
@@ -67,7 +68,14 @@ typedef json_object *workflow_function(struct workflow *wf, json_object *input);
  * A workflow function with its name and version.  Of several types with the
  * same name the last in engine.types runs new workflows; the others finish the
  * workflows of their version.  The version is any text without '@'; it is the
- * application_version of the system database.
+ * application_version of the system database, where versions of different
+ * applications should differ.
+ *
+ * Of several daemons with different versions those with the latest one take the
+ * new workflows: the version that was registered last, when a daemon with it
+ * first started, or that a DBOS client has made the latest.  The other daemons
+ * know that within five seconds.  The view durable.versions says which versions
+ * have workflows still.
  */
 struct workflow_type {
 	const char *name;
@@ -230,6 +238,20 @@ const char *wf_uuid(struct workflow *wf);
 double wf_random(struct workflow *wf);
 
 /*
+ * Returns whether the run is to take the changed path of its function: true, and
+ * records that as a step, unless the run was behind this call before the change.
+ *
+ *	if (wf_patch(wf, "gift"))
+ *		wrap(wf);
+ *
+ * When all workflows that began without the patch have ended, wf_deprecate_patch
+ * with the same name takes the place of the call and of the condition; when all
+ * that began with wf_patch have ended, too, it may go.
+ */
+bool wf_patch(struct workflow *wf, const char *name);
+void wf_deprecate_patch(struct workflow *wf, const char *name);
+
+/*
  * Sets an event of this workflow to a value (NULL is null); clients and other
  * workflows can wait for it.  A later value replaces it.
  */
@@ -242,6 +264,31 @@ void wf_set_event(struct workflow *wf, const char *key, json_object *value);
  */
 json_object *wf_get_event(struct workflow *wf, const char *id, const char *key,
     int64_t timeout_ms);
+
+/*
+ * Append a value (NULL is null) to a stream of this workflow, which has a key,
+ * and end the stream.  Clients and other workflows read it from its first value
+ * on, while it is written and later.
+ */
+void wf_write_stream(struct workflow *wf, const char *key, json_object *value);
+void wf_close_stream(struct workflow *wf, const char *key);
+
+/* What wf_read_stream has found. */
+enum wf_stream {
+	WF_STREAM_VALUE, /* the value */
+	WF_STREAM_END,   /* none will come: the stream or its workflow ended */
+	WF_STREAM_LATE   /* none came in time */
+};
+
+/*
+ * Waits for the value at an offset, from 0, of a stream of a workflow, for at
+ * most timeout_ms milliseconds.  Sets *value to it, owned by the run, or to NULL;
+ * *value is NULL, too, when the call has failed because there is no such
+ * workflow (see wf_catch).  Does not return while there is no value: see
+ * wf_recv.
+ */
+enum wf_stream wf_read_stream(struct workflow *wf, const char *id,
+    const char *key, int offset, int64_t timeout_ms, json_object **value);
 
 /*
  * Sends a message to another workflow on a topic (NULL: the default topic).
