@@ -313,6 +313,15 @@ turn_add_stream(struct turn *turn, const struct workflow *wf, int number,
 }
 
 void
+turn_add_attributes(struct turn *turn, const struct workflow *wf,
+    const char *attributes)
+{
+	const char *const values[] = { wf->id, attributes };
+
+	write_set_add(turn->write_set, WRITE_ATTRIBUTES, values);
+}
+
+void
 turn_add_message(struct turn *turn, const char *id, const char *topic,
     const char *text)
 {

@@ -95,6 +95,8 @@ void turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value);
 void turn_add_stream(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value);
+void turn_add_attributes(struct turn *turn, const struct workflow *wf,
+    const char *attributes);
 void turn_add_message(struct turn *turn, const char *id, const char *topic,
     const char *text);
 void

@@ -38,6 +38,8 @@ static const struct {
 	    TAIL_NONE },
 	[WRITE_STREAMS] = { "select durable.turn_streams($1, $2, $3, $4)", 4,
 	    TAIL_NONE },
+	[WRITE_ATTRIBUTES] = { "select durable.turn_attributes($1, $2)", 2,
+	    TAIL_NONE },
 	[WRITE_STATUSES] = { "select durable.turn_statuses($1, $2, $3, $4, $5, $6, $7, $8, "
 			     "$9)",
 	    7, TAIL_APPLICATION_EXECUTOR },

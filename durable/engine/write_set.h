@@ -31,6 +31,8 @@ enum write_set_kind {
 	WRITE_STREAMS,      /* id, number, key, value */
 	WRITE_STATUSES,     /* id, status, begun, version, deadline,
 				   output, error */
+	WRITE_ATTRIBUTES,   /* id, attributes; a row that is still enqueued
+				   would lose its wait by the trigger */
 	WRITE_CONTROLS,     /* id, cancel or resume; behind the statuses, which
 				   are of what happened before */
 	WRITE_HINTS,        /* payload for dbos_workflow_events_channel */

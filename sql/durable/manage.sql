@@ -133,6 +133,59 @@ comment on function durable.turn_control(text[], text[]) is
     'Cancels workflows, or enqueues them again (resume), unless they have ended '
     'by themselves. Of several commands for a workflow the last counts.';
 
+create or replace function durable.turn_attributes(
+    ids text[],
+    attributes jsonb[]
+)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    added record;
+begin
+    for added in
+        select n.id, n.attributes
+        from unnest(ids, turn_attributes.attributes) with ordinality
+            as n (id, attributes, place)
+        order by n.place
+    loop
+        update dbos.workflow_status as s
+        set attributes = coalesce(s.attributes, '{}') || added.attributes
+        where s.workflow_uuid = added.id;
+    end loop;
+end
+$$;
+comment on function durable.turn_attributes(text[], jsonb[]) is
+    'Adds to the attributes of the workflows of a turn; a later value of a key '
+    'replaces the one before.';
+
+-- In SQL, because only a bitmap scan reads the index on attributes, and
+-- plans.sql forbids that to functions in plpgsql.
+create or replace function durable.find_workflows(wanted jsonb, most int)
+returns json
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+begin atomic
+    with found as materialized (
+        select s.workflow_uuid as id, s.created_at
+        from dbos.workflow_status as s
+        where s.attributes @> wanted
+    )
+    select coalesce(json_agg(n.id order by n.created_at, n.id), '[]')
+    from (
+        select f.id, f.created_at
+        from found as f
+        order by f.created_at, f.id
+        limit most) as n;
+end;
+comment on function durable.find_workflows(jsonb, int) is
+    'The ids of the workflows that have all the wanted attributes, the oldest '
+    'first, of all applications. Called for wf_find.';
+
 create or replace function durable.turn_known(ids text[])
 returns setof boolean
 language plpgsql
@@ -156,5 +209,7 @@ grant execute on function
     durable.turn_start_with(text[], text[], text[], text[], text[], bigint[],
         jsonb[], text, text),
     durable.turn_control(text[], text[]),
+    durable.turn_attributes(text[], jsonb[]),
+    durable.find_workflows(jsonb, int),
     durable.turn_known(text[])
 to widget_store_daemon;

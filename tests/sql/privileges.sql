@@ -88,7 +88,7 @@ from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable
     'durable.turn_end_waits',
     'durable.turn_control', 'durable.turn_known', 'durable.turn_start_with',
     'durable.turn_streams', 'durable.stream_value', 'durable.superseded',
-    'durable.register_types',
+    'durable.register_types', 'durable.turn_attributes', 'durable.find_workflows',
     'durable.turn_events', 'durable.turn_inbox', 'durable.turn_journal',
     'durable.turn_load', 'durable.turn_messages', 'durable.turn_take',
     'durable.end_frozen', 'durable.next_due', 'durable.monitor_note_runs', 'durable.note_served',

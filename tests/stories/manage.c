@@ -116,8 +116,23 @@ controller(struct workflow *wf, json_object *input)
 	return error == NULL ? NULL : json_object_new_string(error);
 }
 
+/* Sets attributes in two turns, and finds the workflows that have some. */
+static json_object *
+marker(struct workflow *wf, json_object *input)
+{
+	json_object *wanted = json_object_new_object();
+
+	wf_set_attributes(wf, input);
+	wf_set_attributes(wf, wf_argument(wf, 1));
+	wf_sleep(wf, 1);
+	wf_set_attributes(wf, wf_argument(wf, 2));
+	wf_sleep(wf, 1);
+	json_object_object_add(wanted, "customer", json_object_new_string("c"));
+	return json_object_get(wf_find(wf, wanted, 3));
+}
+
 static const struct workflow_type types[] = { TYPE(echo), TYPE(starter),
-	TYPE(waiter), TYPE(controller), TYPE(listener), TYPE(good) };
+	TYPE(waiter), TYPE(controller), TYPE(listener), TYPE(marker) };
 
 /* Starts a starter, or another workflow, with these arguments. */
 static const char *
@@ -290,6 +305,29 @@ test_control(void)
 	    "a workflow cancels one that does not run here");
 }
 
+static void
+test_attributes(void)
+{
+	is_str(run("marker", "m1",
+		   "'{\"customer\": \"c\", \"a\": [1, 2]}', '{\"a\": [3]}', "
+		   "'{\"b\": null}'"),
+	    "[\"m1\"]", "a workflow finds itself by an attribute");
+	is_str(row("m1", "attributes"),
+	    "{\"a\": [3], \"b\": null, \"customer\": \"c\"}",
+	    "attributes are added, and later values replace earlier ones");
+	is_str(steps("m1"),
+	    "0 DBOS.setAttributes, 1 DBOS.setAttributes, 2 DBOS.sleep, "
+	    "3 DBOS.setAttributes, 4 DBOS.sleep, 5 DBOS.listWorkflows",
+	    "attributes and searches are steps");
+	is_str(run("marker", "m2",
+		   "'{\"customer\": \"d\"}', '{\"customer\": \"c\"}', '{}'"),
+	    "[\"m1\",\"m2\"]", "a workflow finds another one");
+	is_str(run("marker", "m3", "'[]', '{}', '{}'"),
+	    "{\"name\":\"DBOSInvalidInput\",\"message\":"
+	    "\"attributes of a workflow are not a valid JSON object\"}",
+	    "attributes are an object");
+}
+
 /* Many workflows cancel each other in the same turns. */
 static void
 test_crowd(void)
@@ -330,6 +368,7 @@ main(void)
 	test_start();
 	test_result();
 	test_control();
+	test_attributes();
 	test_crowd();
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();

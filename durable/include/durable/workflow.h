@@ -383,6 +383,21 @@ void
 wf_continue(struct workflow *wf, json_object *input) __attribute__((noreturn));
 
 /*
+ * Adds the members of an object to the attributes of this workflow, by which
+ * wf_find and the tools of DBOS find it.  A later value of a member replaces the
+ * one before.
+ */
+void wf_set_attributes(struct workflow *wf, json_object *attributes);
+
+/*
+ * Returns the ids of the workflows that have all these attributes (an object,
+ * whose members may be parts of larger values: see PostgreSQL's @>), of all
+ * applications, the oldest first, and as many as most at most: an array of
+ * strings, owned by the run.  Attributes that this turn sets are not seen yet.
+ */
+json_object *wf_find(struct workflow *wf, json_object *attributes, int most);
+
+/*
  * Waits without limit for the end of a child, or of another workflow.  Returns
  * its output, owned by the run, or NULL for null; fails when it failed or was
  * cancelled, when there is no such workflow (yet), or when it is the caller.
