@@ -6,8 +6,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <locale.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +14,10 @@
 #include <json-c/linkhash.h>
 
 #include "base/memory.h"
+#include "base/number.h"
 #include "base/strbuf.h"
+#include "base/utf8.h"
 
-#define DIGITS  "0123456789"
 #define BLANKS  " \t\r\n"
 
 /* What stands behind a backslash, and what it means. */
@@ -41,25 +40,6 @@ made(json_object *value)
 	return value;
 }
 
-/* The length of a character of UTF-8 (RFC 3629) beyond ASCII; 0: it is none. */
-static size_t
-character_len(const char *text)
-{
-	const unsigned char *byte = (const unsigned char *)text;
-	size_t len = byte[0] >= 0xf0 ? 4 : byte[0] >= 0xe0 ? 3 : 2, i;
-
-	for (i = 1; i < len; i++)
-		if ((byte[i] & 0xc0) != 0x80)
-			return 0;
-	return byte[0] >= 0xc2 && byte[0] <= 0xf4 &&
-		(byte[0] != 0xe0 || byte[1] >= 0xa0) &&
-		(byte[0] != 0xed || byte[1] < 0xa0) &&
-		(byte[0] != 0xf0 || byte[1] >= 0x90) &&
-		(byte[0] != 0xf4 || byte[1] < 0x90)
-	    ? len
-	    : 0;
-}
-
 /* How many bytes of a text, of max, a string may have as they are. */
 static size_t
 plain_len(const char *text, size_t max)
@@ -71,7 +51,7 @@ plain_len(const char *text, size_t max)
 
 		if (byte < ' ' || byte == '"' || byte == '\\')
 			break;
-		len = byte < 0x80 ? 1 : character_len(text + plain);
+		len = byte < 0x80 ? 1 : utf8_len(text + plain);
 		if (len == 0)
 			break;
 		plain += len;
@@ -132,6 +112,16 @@ read_escaped_character(struct reader *reader)
 	return true;
 }
 
+/* Moves behind a character, if it stands here. */
+static bool
+take_byte(struct reader *reader, char wanted)
+{
+	if (*reader->at != wanted)
+		return false;
+	reader->at++;
+	return true;
+}
+
 /* Reads a string, at its quote, into the reader's text. */
 static bool
 read_string(struct reader *reader)
@@ -146,11 +136,9 @@ read_string(struct reader *reader)
 		len = plain_len(reader->at, SIZE_MAX);
 		strbuf_add(&reader->text, reader->at, len);
 		reader->at += len;
-		if (*reader->at != '\\')
+		if (!take_byte(reader, '\\'))
 			break;
-		reader->at++;
-		if (*reader->at == 'u') {
-			reader->at++;
+		if (take_byte(reader, 'u')) {
 			if (!read_escaped_character(reader))
 				return false;
 			continue;
@@ -161,57 +149,7 @@ read_string(struct reader *reader)
 		strbuf_add(&reader->text, &ESCAPED[escape - ESCAPES], 1);
 		reader->at++;
 	}
-	return *reader->at++ == '"';
-}
-
-static locale_t c_locale;
-
-static void
-make_c_locale(void)
-{
-	c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-	if (c_locale == (locale_t)0)
-		memory_die();
-}
-
-/* strtod(3), with a point whatever the program's locale is. */
-static double
-to_double(const char *text, char **end)
-{
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, make_c_locale);
-	return strtod_l(text, end, c_locale);
-}
-
-/* The length of a number's text; 0: it is none. */
-static size_t
-number_len(const char *text, bool *is_integer)
-{
-	const char *at = text + (*text == '-');
-	size_t digits = strspn(at, DIGITS);
-
-	*is_integer = true;
-	if (digits == 0 || (digits > 1 && *at == '0'))
-		return 0;
-	at += digits;
-	if (*at == '.') {
-		*is_integer = false;
-		digits = strspn(++at, DIGITS);
-		if (digits == 0)
-			return 0;
-		at += digits;
-	}
-	if (*at == 'e' || *at == 'E') {
-		*is_integer = false;
-		at++;
-		at += *at == '+' || *at == '-';
-		digits = strspn(at, DIGITS);
-		if (digits == 0)
-			return 0;
-		at += digits;
-	}
-	return (size_t)(at - text);
+	return take_byte(reader, '"');
 }
 
 static json_object *
@@ -246,7 +184,8 @@ read_number(struct reader *reader, json_object **value)
 	reader->at += len;
 	*value = is_integer
 	    ? make_integer(reader->text.text)
-	    : made(json_object_new_double_s(to_double(reader->text.text, NULL),
+	    : made(json_object_new_double_s(number_double(reader->text.text,
+						NULL),
 		  reader->text.text));
 	return *value != NULL;
 }
@@ -261,9 +200,8 @@ skip_blanks(struct reader *reader)
 static bool
 take(struct reader *reader, char wanted)
 {
-	if (*reader->at != wanted)
+	if (!take_byte(reader, wanted))
 		return false;
-	reader->at++;
 	skip_blanks(reader);
 	return true;
 }
@@ -312,7 +250,7 @@ read_members(struct reader *reader, int depth, json_object *value,
 				return false;
 		} while (take(reader, ','));
 	}
-	return *reader->at++ == end;
+	return take_byte(reader, end);
 }
 
 static bool
@@ -464,7 +402,7 @@ write_double(struct strbuf *buf, json_object *value)
 		memory_die();
 	if (number_len(text, &is_integer) != strlen(text))
 		return false;
-	if (to_double(text, &end) != number)
+	if (number_double(text, &end) != number)
 		memory_die();
 	strbuf_add_text(buf, text);
 	return true;
