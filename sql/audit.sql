@@ -481,7 +481,7 @@ select 'waits and is not pending', x.workflow_uuid,
     coalesce(s.status, 'does not exist')
 from durable.waits as x
 left join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
-where s.status is distinct from 'PENDING'
+where not coalesce(durable.goes_on(s.workflow_uuid, s.status), false)
 union all
 select 'not settled', s.workflow_uuid, s.status
 from dbos.workflow_status as s

@@ -114,10 +114,30 @@ run_pause(struct workflow *wf)
 	fiber_pause(wf->fiber);
 }
 
+/* Cleans up instead of making the call of this number. */
+static void __attribute__((noreturn)) cancel(struct workflow *wf, int number)
+{
+	wf->failure = run_clean_up(wf, number, NULL);
+	run_leave(wf, wf->failure != NULL ? RUN_FAILED : RUN_CANCELLED);
+}
+
+/* Whether the workflow may make no call any more but those of clean-ups. */
+static bool
+is_over(const struct workflow *wf)
+{
+	return !wf->cleaning &&
+	    (wf->cancelled ||
+		(wf->deadline_ms != 0 &&
+		    turn_now_ms(wf->turn) >= wf->deadline_ms));
+}
+
 void
 run_suspend(struct workflow *wf, const struct wait *wait)
 {
 	struct arena *arena = turn_arena(wf->turn);
+
+	if (is_over(wf))
+		cancel(wf, wf->next);
 
 	wf->wait = *wait;
 	/* The run's arena is reset when the run ends. */
@@ -134,11 +154,27 @@ run_fail(struct workflow *wf, const char *name, const char *message)
 	    wf->serialization);
 }
 
-/* Ends the workflow with an error that wf_catch does not catch. */
-static void __attribute__((noreturn))
-fail(struct workflow *wf, const char *name, const char *message)
+bool
+run_is_marked(const struct workflow *wf, int number)
 {
+	int at = number - wf->first;
+
+	return at < wf->journal_len && wf->journal[at].known &&
+	    strcmp(wf->journal[at].name, RUN_CLEANUP) == 0;
+}
+
+void
+run_end_failed(struct workflow *wf, const char *name, const char *message)
+{
+	const char *error;
+
 	run_fail(wf, name, message);
+	error = wf->failure;
+	/* In a run that has left its journal no number is right. */
+	if (!wf->cleaning &&
+	    (!run_replaying(wf) || run_is_marked(wf, wf->next)))
+		error = run_clean_up(wf, wf->next, error);
+	wf->failure = error;
 	run_leave(wf, RUN_FAILED);
 }
 
@@ -148,7 +184,7 @@ run_raise(struct workflow *wf, const char *name, const char *message)
 	struct wf_error *error;
 
 	if (!wf->catching)
-		fail(wf, name, message);
+		run_end_failed(wf, name, message);
 	wf->catching = false;
 	error = arena_alloc(wf->arena, sizeof(*error));
 	error->name = name;
@@ -166,7 +202,7 @@ run_lookup(struct workflow *wf, int number, const char *name)
 		return NULL;
 	entry = &wf->journal[at];
 	if (strcmp(entry->name, name) != 0)
-		fail(wf, "DBOSUnexpectedStepError",
+		run_end_failed(wf, "DBOSUnexpectedStepError",
 		    arena_printf(wf->arena,
 			"step %d of workflow '%s' was recorded as '%s', but the "
 			"function now calls '%s': a changed workflow needs a new "
@@ -220,9 +256,9 @@ run_wait_for_turn(struct workflow *wf)
 {
 	/* The next run comes here again, and logs it then. */
 	turn_unlog(wf->turn, wf->log_end);
-	run_suspend(wf,
-	    &(struct wait){ .kind = WAIT_TIMER,
-		.wake_ms = turn_now_ms(wf->turn) });
+	wf->wait = (struct wait){ .kind = WAIT_TIMER,
+		.wake_ms = turn_now_ms(wf->turn) };
+	run_leave(wf, RUN_SUSPENDED);
 }
 
 /*
@@ -235,7 +271,7 @@ begin_step(struct workflow *wf, int number)
 	int steps = number - wf->first;
 
 	if (steps >= STEPS_MAX - 1 || wf->bytes >= BYTES_MAX)
-		fail(wf, "DBOSHistoryLimitExceeded",
+		run_end_failed(wf, "DBOSHistoryLimitExceeded",
 		    arena_printf(wf->arena,
 			"the history of workflow '%s' has %d step(s) and %zu "
 			"bytes, and may have %d and %d: the workflow must end "
@@ -269,11 +305,13 @@ run_call(struct workflow *wf, const char *name, int *number)
 	const struct entry *entry;
 
 	run_refuse_in_step(wf, name);
-	if (wf->deadline_ms != 0 && turn_now_ms(wf->turn) >= wf->deadline_ms)
-		run_leave(wf, RUN_CANCELLED);
 	wf->error = NULL;
 	*number = wf->next++;
+	if (!wf->cleaning && run_is_marked(wf, *number))
+		cancel(wf, *number);
 	entry = run_lookup(wf, *number, name);
+	if (entry == NULL && is_over(wf))
+		cancel(wf, *number);
 	if (entry == NULL)
 		begin_step(wf, *number);
 	return entry;
@@ -417,14 +455,14 @@ call(void *arg)
 
 	if (!value_decode_argument(wf->arena, wf->input, wf->serialization,
 		&input))
-		fail(wf, "DBOSInvalidInput",
+		run_end_failed(wf, "DBOSInvalidInput",
 		    arena_printf(wf->arena,
 			"cannot read the input: its format is '%s'",
 			wf->serialization == NULL ? "unknown"
 						  : wf->serialization));
 	output = run_take(wf, wf->type->function(wf, input));
 	if (run_replaying(wf))
-		fail(wf, "DBOSUnexpectedStepError",
+		run_end_failed(wf, "DBOSUnexpectedStepError",
 		    arena_printf(wf->arena,
 			"workflow '%s' returned before step %d, which is in its "
 			"journal: a changed workflow needs a new version",
@@ -432,7 +470,8 @@ call(void *arg)
 	wf->output = value_encode(turn_arena(wf->turn), output,
 	    wf->serialization);
 	if (wf->output == NULL)
-		fail(wf, "DBOSInvalidOutput", "the output is not valid JSON");
+		run_end_failed(wf, "DBOSInvalidOutput",
+		    "the output is not valid JSON");
 	wf->end = RUN_RETURNED;
 }
 

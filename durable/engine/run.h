@@ -16,9 +16,13 @@
 /* The step by which a workflow goes on from its top with a new input. */
 #define RUN_CONTINUE  "durable.continue"
 
+/* The step that marks where a workflow stopped, and its clean-ups began. */
+#define RUN_CLEANUP   "durable.cleanup"
+
 /* The error of a statement that an author may not run. */
 #define RUN_FORBIDDEN "DBOSForbiddenStatement"
 
+struct cleanup;
 struct db_error;
 struct db_rows;
 struct fiber;
@@ -106,6 +110,7 @@ struct workflow {
 	bool begun;                /* taken from a queue by this turn */
 	int64_t held_ms;           /* when its next step was held first, or 0 */
 	int64_t deadline_ms;       /* 0: none */
+	bool cancelled;            /* it may only clean up */
 
 	bool has_arguments;              /* that the run has read from input: */
 	json_object *positional, *named; /* NULL for none */
@@ -119,6 +124,10 @@ struct workflow {
 	bool has_unread;      /* that are not loaded; see turn_ask_messages */
 	int64_t unread_bytes; /* of the first of them */
 	const char *known_topic; /* of which all are loaded, or NULL */
+
+	struct cleanup *cleanups; /* the latest first, in the run's arena */
+	bool has_pushed;          /* the run has had one */
+	bool cleaning;            /* they are running, or have run */
 
 	int next;         /* function id of the next call */
 	bool has_gone_on; /* the run has recorded a step */
@@ -176,6 +185,16 @@ run_call(struct workflow *wf, const char *name, int *number);
 /* Returns the entry of the second id of a call, checked by its name only. */
 const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name);
+
+/* Whether the step of this number marks the begin of clean-ups. */
+bool run_is_marked(const struct workflow *wf, int number);
+
+/*
+ * Runs the clean-ups of a workflow that has come to the call of this number, which
+ * it will not make: because it has failed with this stored error, or, NULL, was
+ * cancelled.  Returns the error with which that began.
+ */
+const char *run_clean_up(struct workflow *wf, int number, const char *error);
 
 /* Fails the C step that is running, if any: call is not allowed in it. */
 void run_refuse_in_step(struct workflow *wf, const char *call);
@@ -245,7 +264,14 @@ void run_pause(struct workflow *wf);
 /* Leaves the rest of the run to the next turn.  Does not return. */
 void run_wait_for_turn(struct workflow *wf) __attribute__((noreturn));
 
-/* End the run.  Neither returns. */
+/* Ends the workflow with an error, behind its clean-ups. */
+void run_end_failed(struct workflow *wf, const char *name, const char *message)
+    __attribute__((noreturn));
+
+/*
+ * End the run.  Neither returns.  A workflow that is cancelled or past its
+ * deadline is not suspended, but cleans up.
+ */
 void run_suspend(struct workflow *wf, const struct wait *wait)
     __attribute__((noreturn));
 void run_leave(struct workflow *wf, enum run_end end) __attribute__((noreturn));

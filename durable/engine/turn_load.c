@@ -44,7 +44,7 @@ enum {
 
 static const char load_sql[] =
     "select workflow_uuid, is_enqueued, name, version, input, serialization, "
-    "timeout_ms, deadline_ms, step_numbers, step_names, step_outputs, "
+    "timeout_ms, deadline_ms, is_cancelled, step_numbers, step_names, step_outputs, "
     "step_errors, step_serializations, step_children, step_started_ms "
     "from durable.turn_load(durable.taken())";
 
@@ -57,6 +57,7 @@ enum {
 	LOAD_SERIALIZATION,
 	LOAD_TIMEOUT_MS,
 	LOAD_DEADLINE_MS,
+	LOAD_IS_CANCELLED,
 	LOAD_STEPS /* the first of the columns that follow */
 };
 
@@ -240,6 +241,7 @@ load_workflow(struct workflow *wf, const struct db_rows *rows, size_t row)
 	wf->serialization = db_value(rows, row, LOAD_SERIALIZATION);
 	wf->begun = is_true(rows, row, LOAD_IS_ENQUEUED);
 	wf->deadline_ms = number_at(rows, row, LOAD_DEADLINE_MS);
+	wf->cancelled = is_true(rows, row, LOAD_IS_CANCELLED);
 	if (wf->deadline_ms == 0 && timeout_ms != 0)
 		wf->deadline_ms = run_later(wf->turn->begun_ms, timeout_ms);
 	load_steps(wf, rows, row);

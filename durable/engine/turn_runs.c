@@ -43,13 +43,34 @@ add_status(struct turn *turn, const struct workflow *wf, const char *status)
 	write_set_add(turn->write_set, WRITE_STATUSES, values);
 }
 
+/* Lets the workflow run again when it is cancelled, or no more. */
+static void
+add_cleanup(struct turn *turn, const struct workflow *wf, bool may_run)
+{
+	const char *const values[] = { wf->id, may_run ? "true" : "false" };
+
+	if (wf->has_pushed || wf->cancelled)
+		write_set_add(turn->write_set, WRITE_CLEANUPS, values);
+}
+
 static void
 end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
 {
 	const char *const values[] = { wf->id };
 
 	write_set_add(turn->write_set, WRITE_ENDED, values);
+	add_cleanup(turn, wf, false);
 	add_status(turn, wf, status);
+}
+
+static void
+end_cancelled(struct turn *turn, const struct workflow *wf)
+{
+	turn_log(turn, LOG_LEVEL_INFO, "wf=%s workflow '%s' is cancelled%s",
+	    wf->id, wf->type->name,
+	    wf->cancelled ? " and has cleaned up"
+			  : ": its deadline has passed");
+	end_workflow(turn, wf, "CANCELLED");
 }
 
 /* Adds how a run ended to what the turn writes at its end. */
@@ -67,14 +88,12 @@ settle_run(struct turn *turn, struct workflow *wf)
 		end_workflow(turn, wf, "ERROR");
 		break;
 	case RUN_CANCELLED:
-		turn_log(turn, LOG_LEVEL_INFO,
-		    "wf=%s workflow '%s' is cancelled: its deadline has passed",
-		    wf->id, wf->type->name);
-		end_workflow(turn, wf, "CANCELLED");
+		end_cancelled(turn, wf);
 		break;
 	case RUN_SUSPENDED:
 		turn_wait_round_up(turn, &wf->wait);
 		wf->wait.bytes = wf->bytes;
+		add_cleanup(turn, wf, true);
 		if (wf->begun)
 			add_status(turn, wf, "PENDING");
 		break;

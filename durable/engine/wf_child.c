@@ -249,9 +249,9 @@ wf_continue(struct workflow *wf, json_object *input)
 	turn_add_step(wf->turn, wf, number, &entry);
 	turn_add_continue(wf->turn, wf, number, argument);
 	wf->bytes = strlen(argument);
-	run_suspend(wf,
-	    &(struct wait){ .kind = WAIT_START,
-		.wake_ms = turn_now_ms(wf->turn) });
+	wf->wait = (struct wait){ .kind = WAIT_START,
+		.wake_ms = turn_now_ms(wf->turn) };
+	run_leave(wf, RUN_SUSPENDED);
 }
 
 /* Records how a child ended. */

@@ -97,8 +97,7 @@ wf_fail(struct workflow *wf, const char *name, const char *format, ...)
 	va_start(args, format);
 	message = arena_vprintf(wf->arena, format, args);
 	va_end(args);
-	run_fail(wf, name, message);
-	run_leave(wf, RUN_FAILED);
+	run_end_failed(wf, name, message);
 }
 
 void

@@ -32,6 +32,8 @@ static const struct {
 	    9, TAIL_APPLICATION },
 	[WRITE_CONTINUED] = { "select durable.turn_continue($1, $2, $3)", 3,
 	    TAIL_NONE },
+	[WRITE_CLEANUPS] = { "select durable.turn_cleanups($1, $2)", 2,
+	    TAIL_NONE },
 	[WRITE_MESSAGES] = { "select durable.turn_messages($1, $2, $3)", 3,
 	    TAIL_NONE },
 	[WRITE_EVENTS] = { "select durable.turn_events($1, $2, $3, $4, $5)", 5,

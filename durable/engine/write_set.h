@@ -26,6 +26,7 @@ enum write_set_kind {
 	WRITE_JOURNAL,      /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
 	WRITE_CONTINUED,    /* id, number, input */
+	WRITE_CLEANUPS,     /* id, may run */
 	WRITE_MESSAGES,     /* destination, topic, message */
 	WRITE_EVENTS,       /* id, number, key, value, serialization */
 	WRITE_STREAMS,      /* id, number, key, value */

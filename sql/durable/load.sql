@@ -17,6 +17,7 @@ returns table (
     serialization text,
     timeout_ms bigint,
     deadline_ms bigint,
+    is_cancelled boolean,
     step_numbers int[],
     step_names text[],
     step_outputs text[],
@@ -35,7 +36,7 @@ begin
     select s.workflow_uuid, s.status = 'ENQUEUED', s.name,
         nullif(s.application_version, ''), coalesce(i.inputs, s.inputs),
         s.serialization, s.workflow_timeout_ms, s.workflow_deadline_epoch_ms,
-        j.numbers, j.names, j.outputs, j.errors, j.serializations, j.children,
+        s.status = 'CANCELLED', j.numbers, j.names, j.outputs, j.errors, j.serializations, j.children,
         j.started_ms
     from unnest(ids) with ordinality as t (id, place)
     join dbos.workflow_status as s on s.workflow_uuid = t.id
@@ -63,7 +64,8 @@ comment on function durable.turn_load(text[]) is
     'its journal, with an array element for each step, in their order.  '
     'is_enqueued: the workflow begins in this turn.  version: null when it '
     'asks for none.  timeout_ms counts from its begin, deadline_ms since the '
-    'epoch.  Called by a worker in its turn.';
+    'epoch.  is_cancelled: it may only clean up.  Called by a worker in its '
+    'turn.';
 
 create or replace function durable.turn_inbox(ids text[])
 returns table (

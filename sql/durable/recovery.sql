@@ -136,7 +136,8 @@ begin
             durable.now_ms());
         -- A workflow that has had its turn meanwhile, or that a tool has ended,
         -- is no suspect any more.
-        if workflow.ours or workflow.status not in ('PENDING', 'ENQUEUED') then
+        if workflow.ours or not (workflow.status = 'ENQUEUED'
+            or durable.goes_on(suspect, workflow.status)) then
             delete from durable.suspects as x
             where x.workflow_uuid = suspect;
         end if;

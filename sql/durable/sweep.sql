@@ -213,7 +213,7 @@ begin
             order by g.wake_at
             limit max_waits)) as due
         where not coalesce((
-            select s.status = 'PENDING'
+            select durable.goes_on(s.workflow_uuid, s.status)
             from dbos.workflow_status as s
             where s.workflow_uuid = due.workflow_uuid), false)
     loop
@@ -223,7 +223,7 @@ begin
             and not exists (
                 select from dbos.workflow_status as s
                 where s.workflow_uuid = stale
-                    and s.status = 'PENDING');
+                    and durable.goes_on(s.workflow_uuid, s.status));
     end loop;
     -- Timer groups that all their workflows have left.
     delete from durable.timer_groups as g

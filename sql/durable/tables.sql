@@ -165,6 +165,14 @@ where status in ('ENQUEUED', 'PENDING', 'DELAYED')
     and workflow_deadline_epoch_ms is not null;
 set role widget_store_owner;
 
+create table if not exists durable.cleanups (
+    workflow_uuid text not null constraint cleanups_pkey primary key
+);
+comment on table durable.cleanups is
+    'Workflows that have registered a clean-up: when one is cancelled, its wait '
+    'stays and is due, and its next runs clean up.';
+comment on column durable.cleanups.workflow_uuid is 'The workflow.';
+
 create table if not exists durable.suspects (
     workflow_uuid text not null constraint suspects_pkey primary key,
     attempts int not null constraint suspects_attempts check (attempts >= 0),

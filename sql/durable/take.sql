@@ -42,6 +42,17 @@ comment on function durable.queue_key(text, text, text, text) is
     'index repeats this expression, because a program that inserts a row may '
     'execute no function of ours.';
 
+create or replace function durable.goes_on(id text, status text)
+returns boolean
+language sql
+stable
+return case status when 'PENDING' then true when 'CANCELLED' then exists (
+    select from durable.cleanups as c where c.workflow_uuid = id)
+    else false end;
+comment on function durable.goes_on(text, text) is
+    'Whether a workflow that has begun may run: until it ends or, if it is '
+    'cancelled, has cleaned up.';
+
 create or replace function durable.is_due(
     id text,
     status text,
@@ -50,7 +61,7 @@ create or replace function durable.is_due(
 returns boolean
 language sql
 stable
-return status = 'ENQUEUED' or status = 'PENDING' and exists (
+return status = 'ENQUEUED' or durable.goes_on(id, status) and exists (
     select from durable.waiting as w
     where w.workflow_uuid = id
         and w.wake_at <= present_ms);
@@ -215,7 +226,7 @@ begin
                 order by w.wake_at desc
                 limit max_workflows
                 for update of s, w skip locked) as l) as w
-        where w.status = 'PENDING'
+        where durable.goes_on(w.workflow_uuid, w.status)
     )
     select n.*
     from newest as n
@@ -369,7 +380,7 @@ begin
                 limit oldest_max
                 for update of s, w skip locked) as l) as w
         -- Outside, because inside it the planner may read the status index.
-        where w.status = 'PENDING'
+        where durable.goes_on(w.workflow_uuid, w.status)
     ), sleeping as materialized (
         select w.workflow_uuid, w.type, w.timer_group, w.size
         from unnest(types) as t (type)
@@ -387,7 +398,7 @@ begin
             limit max_workflows
             -- The group first: a turn that cannot lock it locks nothing of it.
             for update of g, s, w skip locked) as w
-        where w.status = 'PENDING'
+        where durable.goes_on(w.workflow_uuid, w.status)
     ), taken as materialized (
         select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since,
             w.left_out

@@ -181,7 +181,17 @@ begin
     end if;
     if stopped is not null then
         delete from durable.waits as w
+        where w.workflow_uuid = any (stopped)
+            and not exists (
+                select from durable.cleanups as c
+                where c.workflow_uuid = w.workflow_uuid);
+        update durable.waits as w
+        set wake_at = durable.now_ms(),
+            timer_group = null
         where w.workflow_uuid = any (stopped);
+        if found then
+            perform durable.hint('durable_due', '{""}');
+        end if;
     end if;
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
@@ -208,7 +218,8 @@ end
 $$;
 comment on function durable.wake_by_status() is
     'Trigger after update on dbos.workflow_status: deletes the waits of '
-    'workflows that a tool cancelled or enqueued again, makes the workflows '
+    'workflows that a tool cancelled or enqueued again, or makes them due if '
+    'they are to clean up; makes the workflows '
     'due that wait for the result or a stream of an ended one, and notifies '
     'durable_due.';
 
@@ -223,6 +234,8 @@ begin
     where w.workflow_uuid = old.workflow_uuid;
     delete from durable.suspects as s
     where s.workflow_uuid = old.workflow_uuid;
+    delete from durable.cleanups as c
+    where c.workflow_uuid = old.workflow_uuid;
     delete from dbos.operation_outputs as o
     where o.workflow_uuid = old.workflow_uuid;
     delete from dbos.workflow_output as o

@@ -366,6 +366,28 @@ comment on function durable.turn_continue(text[], int[], text[]) is
     'Lets workflows go on from their top: deletes the steps before the one of '
     'this number, and replaces the input.';
 
+create or replace function durable.turn_cleanups(ids text[], may_run boolean[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from durable.cleanups as c
+    using unnest(ids, may_run) as n (id, may_run)
+    where c.workflow_uuid = n.id
+        and not n.may_run;
+    insert into durable.cleanups (workflow_uuid)
+    select n.id
+    from unnest(ids, may_run) as n (id, may_run)
+    where n.may_run
+    on conflict do nothing;
+end
+$$;
+comment on function durable.turn_cleanups(text[], boolean[]) is
+    'Notes which workflows of a turn are to clean up when they are cancelled; '
+    'forgets those that have ended.';
+
 create or replace function durable.message_id(at_us bigint)
 returns text
 language sql
@@ -510,6 +532,7 @@ grant execute on function
     durable.turn_journal(text[], int[], text[], text[], text[], text[],
         text[], bigint[], bigint[], text),
     durable.turn_continue(text[], int[], text[]),
+    durable.turn_cleanups(text[], boolean[]),
     durable.turn_messages(text[], text[], text[]),
     durable.turn_events(text[], int[], text[], text[], text[]),
     durable.turn_statuses(text[], text[], int[], text[], bigint[], text[],

@@ -35,7 +35,8 @@ insert into dbos.workflow_status (workflow_uuid, name, queue_name, status,
 select 'gone' || n, 'job', 'main', 'ENQUEUED', 'app', durable.now_ms() - 9000
 from generate_series(1, 50000) as n;
 insert into durable.waits (workflow_uuid, wake_at, type, kind)
-select 'gone' || n, durable.now_ms() - 9000, 'job@1', 'timer'
+-- Different times, because an index keeps equal ones together.
+select 'gone' || n, durable.now_ms() - 9000 - n % 5000, 'job@1', 'timer'
 from generate_series(1, 50000) as n;
 delete from durable.waits where workflow_uuid like 'gone%';
 delete from dbos.workflow_status where workflow_uuid like 'gone%';

@@ -383,6 +383,30 @@ void
 wf_continue(struct workflow *wf, json_object *input) __attribute__((noreturn));
 
 /*
+ * What undoes a part of a workflow; it makes calls as the workflow does.  arg is
+ * that of wf_push_cleanup.
+ */
+typedef void wf_cleanup(struct workflow *wf, void *arg);
+
+/*
+ * Registers a clean-up, and takes the latest one back, running it if execute.
+ * When the workflow is cancelled (by a tool, a client or another workflow), has
+ * passed its deadline or fails, the clean-ups that it has left run, the latest
+ * first, instead of what follows the call that it has come to.  Then it ends: as
+ * CANCELLED, which a cancelled one is all the time, or with its error.  They are
+ * not stopped by a cancellation or the deadline.  One that fails ends the
+ * workflow with its error.  arg may point into the stack of the workflow's
+ * function.
+ *
+ *	book_car(wf);
+ *	wf_push_cleanup(wf, return_car, NULL);
+ *	book_hotel(wf);
+ *	wf_pop_cleanup(wf, false);
+ */
+void wf_push_cleanup(struct workflow *wf, wf_cleanup *function, void *arg);
+void wf_pop_cleanup(struct workflow *wf, bool execute);
+
+/*
  * Adds the members of an object to the attributes of this workflow, by which
  * wf_find and the tools of DBOS find it.  A later value of a member replaces the
  * one before.
