@@ -184,11 +184,32 @@ comment on function durable.is_left_out(bigint, numeric) is
     'not large), because the large ones of its type or queue, up to this one, '
     'have large_bytes.';
 
-create or replace function durable.take_newest(
+create or replace view durable.suspended as
+select w.workflow_uuid, w.wake_at, w.type, w.timer_group, w.held_since,
+    w.bytes, s.status, s.application_name
+from durable.waits as w
+join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid;
+comment on view durable.suspended is
+    'The waits, each with what a turn has to know of its workflow.  A turn locks '
+    'both rows: another worker may have run the workflow since the statement '
+    'began, and then the wait is not due any more.';
+comment on column durable.suspended.workflow_uuid is 'As in durable.waits.';
+comment on column durable.suspended.wake_at is 'As in durable.waits.';
+comment on column durable.suspended.type is 'As in durable.waits.';
+comment on column durable.suspended.timer_group is 'As in durable.waits.';
+comment on column durable.suspended.held_since is 'As in durable.waits.';
+comment on column durable.suspended.bytes is 'As in durable.waits.';
+comment on column durable.suspended.status is 'As in dbos.workflow_status.';
+comment on column durable.suspended.application_name is
+    'As in dbos.workflow_status.';
+
+create or replace function durable.take_waiting(
     types text[],
     application text,
+    from_ms bigint,
     max_workflows int,
-    suspected text[]
+    excluded text[],
+    newest boolean
 )
 returns table (
     workflow_uuid text,
@@ -202,10 +223,9 @@ as $$
 #variable_conflict use_column
 declare
     present_ms bigint := durable.now_ms();
-    taken text[] := durable.taken();
 begin
     return query
-    with newest as materialized (
+    with waiting as materialized (
         select w.workflow_uuid, w.type, w.held_since,
             durable.is_left_out(w.bytes, w.large_bytes) as left_out
         from unnest(types) as t (type)
@@ -213,32 +233,93 @@ begin
             select l.*, sum(l.bytes) over (rows unbounded preceding)
                 as large_bytes
             from (
-                select w.workflow_uuid, w.type, w.held_since, w.bytes, s.status
-                from durable.waits as w
-                join dbos.workflow_status as s
-                    on s.workflow_uuid = w.workflow_uuid
-                where w.type = t.type
-                    and w.wake_at <= present_ms
-                    and w.workflow_uuid <> all (suspected)
-                    and w.workflow_uuid not in (select unnest(taken))
-                    and (s.application_name = application
-                        or s.application_name is null)
-                order by w.wake_at desc
-                limit max_workflows
-                for update of s, w skip locked) as l) as w
+                select o.*
+                from (
+                    select w.*
+                    from durable.suspended as w
+                    where not newest
+                        and w.type = t.type
+                        and w.wake_at between from_ms and present_ms
+                        and w.workflow_uuid not in (select unnest(excluded))
+                        and coalesce(w.application_name, application)
+                            = application
+                    order by w.wake_at
+                    limit max_workflows
+                    for update skip locked) as o
+                union all
+                select n.*
+                from (
+                    select w.*
+                    from durable.suspended as w
+                    where newest
+                        and w.type = t.type
+                        and w.wake_at <= present_ms
+                        and w.workflow_uuid not in (select unnest(excluded))
+                        and coalesce(w.application_name, application)
+                            = application
+                    order by w.wake_at desc
+                    limit max_workflows
+                    for update skip locked) as n) as l) as w
+        -- Outside, because inside it the planner may read the status index.
         where durable.goes_on(w.workflow_uuid, w.status)
     )
-    select n.*
-    from newest as n
+    select w.*
+    from waiting as w
     cross join (
-        select durable.set_taken(taken || array(
+        select durable.set_taken(durable.taken() || array(
             select a.workflow_uuid
-            from newest as a
+            from waiting as a
             where not a.left_out))) as x;
 end
 $$;
-comment on function durable.take_newest(text[], text, int, text[]) is
-    'Takes at most max_workflows of each type that became due last.';
+comment on function durable.take_waiting(text[], text, bigint, int, text[],
+    boolean) is
+    'Takes at most max_workflows of each type whose waits are due: those that '
+    'became due first, or last.';
+
+create or replace function durable.take_sleeping(
+    types text[],
+    application text,
+    from_ms bigint,
+    max_workflows int,
+    excluded text[]
+)
+returns table (workflow_uuid text, type text, timer_group bigint, size int)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+    present_ms bigint := durable.now_ms();
+begin
+    return query
+    with sleeping as materialized (
+        select w.workflow_uuid, w.type, w.timer_group, w.size
+        from unnest(types) as t (type)
+        cross join lateral (
+            select w.workflow_uuid, g.type, g.timer_group, g.size, w.status
+            from durable.timer_groups as g
+            join durable.suspended as w on w.timer_group = g.timer_group
+            where g.type = t.type
+                and g.wake_at between from_ms and present_ms
+                and w.workflow_uuid not in (select unnest(excluded))
+                and coalesce(w.application_name, application) = application
+            order by g.wake_at
+            limit max_workflows
+            -- The group first: a turn that cannot lock it locks nothing of it.
+            for update of g, w skip locked) as w
+        where durable.goes_on(w.workflow_uuid, w.status)
+    )
+    select w.*
+    from sleeping as w
+    cross join (
+        select durable.set_taken(durable.taken() || array(
+            select a.workflow_uuid
+            from sleeping as a))) as x;
+end
+$$;
+comment on function durable.take_sleeping(text[], text, bigint, int, text[]) is
+    'Takes at most max_workflows of each type whose timer groups are due.';
 
 create or replace function durable.take_enqueued(
     queues text[],
@@ -272,20 +353,23 @@ begin
                         select octet_length(i.inputs)
                         from dbos.workflow_input as i
                         where i.workflow_uuid = s.workflow_uuid),
-                        s.bytes, 0) + coalesce((
-                        -- The journal of a resumed or forked workflow.
+                        s.bytes, 0) + case when s.may_have_steps then coalesce((
                         select sum(step_bytes
                             + coalesce(octet_length(o.output), 0))
                         from dbos.operation_outputs as o
-                        where o.workflow_uuid = s.workflow_uuid), 0) as bytes
+                        where o.workflow_uuid = s.workflow_uuid), 0)
+                        else 0 end as bytes
                 from (
-                    select s.workflow_uuid, s.bytes
+                    select s.workflow_uuid, s.bytes, s.may_have_steps
                     from unnest(runnable) as r (type)
                     cross join unnest(array['', '@' || application])
                         as o (owner)
                     cross join lateral (
                         select s.workflow_uuid, s.priority, s.created_at,
-                            octet_length(s.inputs) as bytes
+                            octet_length(s.inputs) as bytes,
+                            -- To resume a workflow is to update its row.
+                            s.updated_at <> s.created_at
+                                or s.forked_from is not null as may_have_steps
                         from dbos.workflow_status as s
                         where durable.queue_key(s.queue_name, s.name,
                                 s.application_version, s.application_name)
@@ -341,9 +425,11 @@ as $$
 declare
     present_ms bigint := durable.now_ms();
     oldest_max int := (max_workflows + 1) / 2;
-    taken_count int;
+    taken_count int := 0;
     suspected text[];
     waiting_queues text[];
+    due_types text[];
+    sleeping_types text[];
 begin
     if only_ids is not null then
         return query
@@ -354,74 +440,53 @@ begin
         return;
     end if;
     select array(select x.workflow_uuid from durable.suspects as x),
-        array(select q.queue from durable.waiting_queues(queues, from_ms) as q (queue))
-    into suspected, waiting_queues;
-    return query
-    -- The lock on the wait matters, too: another worker may have run the
-    -- workflow since this statement began, and then it is not due any more.
-    with waiting as materialized (
-        select w.workflow_uuid, w.type, w.held_since,
-            durable.is_left_out(w.bytes, w.large_bytes) as left_out
-        from unnest(types) as t (type)
-        cross join lateral (
-            select l.*, sum(l.bytes) over (rows unbounded preceding)
-                as large_bytes
-            from (
-                select w.workflow_uuid, w.type, w.held_since, w.bytes, s.status
+        array(select q.queue from durable.waiting_queues(queues, from_ms)
+            as q (queue)),
+        array(
+            select t.type
+            from unnest(types) as t (type)
+            where (
+                select true
                 from durable.waits as w
-                join dbos.workflow_status as s
-                    on s.workflow_uuid = w.workflow_uuid
                 where w.type = t.type
                     and w.wake_at between from_ms and present_ms
-                    and w.workflow_uuid <> all (suspected)
-                    and (s.application_name = application
-                        or s.application_name is null)
                 order by w.wake_at
-                limit oldest_max
-                for update of s, w skip locked) as l) as w
-        -- Outside, because inside it the planner may read the status index.
-        where durable.goes_on(w.workflow_uuid, w.status)
-    ), sleeping as materialized (
-        select w.workflow_uuid, w.type, w.timer_group, w.size
-        from unnest(types) as t (type)
-        cross join lateral (
-            select w.workflow_uuid, g.type, g.timer_group, g.size, s.status
-            from durable.timer_groups as g
-            join durable.waits as w on w.timer_group = g.timer_group
-            join dbos.workflow_status as s on s.workflow_uuid = w.workflow_uuid
-            where g.type = t.type
-                and g.wake_at between from_ms and present_ms
-                and w.workflow_uuid <> all (suspected)
-                and (s.application_name = application
-                    or s.application_name is null)
-            order by g.wake_at
-            limit max_workflows
-            -- The group first: a turn that cannot lock it locks nothing of it.
-            for update of g, s, w skip locked) as w
-        where durable.goes_on(w.workflow_uuid, w.status)
-    ), taken as materialized (
+                limit 1)),
+        array(
+            select t.type
+            from unnest(types) as t (type)
+            where (
+                select true
+                from durable.timer_groups as g
+                where g.type = t.type
+                    and g.wake_at between from_ms and present_ms
+                order by g.wake_at
+                limit 1))
+    into suspected, waiting_queues, due_types, sleeping_types;
+    perform durable.set_taken('{}');
+    if due_types <> '{}' then
+        return query
         select w.workflow_uuid, w.type, null::bigint, null::int, w.held_since,
             w.left_out
-        from waiting as w
-        union all
+        from durable.take_waiting(due_types, application, from_ms, oldest_max,
+            suspected, false) as w;
+        get diagnostics taken_count = row_count;
+    end if;
+    if sleeping_types <> '{}' then
+        return query
         -- No large workflow is in a timer group.
-        select w.workflow_uuid, w.type, w.timer_group, w.size, null, false
-        from sleeping as w
-    )
-    select t.*
-    from taken as t
-    cross join (
-        select durable.set_taken(array(
-            select a.workflow_uuid
-            from taken as a
-            where not a.left_out))) as x;
-    get diagnostics taken_count = row_count;
+        select s.workflow_uuid, s.type, s.timer_group, s.size, null::bigint,
+            false
+        from durable.take_sleeping(sleeping_types, application, from_ms,
+            max_workflows, suspected) as s;
+    end if;
     if taken_count >= oldest_max then
         return query
         select n.workflow_uuid, n.type, null::bigint, null::int, n.held_since,
             n.left_out
-        from durable.take_newest(types, application, max_workflows - oldest_max,
-            suspected) as n;
+        from durable.take_waiting(due_types, application, from_ms,
+            max_workflows - oldest_max, suspected || durable.taken(), true)
+            as n;
     end if;
     if waiting_queues <> '{}' then
         return query
@@ -469,13 +534,10 @@ begin
         from (
             select least((
                 select locked_ms
-                from durable.waits as w
-                join dbos.workflow_status as s
-                    on s.workflow_uuid = w.workflow_uuid
+                from durable.suspended as w
                 where w.type = t.type
                     and w.wake_at between from_ms and begun_ms
-                    and (s.application_name = application
-                        or s.application_name is null)
+                    and coalesce(w.application_name, application) = application
                 order by w.wake_at
                 limit 1), (
                 select w.wake_at
@@ -486,13 +548,10 @@ begin
                 limit 1), (
                 select locked_ms
                 from durable.timer_groups as g
-                join durable.waits as w on w.timer_group = g.timer_group
-                join dbos.workflow_status as s
-                    on s.workflow_uuid = w.workflow_uuid
+                join durable.suspended as w on w.timer_group = g.timer_group
                 where g.type = t.type
                     and g.wake_at between from_ms and begun_ms
-                    and (s.application_name = application
-                        or s.application_name is null)
+                    and coalesce(w.application_name, application) = application
                 order by g.wake_at
                 limit 1), (
                 select g.wake_at
