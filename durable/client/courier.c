@@ -222,6 +222,17 @@ answer_all_away(struct courier *courier)
 }
 
 void
+courier_count_batch(struct courier *courier, size_t operations)
+{
+	struct client *client = courier->client;
+
+	pthread_mutex_lock(&client->lock);
+	client->stats.batches++;
+	client->stats.operations += operations;
+	pthread_mutex_unlock(&client->lock);
+}
+
+void
 courier_log_unready(struct courier *courier)
 {
 	const struct db_error *error = db_last_error(courier->db);

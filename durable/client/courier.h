@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The calls that a client's callers share with its courier.  Private to
- * client.c, courier.c and courier_batch.c.
+ * client.c and the files courier*.c.
  *
  * Caller and courier both hold a call, and the last holder to leave frees it,
  * because a caller leaves at its time-out although the courier may be using the
@@ -119,6 +119,9 @@ void courier_answer(struct call *call, enum client_outcome outcome,
 void courier_answer_waiting(struct courier *courier, struct call *call,
     enum client_outcome outcome, const char *value);
 
+/* Counts a round trip and its operations in the client's statistics. */
+void courier_count_batch(struct courier *courier, size_t operations);
+
 /*
  * Logs what the schema lacks for the client's statements, at most every ten
  * seconds.
@@ -131,6 +134,12 @@ void courier_log_unready(struct courier *courier);
  * the connection is gone.
  */
 enum db_outcome courier_batch_make(struct courier *courier);
+
+/*
+ * Runs each query once; blocks.  Moves one that fails with DB_RETRY to the end,
+ * so that it does not delay the others.
+ */
+enum db_outcome courier_query_all(struct courier *courier);
 
 /* Leaves a call; the last holder frees it. */
 void call_leave(struct call *call);

@@ -132,6 +132,14 @@ void turn_wait_write(struct turn *turn);
 /* Notes that a workflow is due at a time of the database's clock. */
 void turn_wait_note_due(struct turn *turn, int64_t due_ms);
 
+/* turn_error.c */
+
+/* Whether what failed may succeed when there is less of it. */
+bool turn_error_is_time_out(const struct db_error *error);
+
+/* Rolls back; returns what follows from the error. */
+enum turn_outcome turn_error_abandon(struct turn *turn);
+
 /* turn_runs.c */
 
 /*
