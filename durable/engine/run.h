@@ -105,15 +105,14 @@ struct workflow {
 	const char *id;
 	const char *timer_group;   /* that woke it, or NULL */
 	int timer_group_size;      /* how many the group wakes at most */
+	bool begun;                /* taken from a queue by this turn */
+	bool has_arguments;        /* the run has read positional and named */
+	bool cancelled;            /* it may only clean up */
 	const char *input;         /* stored arguments */
 	const char *serialization; /* of input, output and error */
-	bool begun;                /* taken from a queue by this turn */
-	int64_t held_ms;           /* when its next step was held first, or 0 */
-	int64_t deadline_ms;       /* 0: none */
-	bool cancelled;            /* it may only clean up */
-
-	bool has_arguments;              /* that the run has read from input: */
-	json_object *positional, *named; /* NULL for none */
+	json_object *positional, *named; /* of the input, or NULL */
+	int64_t held_ms;     /* when its next step was held first, or 0 */
+	int64_t deadline_ms; /* 0: none */
 
 	struct entry *journal; /* by function id, from first on */
 	int first;             /* function id after the last wf_continue */
@@ -126,14 +125,13 @@ struct workflow {
 	const char *known_topic; /* of which all are loaded, or NULL */
 
 	struct cleanup *cleanups; /* the latest first, in the run's arena */
-	bool has_pushed;          /* the run has had one */
-	bool cleaning;            /* they are running, or have run */
-
-	int next;         /* function id of the next call */
-	bool has_gone_on; /* the run has recorded a step */
-	void *log_end; /* of the turn, when this run recorded or went on last */
+	int next;                 /* function id of the next call */
+	bool has_pushed;          /* the run has had a clean-up */
+	bool cleaning;            /* clean-ups are running, or have run */
+	bool has_gone_on;         /* the run has recorded a step */
 	bool catching;
-	bool has_statements;           /* in this turn */
+	bool has_statements; /* in this turn */
+	void *log_end; /* of the turn, when this run recorded or went on last */
 	const struct step *step;       /* the C step that is running, or NULL */
 	struct references *references; /* of the values in the run's arena */
 	const struct wf_error *error; /* of the last call, in the run's arena */

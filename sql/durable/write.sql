@@ -4,70 +4,6 @@
 -- once for many workflows, in the order of this file.  The waits come
 -- before what the turn itself sends, sets or ends, so that this wakes them.
 
-create or replace function durable.turn_start(
-    ids text[],
-    names text[],
-    versions text[],
-    inputs text[],
-    parents text[],
-    deadlines bigint[],
-    application text,
-    executor text
-)
-returns setof text
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    present_ms bigint := durable.now_ms();
-    created text[];
-begin
-    with inserted as (
-        insert into dbos.workflow_status (workflow_uuid, status, name,
-            serialization, executor_id, application_version, application_id,
-            application_name, recovery_attempts, workflow_deadline_epoch_ms,
-            parent_workflow_id, owner_xid, creator_xid, authenticated_user,
-            assumed_role, started_at_epoch_ms)
-        select distinct on (n.id) n.id, 'PENDING', n.name, 'portable_json',
-            executor, n.version, '', application, 1, n.deadline, n.parent,
-            n.token, n.token, '', '', present_ms
-        from (
-            select c.id, c.name, c.version, c.parent, c.deadline, c.place,
-                gen_random_uuid()::text as token
-            from unnest(ids, names, versions, parents, deadlines)
-                with ordinality
-                as c (id, name, version, parent, deadline, place)) as n
-        order by n.id, n.place
-        on conflict (workflow_uuid) do nothing
-        returning workflow_uuid
-    ), given as (
-        insert into dbos.workflow_input (workflow_uuid, inputs)
-        select distinct on (n.id) n.id, n.input
-        from unnest(ids, inputs) with ordinality as n (id, input, place)
-        where n.id in (select i.workflow_uuid from inserted as i)
-        order by n.id, n.place
-        on conflict (workflow_uuid) do update
-        set inputs = excluded.inputs
-    )
-    select coalesce(array_agg(i.workflow_uuid), '{}')
-    into created
-    from inserted as i;
-    return query
-    select case when n.place = array_position(ids, n.id)
-            and n.id = any (created) then 'created'
-        when n.name = s.name then 'exists'
-        else 'conflict' end
-    from unnest(ids, names) with ordinality as n (id, name, place)
-    left join dbos.workflow_status as s on s.workflow_uuid = n.id
-    order by n.place;
-end
-$$;
-comment on function durable.turn_start(text[], text[], text[], text[], text[],
-    bigint[], text, text) is
-    'Inserts children, which the calling turn runs or lets wait.  Returns for '
-    'each: created, exists (with this name) or conflict (with another).';
-
 create or replace function durable.turn_end_waits(ids text[])
 returns void
 language plpgsql
@@ -522,8 +458,6 @@ comment on function durable.turn_statuses(text[], text[], int[], text[],
 
 
 grant execute on function
-    durable.turn_start(text[], text[], text[], text[], text[], bigint[],
-        text, text),
     durable.turn_end_waits(text[]),
     durable.turn_consumed(text[], int[]),
     durable.turn_waits(text[], bigint[], text[], text[], text[], text[],
