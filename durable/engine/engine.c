@@ -12,6 +12,8 @@
 #include "db/monitor.h"
 #include "engine/recovery.h"
 #include "engine/served.h"
+#include "engine/step_master.h"
+#include "engine/step_policy.h"
 #include "engine/turn.h"
 #include "engine/worker.h"
 
@@ -47,11 +49,9 @@ static const char *const listen_statements[] = {
 	"listen dbos_notifications_channel", "listen durable_due", NULL
 };
 
-/* A worker process; arg is its struct engine. */
 static int
-work(struct prefork_worker *self, const void *arg)
+run_worker(struct prefork_worker *self, const struct engine *engine)
 {
-	const struct engine *engine = arg;
 	const struct monitor_member member = { .program = "daemon",
 		.self = self };
 	char statements[512];
@@ -92,6 +92,23 @@ work(struct prefork_worker *self, const void *arg)
 	session_free(session);
 	served_free(served);
 	return status;
+}
+
+/* What the processes of a daemon are told. */
+struct daemon {
+	const struct engine *engine;
+	int workers;
+};
+
+/* A process of the daemon: a worker, or behind these the step master. */
+static int
+work(struct prefork_worker *self, const void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return self->slot < daemon->workers
+	    ? run_worker(self, daemon->engine)
+	    : step_master_run(self, daemon->engine);
 }
 
 /* Whether a name may be served; logs why not. */
@@ -175,6 +192,38 @@ can_serve_queues(const char *const *queues)
 	return true;
 }
 
+static bool
+can_run_steps(const struct step_type *const *steps)
+{
+	const struct step_type *const *type, *const *other;
+	const char *what;
+
+	for (type = steps; type != NULL && *type != NULL; type++) {
+		if (!is_name("the name of a step type", (*type)->name))
+			return false;
+		if ((*type)->function == NULL) {
+			log_error("the engine cannot run: step type '%s' has "
+				  "no function",
+			    (*type)->name);
+			return false;
+		}
+		if (!step_policy_is_sensible(*type, &what)) {
+			log_error("the engine cannot run: the %s of step type "
+				  "'%s' is out of range",
+			    what, (*type)->name);
+			return false;
+		}
+		for (other = steps; other < type; other++)
+			if (strcmp((*other)->name, (*type)->name) == 0) {
+				log_error("the engine cannot run: it has two "
+					  "step types '%s'",
+				    (*type)->name);
+				return false;
+			}
+	}
+	return true;
+}
+
 /* Whether a number is at least this; logs why not. */
 static bool
 is_at_least(int least, const char *what, int number)
@@ -196,7 +245,8 @@ can_run(const struct engine *engine, int workers)
 	return is_name("application", engine->application) &&
 	    is_name("executor", engine->executor) &&
 	    can_serve_types(engine->types) &&
-	    can_serve_queues(engine->queues) &&
+	    can_serve_queues(engine->queues) && can_run_steps(engine->steps) &&
+	    is_at_least(0, "step_processes", engine->step_processes) &&
 	    is_at_least(1, "turn_size", engine->turn_size) &&
 	    is_at_least(1, "turn_limit_s", engine->turn_limit_s) &&
 	    is_at_least(1, "max_attempts", engine->max_attempts) &&
@@ -208,7 +258,10 @@ can_run(const struct engine *engine, int workers)
 int
 durable_run(const struct engine *engine, int workers)
 {
+	const struct daemon daemon = { .engine = engine, .workers = workers };
+	bool has_steps = engine->steps != NULL && *engine->steps != NULL;
+
 	if (!can_run(engine, workers))
 		return DURABLE_EXIT_USAGE;
-	return prefork_run(workers, work, engine);
+	return prefork_run(workers + has_steps, work, &daemon);
 }

@@ -121,9 +121,8 @@ static void __attribute__((noreturn)) cancel(struct workflow *wf, int number)
 	run_leave(wf, wf->failure != NULL ? RUN_FAILED : RUN_CANCELLED);
 }
 
-/* Whether the workflow may make no call any more but those of clean-ups. */
-static bool
-is_over(const struct workflow *wf)
+bool
+run_is_over(const struct workflow *wf)
 {
 	return !wf->cleaning &&
 	    (wf->cancelled ||
@@ -136,7 +135,7 @@ run_suspend(struct workflow *wf, const struct wait *wait)
 {
 	struct arena *arena = turn_arena(wf->turn);
 
-	if (is_over(wf))
+	if (run_is_over(wf))
 		cancel(wf, wf->next);
 
 	wf->wait = *wait;
@@ -192,15 +191,21 @@ run_raise(struct workflow *wf, const char *name, const char *message)
 	wf->error = error;
 }
 
+bool
+run_knows(const struct workflow *wf, int number)
+{
+	int at = number - wf->first;
+
+	return at >= 0 && at < wf->journal_len && wf->journal[at].known;
+}
+
 const struct entry *
 run_lookup(struct workflow *wf, int number, const char *name)
 {
 	const struct entry *entry;
-	int at = number - wf->first;
-
-	if (at >= wf->journal_len || !wf->journal[at].known)
+	if (!run_knows(wf, number))
 		return NULL;
-	entry = &wf->journal[at];
+	entry = &wf->journal[number - wf->first];
 	if (strcmp(entry->name, name) != 0)
 		run_end_failed(wf, "DBOSUnexpectedStepError",
 		    arena_printf(wf->arena,
@@ -310,7 +315,7 @@ run_call(struct workflow *wf, const char *name, int *number)
 	if (!wf->cleaning && run_is_marked(wf, *number))
 		cancel(wf, *number);
 	entry = run_lookup(wf, *number, name);
-	if (entry == NULL && is_over(wf))
+	if (entry == NULL && run_is_over(wf))
 		cancel(wf, *number);
 	if (entry == NULL)
 		begin_step(wf, *number);

@@ -14,13 +14,19 @@
 #include <durable/workflow.h>
 
 /* The step by which a workflow goes on from its top with a new input. */
-#define RUN_CONTINUE  "durable.continue"
+#define RUN_CONTINUE      "durable.continue"
 
 /* The step that marks where a workflow stopped, and its clean-ups began. */
-#define RUN_CLEANUP   "durable.cleanup"
+#define RUN_CLEANUP       "durable.cleanup"
 
 /* The error of a statement that an author may not run. */
-#define RUN_FORBIDDEN "DBOSForbiddenStatement"
+#define RUN_FORBIDDEN     "DBOSForbiddenStatement"
+
+/* The topic of messages that are sent on none. */
+#define RUN_DEFAULT_TOPIC "__null__topic__"
+
+/* The longest wait: a hundred years, that is, for ever. */
+#define RUN_FOR_EVER_MS   (INT64_C(100) * 365 * 24 * 3600 * 1000)
 
 struct cleanup;
 struct db_error;
@@ -29,6 +35,7 @@ struct fiber;
 struct fibers;
 struct references;
 struct turn;
+struct wf_item;
 
 /* How a run ended. */
 enum run_end {
@@ -68,16 +75,21 @@ enum wait_kind {
 	WAIT_RESULT,
 	WAIT_STREAM,
 	WAIT_TIMER,
-	WAIT_HELD /* before a step that recently met a circumstance */
+	WAIT_HELD, /* before a step that recently met a circumstance */
+	WAIT_STEP,
+	WAIT_ANY /* the first of the items */
 };
 
 struct wait {
 	enum wait_kind kind;
 	int64_t wake_ms;
 	const char *target; /* workflow of an event, a result or a stream */
-	const char *key;    /* of an event; a message's topic; "offset:key" */
-	int64_t held_ms;    /* held: since when, by the database's clock */
-	size_t bytes;       /* that the next turn loads of the workflow */
+	/* Of an event; a message's topic; a step's number; "offset:key". */
+	const char *key;
+	const struct wf_item *items; /* in the turn's arena */
+	size_t items_count;
+	int64_t held_ms; /* held: since when, by the database's clock */
+	size_t bytes;    /* that the next turn loads of the workflow */
 };
 
 /* The database's answer to a statement that a run asked for. */
@@ -132,6 +144,7 @@ struct workflow {
 	bool catching;
 	bool has_statements; /* in this turn */
 	void *log_end; /* of the turn, when this run recorded or went on last */
+	bool has_external; /* begun, and not ended */
 	const struct step *step;       /* the C step that is running, or NULL */
 	struct references *references; /* of the values in the run's arena */
 	const struct wf_error *error; /* of the last call, in the run's arena */
@@ -179,6 +192,18 @@ void run_fail(struct workflow *wf, const char *name, const char *message);
  */
 const struct entry *
 run_call(struct workflow *wf, const char *name, int *number);
+
+/* Whether the workflow may make no call any more but those of clean-ups. */
+bool run_is_over(const struct workflow *wf);
+
+/* Whether the journal has a step of this number. */
+bool run_knows(const struct workflow *wf, int number);
+
+/*
+ * Whether there is an unread message on a topic, for the step of this number.
+ * The topic outlives the turn.
+ */
+bool run_has_message(struct workflow *wf, const char *topic, int number);
 
 /* Returns the entry of the second id of a call, checked by its name only. */
 const struct entry *

@@ -202,7 +202,7 @@ reset(struct turn *turn)
 	write_set_reset(turn->write_set);
 	batch_reset(turn->batch);
 	hold_off_begin(&turn->hold_off);
-	turn->has_statements = false;
+	turn->has_statements = turn->hints_steps = false;
 	turn->count = turn->taken = turn->steps = 0;
 	turn->asked_bytes = 0;
 	turn->message_bytes = 0;

@@ -283,6 +283,8 @@ turn_add_continue(struct turn *turn, const struct workflow *wf, int number,
 	const char *const values[] = { wf->id,
 		arena_number(turn->arena, number), input };
 
+	if (wf->has_external)
+		write_set_add(turn->write_set, WRITE_FORGOTTEN, values);
 	write_set_add(turn->write_set, WRITE_CONTINUED, values);
 }
 
@@ -319,6 +321,28 @@ turn_add_attributes(struct turn *turn, const struct workflow *wf,
 	const char *const values[] = { wf->id, attributes };
 
 	write_set_add(turn->write_set, WRITE_ATTRIBUTES, values);
+}
+
+void
+turn_add_external(struct turn *turn, const struct workflow *wf, int number,
+    const char *type, const char *argument)
+{
+	static const char *const hint[] = { "" };
+	const char *const values[] = { wf->id,
+		arena_number(turn->arena, number), type, argument };
+
+	write_set_add(turn->write_set, WRITE_EXTERNAL, values);
+	if (!turn->hints_steps)
+		write_set_add(turn->write_set, WRITE_STEP_HINTS, hint);
+	turn->hints_steps = true;
+}
+
+void
+turn_add_chosen(struct turn *turn, const struct workflow *wf)
+{
+	const char *const values[] = { wf->id };
+
+	write_set_add(turn->write_set, WRITE_CHOSEN, values);
 }
 
 void

@@ -97,10 +97,15 @@ void turn_add_stream(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value);
 void turn_add_attributes(struct turn *turn, const struct workflow *wf,
     const char *attributes);
+void turn_add_external(struct turn *turn, const struct workflow *wf, int number,
+    const char *type, const char *argument);
 void turn_add_message(struct turn *turn, const char *id, const char *topic,
     const char *text);
 void
 turn_add_consumed(struct turn *turn, const struct message *message, int number);
+
+/* The workflow waits for the first of several items no more. */
+void turn_add_chosen(struct turn *turn, const struct workflow *wf);
 
 /*
  * Asks for the next unread messages of the workflow on a topic: those behind the

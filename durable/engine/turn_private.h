@@ -76,6 +76,7 @@ struct turn {
 	const struct db_error *step_error; /* see struct turn_plan */
 	int step;
 	bool alone;
+	bool hints_steps;      /* to the step masters, behind the commit */
 	bool has_statements;   /* of its runs */
 	struct db_error error; /* why the turn is broken */
 	char *session_state;   /* before any step; NULL: to be asked for */

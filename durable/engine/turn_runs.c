@@ -60,6 +60,9 @@ end_workflow(struct turn *turn, const struct workflow *wf, const char *status)
 
 	write_set_add(turn->write_set, WRITE_ENDED, values);
 	add_cleanup(turn, wf, false);
+	/* One that has not returned may have ended before its wait did. */
+	if (wf->end != RUN_RETURNED || wf->has_external)
+		write_set_add(turn->write_set, WRITE_FORGOTTEN, values);
 	add_status(turn, wf, status);
 }
 

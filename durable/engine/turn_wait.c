@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <durable/engine.h>
+#include <durable/step.h>
 
 #include "base/arena.h"
 #include "engine/turn_api.h"
@@ -30,13 +31,41 @@ static const char *const kind_names[] = { [WAIT_START] = "start",
 	[WAIT_RESULT] = "result",
 	[WAIT_STREAM] = "stream",
 	[WAIT_TIMER] = "timer",
-	[WAIT_HELD] = "held" };
+	[WAIT_HELD] = "held",
+	[WAIT_STEP] = "step",
+	[WAIT_ANY] = "any" };
 
 void
 turn_wait_note_due(struct turn *turn, int64_t due_ms)
 {
 	if (turn->due_ms == 0 || due_ms < turn->due_ms)
 		turn->due_ms = due_ms;
+}
+
+/* What a wait ends with beside the time, if that may be one of several. */
+static void
+add_items(struct turn *turn, const char *id, const struct wait *wait)
+{
+	static const enum wait_kind kinds[] = {
+		[WF_ITEM_MESSAGE] = WAIT_MESSAGE,
+		[WF_ITEM_RESULT] = WAIT_RESULT,
+		[WF_ITEM_STEP] = WAIT_STEP
+	};
+	size_t i;
+
+	for (i = 0; i < wait->items_count; i++) {
+		const struct wf_item *item = &wait->items[i];
+		const char *keys[] = { [WF_ITEM_MESSAGE] = item->topic,
+			[WF_ITEM_STEP] = arena_number(turn->arena,
+			    item->step) };
+		const char *const values[] = { id,
+			arena_number(turn->arena, (int64_t)i),
+			kind_names[kinds[item->kind]],
+			item->kind == WF_ITEM_RESULT ? item->id : NULL,
+			keys[item->kind] };
+
+		write_set_add(turn->write_set, WRITE_WAIT_ITEMS, values);
+	}
 }
 
 void
@@ -55,6 +84,7 @@ turn_wait_add(struct turn *turn, const char *id,
 		    : arena_number(turn->arena, (int64_t)wait->bytes) };
 
 	write_set_add(turn->write_set, WRITE_WAITS, values);
+	add_items(turn, id, wait);
 	turn_wait_note_due(turn, wait->wake_ms);
 }
 

@@ -11,10 +11,7 @@
 #include "engine/run.h"
 #include "engine/turn_api.h"
 
-/* The longest wait for a child's result: a hundred years, that is, for ever. */
-#define FOR_EVER_MS (INT64_C(100) * 365 * 24 * 3600 * 1000)
-
-#define RESULT      "DBOS.getResult"
+#define RESULT "DBOS.getResult"
 
 /* Starts a child and records the outcome. */
 static void
@@ -362,9 +359,9 @@ wf_result(struct workflow *wf, const char *id)
 	int number;
 
 	entry = run_call(wf, RESULT, &number);
-	return entry != NULL
-	    ? run_answer(wf, entry)
-	    : await_result(wf, number, id, turn_now_ms(wf->turn) + FOR_EVER_MS);
+	return entry != NULL ? run_answer(wf, entry)
+			     : await_result(wf, number, id,
+				   turn_now_ms(wf->turn) + RUN_FOR_EVER_MS);
 }
 
 bool

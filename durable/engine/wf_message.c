@@ -12,8 +12,6 @@
 #include "engine/run.h"
 #include "engine/turn_api.h"
 
-#define DEFAULT_TOPIC "__null__topic__"
-
 void
 wf_set_event(struct workflow *wf, const char *key, json_object *value)
 {
@@ -84,29 +82,39 @@ wf_send(struct workflow *wf, const char *id, const char *topic,
 		    started_ms);
 	} else {
 		turn_add_message(wf->turn, id,
-		    topic == NULL ? DEFAULT_TOPIC : topic, text);
+		    topic == NULL ? RUN_DEFAULT_TOPIC : topic, text);
 		run_record_output(wf, number, name, NULL, started_ms);
 	}
 	run_recorded(wf, number);
 }
 
-/* Consumes and returns the oldest message on the topic, or NULL. */
-static const struct message *
-take_message(struct workflow *wf, const char *topic, int number)
+/* The oldest message on the topic that is loaded, or NULL. */
+static struct message *
+find_message(struct workflow *wf, const char *topic)
 {
 	int i;
 
 	for (i = 0; i < wf->messages_len; i++) {
 		struct message *message = &wf->messages[i];
 
-		if (message->consumed || message->topic == NULL ||
-		    strcmp(message->topic, topic) != 0)
-			continue;
-		message->consumed = true;
-		turn_add_consumed(wf->turn, message, number);
-		return message;
+		if (!message->consumed && message->topic != NULL &&
+		    strcmp(message->topic, topic) == 0)
+			return message;
 	}
 	return NULL;
+}
+
+/* Consumes and returns the oldest message on the topic, or NULL. */
+static const struct message *
+take_message(struct workflow *wf, const char *topic, int number)
+{
+	struct message *message = find_message(wf, topic);
+
+	if (message == NULL)
+		return NULL;
+	message->consumed = true;
+	turn_add_consumed(wf->turn, message, number);
+	return message;
 }
 
 /*
@@ -157,6 +165,19 @@ load_messages(struct workflow *wf, const char *topic, int number)
 	return answer->refused;
 }
 
+bool
+run_has_message(struct workflow *wf, const char *topic, int number)
+{
+	const struct db_error *refused;
+
+	if (find_message(wf, topic) != NULL || !wf->has_unread)
+		return find_message(wf, topic) != NULL;
+	refused = load_messages(wf, topic, number);
+	if (refused != NULL)
+		wf_fail(wf, "DatabaseError", "%s", refused->message);
+	return find_message(wf, topic) != NULL;
+}
+
 json_object *
 wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 {
@@ -172,7 +193,7 @@ wf_recv(struct workflow *wf, const char *topic, int64_t timeout_ms)
 	if (entry != NULL)
 		return run_answer(wf, entry);
 	if (topic == NULL)
-		topic = DEFAULT_TOPIC;
+		topic = RUN_DEFAULT_TOPIC;
 	wake_ms = run_timeout(wf, timeout_number, timeout_ms, &started_ms);
 	message = take_message(wf, topic, number);
 	if (message == NULL && wf->has_unread) {

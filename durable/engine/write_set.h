@@ -20,8 +20,12 @@ struct write_set;
 enum write_set_kind {
 	WRITE_ENDED,        /* id */
 	WRITE_CONSUMED,     /* message id, number */
+	WRITE_CHOSEN,       /* id */
+	WRITE_EXTERNAL,     /* id, number, type, argument */
+	WRITE_FORGOTTEN,    /* id; before the journal that wf_continue ends */
 	WRITE_WAITS,        /* id, wake ms, type, kind, target, key,
 				   held since ms, bytes */
+	WRITE_WAIT_ITEMS,   /* id, number, kind, target, key */
 	WRITE_TIMER_GROUPS, /* timer group, wake ms, size */
 	WRITE_JOURNAL,      /* id, number, name, output, error, child,
 				   serialization, started ms, completed ms */
@@ -39,6 +43,7 @@ enum write_set_kind {
 	WRITE_HINTS,        /* payload for dbos_workflow_events_channel */
 	WRITE_STREAM_HINTS, /* payload for dbos_streams_channel */
 	WRITE_DUE_HINTS,    /* payload for durable_due */
+	WRITE_STEP_HINTS,   /* payload for durable_steps */
 	WRITE_KINDS
 };
 

@@ -37,6 +37,10 @@ begin
             where w.wake_at > present_ms
                 and w.wake_at <= former_ms + 60000 + 16000;
         end loop;
+        update durable.external_steps as e
+        set next_at = present_ms
+        where e.next_at > present_ms
+            and e.next_at <= former_ms + 60000;
     end if;
 end
 $$;
@@ -163,11 +167,18 @@ begin
     update durable.waits as w
     set wake_at = least(w.wake_at, present_ms)
     where w.workflow_uuid = any (arrivals)
-        and w.kind = 'message'
+        and w.kind in ('message', 'any')
         and w.wake_at > durable.now_ms();
     update durable.waits as w
     set wake_at = least(w.wake_at, present_ms)
     where w.target = any (arrivals)
+        and w.wake_at > durable.now_ms();
+    update durable.waits as w
+    set wake_at = least(w.wake_at, present_ms)
+    from durable.wait_items as i
+    where i.target = any (arrivals)
+        and w.workflow_uuid = i.workflow_uuid
+        and w.kind = 'any'
         and w.wake_at > durable.now_ms();
     return cardinality(arrivals) >= max_arrivals;
 end

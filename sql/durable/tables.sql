@@ -52,7 +52,7 @@ create table if not exists durable.waits (
     type text not null,
     kind text not null constraint waits_kind check
         (kind in ('start', 'message', 'event', 'result', 'stream', 'timer',
-        'held')),
+        'held', 'step', 'any')),
     target text,
     key text,
     timer_group bigint constraint waits_timer_group check
@@ -76,13 +76,15 @@ comment on column durable.waits.type is
     'Which daemon can run the workflow: name@version@application.';
 comment on column durable.waits.kind is
     'What the workflow waits for: its first run (start), a message, an event, '
-    'a result, a value of a stream, only the time (timer), or to try a step again that met a '
-    'circumstance (held).';
+    'a result, a value of a stream, only the time (timer), to try a step again '
+    'that met a circumstance (held), an external step (step), or the first of '
+    'its durable.wait_items (any).';
 comment on column durable.waits.target is
-    'The workflow of the awaited event, result or stream; else null.';
+    'The workflow of the awaited event, result or stream; of kind any one of '
+    'its items'', so that what ends looks for these; else null.';
 comment on column durable.waits.key is
-    'Topic of the message, key of the event, or offset:key of the stream''s '
-    'value; null for other kinds.';
+    'Topic of the message, key of the event, offset:key of the stream''s '
+    'value, or number of the external step; null for other kinds.';
 comment on column durable.waits.timer_group is
     'The timer group that wakes the workflow; null: wake_at does.';
 comment on column durable.waits.held_since is
@@ -97,6 +99,95 @@ create index if not exists waits_target on durable.waits (target)
 where target is not null;
 create index if not exists waits_of_timer_group on durable.waits (timer_group)
 where timer_group is not null;
+
+create table if not exists durable.wait_items (
+    workflow_uuid text not null,
+    number int not null,
+    kind text not null constraint wait_items_kind check
+        (kind in ('message', 'result', 'step')),
+    target text,
+    key text,
+    constraint wait_items_pkey primary key (workflow_uuid, number)
+);
+comment on table durable.wait_items is
+    'What a workflow waits for the first of, beside the time, while its wait is '
+    'of kind any.';
+comment on column durable.wait_items.workflow_uuid is
+    'The suspended workflow.';
+comment on column durable.wait_items.number is
+    'The place of the item in the call.';
+comment on column durable.wait_items.kind is
+    'A message, the result of a workflow, or an external step.';
+comment on column durable.wait_items.target is
+    'The workflow of a result; else null.';
+comment on column durable.wait_items.key is
+    'Topic of the message or number of the external step; else null.';
+
+create index if not exists wait_items_target on durable.wait_items (target)
+where target is not null;
+
+create sequence if not exists durable.step_masters as int cycle;
+comment on sequence durable.step_masters is
+    'Numbers the sessions of step masters.';
+
+create table if not exists durable.external_steps (
+    workflow_uuid text not null,
+    function_id int not null,
+    type text not null,
+    application text not null,
+    argument text,
+    attempt int not null default 0
+        constraint external_steps_attempt check (attempt >= 0),
+    failures int not null default 0
+        constraint external_steps_failures check (failures >= 0),
+    next_at bigint,
+    owner int constraint external_steps_owner check
+        (num_nonnulls(next_at, owner) = 1),
+    started_ms bigint,
+    error text,
+    progress text,
+    constraint external_steps_pkey primary key (workflow_uuid, function_id)
+) with (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_insert_scale_factor = 0.05,
+    autovacuum_analyze_scale_factor = 0.05
+);
+comment on table durable.external_steps is
+    'One row per external step that a workflow has begun and that has not '
+    'ended: it waits for a step process, or one runs it. Its end deletes the '
+    'row and writes the step into the journal, in one transaction.';
+comment on column durable.external_steps.workflow_uuid is
+    'The workflow; its status is PENDING.';
+comment on column durable.external_steps.function_id is
+    'The number of the step in its workflow.';
+comment on column durable.external_steps.type is
+    'The name of the step''s type.';
+comment on column durable.external_steps.application is
+    'Whose daemons can run it.';
+comment on column durable.external_steps.argument is
+    'Its argument, JSON.';
+comment on column durable.external_steps.attempt is
+    'How often it was begun.';
+comment on column durable.external_steps.failures is
+    'How many attempts have failed. The others were lost with their daemon.';
+comment on column durable.external_steps.next_at is
+    'When it is to be begun, in milliseconds since the epoch; null: it runs.';
+comment on column durable.external_steps.owner is
+    'The step master whose process runs it. The master''s session holds an '
+    'advisory lock on this number: no lock, no owner.';
+comment on column durable.external_steps.started_ms is
+    'When the first attempt began, in milliseconds since the epoch.';
+comment on column durable.external_steps.error is
+    'The error of the last attempt that failed, as in a journal.';
+comment on column durable.external_steps.progress is
+    'What the step has last said of its progress, JSON, for its next attempt.';
+
+create index if not exists external_steps_due on durable.external_steps
+    (application, type, next_at)
+where next_at is not null;
+create index if not exists external_steps_owned on durable.external_steps
+    (owner)
+where owner is not null;
 
 create table if not exists durable.timer_groups (
     timer_group bigint not null generated always as identity

@@ -67,6 +67,25 @@ comment on function durable.heed_notification_queue() is
     'read, and notes how full it is. Called by durable.sweep, and by a client''s '
     'courier when a commit met the full queue.';
 
+create or replace function durable.forget_steps(ids text[])
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from durable.wait_items as i
+    where i.workflow_uuid = any (ids);
+    delete from durable.external_steps as e
+    where e.workflow_uuid = any (ids);
+    if found then
+        perform durable.hint('durable_steps', '{""}');
+    end if;
+end
+$$;
+comment on function durable.forget_steps(text[]) is
+    'Deletes the external steps of workflows that go on no more, and what these '
+    'have waited for the first of. Tells the step masters, which stop what runs.';
+
 create or replace function durable.wake_by_message()
 returns trigger
 language plpgsql
@@ -96,8 +115,14 @@ begin
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
         where w.workflow_uuid = any (sent.ids)
-            and w.kind = 'message'
-            and w.key = sent.topic
+            and (w.kind = 'message'
+                and w.key = sent.topic
+                or w.kind = 'any'
+                and exists (
+                    select from durable.wait_items as i
+                    where i.workflow_uuid = w.workflow_uuid
+                        and i.kind = 'message'
+                        and i.key = sent.topic))
             and w.wake_at > durable.now_ms();
     end loop;
     return null;
@@ -180,6 +205,8 @@ begin
         return null;
     end if;
     if stopped is not null then
+        -- Before its waits, as by a step master that records a step.
+        perform durable.forget_steps(stopped);
         delete from durable.waits as w
         where w.workflow_uuid = any (stopped)
             and not exists (
@@ -205,7 +232,14 @@ begin
         where w.target = any (ended)
             and w.kind in ('result', 'stream')
             and w.wake_at > durable.now_ms();
-        if exists (
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        from durable.wait_items as i
+        where i.target = any (ended)
+            and w.workflow_uuid = i.workflow_uuid
+            and w.kind = 'any'
+            and w.wake_at > durable.now_ms();
+        if found or exists (
             select from durable.waits as w
             where w.target = any (ended)
                 and w.kind in ('result', 'stream'))
@@ -219,7 +253,7 @@ $$;
 comment on function durable.wake_by_status() is
     'Trigger after update on dbos.workflow_status: deletes the waits of '
     'workflows that a tool cancelled or enqueued again, or makes them due if '
-    'they are to clean up; makes the workflows '
+    'they are to clean up, and deletes their external steps; makes the workflows '
     'due that wait for the result or a stream of an ended one, and notifies '
     'durable_due.';
 
@@ -230,6 +264,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- Before the journal, in which a step master may just record a step.
+    perform durable.forget_steps(array[old.workflow_uuid]);
     delete from durable.waits as w
     where w.workflow_uuid = old.workflow_uuid;
     delete from durable.suspects as s

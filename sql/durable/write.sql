@@ -96,7 +96,7 @@ begin
     for watched in
         select n.id, n.kind, n.target, n.key
         from unnest(ids, kinds, targets, keys) as n (id, kind, target, key)
-        where n.target is not null
+        where n.kind in ('event', 'result')
         order by n.target
     loop
         perform
@@ -197,6 +197,9 @@ begin
     end if;
     if num_nonnulls(variadic targets) > 0 then
         perform durable.look_again(ids, kinds, targets, keys);
+    end if;
+    if 'step' = any (kinds) then
+        perform durable.look_at_steps(ids, kinds, keys);
     end if;
 end
 $$;

@@ -98,7 +98,10 @@ from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable
     'durable.signatures', 'durable.version', 'durable.workflow_event', 'durable.workflow_result',
     'store.create_order', 'store.reserve_inventory',
     'store.undo_reserve_inventory', 'store.update_order_progress',
-    'store.update_order_status'])
+    'store.update_order_status',
+    'durable.step_look', 'durable.step_next', 'durable.step_register',
+    'durable.step_settle', 'durable.step_take', 'durable.turn_chosen',
+    'durable.turn_external', 'durable.turn_forget', 'durable.turn_wait_items'])
     as full_name;
 select is(test.touchable('widget_store_daemon'), null,
     'the daemon may touch no table');

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include <durable/step.h>
 #include <durable/workflow.h>
 
 #ifdef __cplusplus
@@ -24,7 +25,15 @@ struct engine {
 	const char *executor;    /* stored with each, e.g. the host's name */
 	const struct workflow_type *const *types; /* ended by NULL */
 	const char *const *queues; /* ended by NULL; with the internal one */
-	int turn_size;             /* most workflows of a type or queue */
+	/*
+	 * The external steps that this daemon runs, ended by NULL; NULL: none.
+	 * With some it has one process more, with a session, and up to
+	 * step_processes (0: 8) without one, each of which runs a step at a
+	 * time.
+	 */
+	const struct step_type *const *steps;
+	int step_processes;
+	int turn_size; /* most workflows of a type or queue */
 	/*
 	 * For how long a run of a workflow may compute and sleep before its
 	 * worker is ended.  Waiting for the database does not count.
