@@ -125,6 +125,15 @@ log_failure(const struct step_task *task, const struct step_outcome *outcome,
 		    outcome->error_name, outcome->error_message);
 }
 
+static void
+note_due(struct step_trip *trip, int64_t in_ms)
+{
+	int64_t due_ms = run_later(clock_monotonic_ms(), in_ms);
+
+	if (due_ms < trip->due_ms)
+		trip->due_ms = due_ms;
+}
+
 /* Queues what has ended; returns whether there is any. */
 static bool
 queue_settle(struct step_trip *trip)
@@ -146,6 +155,8 @@ queue_settle(struct step_trip *trip)
 			log_failure(&process->task, &process->outcome,
 			    &verdict);
 		process->is_logged = true;
+		if (verdict.delay_ms >= 0)
+			note_due(trip, verdict.delay_ms);
 		add_step(&columns, trip->arena, &process->task);
 		strbuf_add_element(&results,
 		    verdict.error != NULL ? NULL : process->outcome.result);
@@ -180,10 +191,23 @@ queue_settle(struct step_trip *trip)
 	return i > 0;
 }
 
+/* Whether a step has ended that has said something of its progress. */
+static bool
+has_last_words(const struct step_trip *trip)
+{
+	size_t i;
+
+	for (i = 0; i < trip->count; i++)
+		if (trip->processes[i].state == STEP_ENDED &&
+		    trip->processes[i].has_progress)
+			return true;
+	return false;
+}
+
 static bool
 is_look_due(const struct step_trip *trip)
 {
-	return trip->may_be_lost ||
+	return trip->may_be_lost || has_last_words(trip) ||
 	    clock_monotonic_ms() - trip->looked_ms >= STEP_LOOK_MS;
 }
 
@@ -199,7 +223,7 @@ queue_look(struct step_trip *trip, const struct db_rows **lost)
 	for (i = 0; i < trip->count; i++) {
 		struct step_process *process = &trip->processes[i];
 
-		if (process->state != STEP_RUNNING)
+		if (process->state == STEP_IDLE)
 			continue;
 		add_step(&columns, trip->arena, &process->task);
 		strbuf_add_element(&progress,
@@ -296,7 +320,8 @@ note_next(struct step_trip *trip, const struct db_rows *taken,
 	/* Another master has locked what is due. */
 	if (!trip->more && in_ms < LOCKED_MS)
 		in_ms = LOCKED_MS;
-	trip->due_ms = run_later(clock_monotonic_ms(), in_ms);
+	trip->due_ms = INT64_MAX;
+	note_due(trip, in_ms);
 }
 
 /* What has ended is written: its processes are idle. */
@@ -358,11 +383,11 @@ step_trip_make(struct step_trip *trip)
 	bool has_ended;
 
 	arena_reset(trip->arena);
+	if (is_look_due(trip))
+		queue_look(trip, &lost);
 	has_ended = queue_settle(trip);
 	if (has_ended)
 		failpoint("before-settle", db_fd(trip->db));
-	if (is_look_due(trip))
-		queue_look(trip, &lost);
 	if (most > 0)
 		queue_take(trip, most, &taken, &next);
 	db_sync(trip->db);

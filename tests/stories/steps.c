@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * External steps, and the wait for the first of several things.  steps.tap
- * starts the cluster and this program.
+ * External steps.  steps.tap starts the cluster and this program.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -20,27 +19,66 @@
 static char effects[] = "/tmp/ws-steps.XXXXXX";
 
 static void
-take_effect(struct step_call *call)
+take_effect(struct step_call *call, const char *what)
 {
 	int fd = open(effects, O_WRONLY | O_APPEND);
 
-	dprintf(fd, "%s %d\n", step_key(call), step_attempt(call));
+	dprintf(fd, "%s %s %d\n", step_key(call), what, (int)getpid());
 	close(fd);
 }
 
-/* How often a step has taken effect. */
+/* How often a step has taken an effect; *pid is the last one's process. */
 static int
-effects_of(const char *key)
+effects_of(const char *key, const char *what, int *pid)
 {
 	FILE *file = fopen(effects, "r");
-	char line[200];
-	int count = 0;
+	char line[200], word[64], name[100];
+	int count = 0, process;
 
 	while (fgets(line, sizeof(line), file) != NULL)
-		count += strncmp(line, key, strlen(key)) == 0 &&
-		    line[strlen(key)] == ' ';
+		if (sscanf(line, "%99s %63s %d", name, word, &process) == 3 &&
+		    strcmp(name, key) == 0 && strcmp(word, what) == 0) {
+			count++;
+			if (pid != NULL)
+				*pid = process;
+		}
 	fclose(file);
 	return count;
+}
+
+static void
+rest(int ms)
+{
+	const struct timespec time = { .tv_sec = ms / 1000,
+		.tv_nsec = ms % 1000 * 1000000L };
+
+	nanosleep(&time, NULL);
+}
+
+/* Waits until a step has taken the effect so often; false after WAIT_S. */
+static bool
+wait_effect(const char *key, const char *what, int count)
+{
+	time_t end = time(NULL) + WAIT_S;
+
+	while (effects_of(key, what, NULL) < count) {
+		if (time(NULL) >= end) {
+			diag("%s does not take effect %s", key, what);
+			return false;
+		}
+		rest(5);
+	}
+	return true;
+}
+
+static bool
+wait_death(int pid)
+{
+	time_t end = time(NULL) + WAIT_S;
+
+	while (kill(pid, 0) == 0 && time(NULL) < end)
+		rest(5);
+	return kill(pid, 0) != 0;
 }
 
 /* Returns its argument, its key and the number of its attempt. */
@@ -49,41 +87,448 @@ echo(struct step_call *call, json_object *argument)
 {
 	json_object *all = json_object_new_array();
 
-	take_effect(call);
+	take_effect(call, "echo");
 	json_object_array_add(all, json_object_get(argument));
 	json_object_array_add(all, json_object_new_string(step_key(call)));
 	json_object_array_add(all, json_object_new_int(step_attempt(call)));
 	return all;
 }
 
+/* Fails in its first argument attempts. */
+static json_object *
+flaky(struct step_call *call, json_object *argument)
+{
+	take_effect(call, "flaky");
+	if (step_attempt(call) <= json_object_get_int(argument))
+		return step_error(call, "Flaky", "attempt %d",
+		    step_attempt(call));
+	return json_object_new_int(step_attempt(call));
+}
+
+/* Fails for good: by its own word, or by that of its type. */
+static json_object *
+refused(struct step_call *call, json_object *argument)
+{
+	take_effect(call, "refused");
+	return argument == NULL ? step_final_error(call, "Gone", "by its word")
+				: step_error(call, "Refused", "by its type");
+}
+
+/* The first attempt ends in the way of the argument. */
+static json_object *
+wild(struct step_call *call, json_object *argument)
+{
+	const char *how = json_object_get_string(argument);
+	pid_t left;
+
+	take_effect(call, "wild");
+	if (step_attempt(call) > 1)
+		return json_object_new_int(step_attempt(call));
+	if (strcmp(how, "crash") == 0)
+		raise(SIGSEGV);
+	if (strcmp(how, "exit") == 0)
+		exit(3);
+	if (strcmp(how, "close") == 0)
+		close_range(3, ~0U, 0);
+	if (strcmp(how, "deaf") == 0)
+		signal(SIGTERM, SIG_IGN);
+	if (strcmp(how, "fork") == 0) {
+		left = fork();
+		if (left != 0)
+			raise(SIGKILL);
+		take_effect(call, "left");
+	}
+	if (strcmp(how, "noise") == 0 &&
+	    write(3, "this is no frame at all", 23) < 0)
+		return NULL;
+	for (;;)
+		pause();
+}
+
+/* Counts to its argument; every attempt but the third crashes behind 10 more. */
+static json_object *
+counter(struct step_call *call, json_object *argument)
+{
+	int from = json_object_get_int(step_progress(call)), i;
+
+	take_effect(call, "begin");
+	for (i = from; i < json_object_get_int(argument); i++) {
+		json_object *progress = json_object_new_int(i);
+
+		step_beat(call, progress);
+		json_object_put(progress);
+		if (i == from + 10 && step_attempt(call) < 3)
+			raise(SIGKILL);
+		rest(50);
+	}
+	return json_object_new_int(from);
+}
+
+/* Beats until it is to stop. */
+static json_object *
+endless(struct step_call *call, json_object *argument)
+{
+	(void)argument;
+	take_effect(call, "begin");
+	while (step_beat(call, NULL))
+		rest(5);
+	take_effect(call, "stop");
+	return NULL;
+}
+
+/* Ends when as many steps of its workflow have begun as its argument says. */
+static json_object *
+meeting(struct step_call *call, json_object *argument)
+{
+	const char *last = strrchr(step_key(call), '-');
+	char key[100];
+	int all = json_object_get_int(argument), i, met;
+
+	take_effect(call, "begin");
+	do {
+		rest(5);
+		for (met = 0, i = 0; i < all; i++) {
+			snprintf(key, sizeof(key), "%.*s-%d",
+			    (int)(last - step_key(call)), step_key(call), i);
+			met += effects_of(key, "begin", NULL) > 0;
+		}
+	} while (met < all);
+	return json_object_new_int(met);
+}
+
+/* Ends when there is a file of this name. */
+static json_object *
+gate(struct step_call *call, json_object *argument)
+{
+	take_effect(call, "begin");
+	while (access(json_object_get_string(argument), F_OK) != 0)
+		rest(5);
+	take_effect(call, "end");
+	return json_object_get(argument);
+}
+
+static json_object *
+large(struct step_call *call, json_object *argument)
+{
+	(void)call;
+	return json_object_get(argument);
+}
+
+static const char *const final_errors[] = { "Refused", NULL };
+
 static const struct step_type echo_step = { .name = "echo", .function = echo };
+static const struct step_type flaky_step = { .name = "flaky",
+	.function = flaky,
+	.max_attempts = 3,
+	.first_delay_ms = 10 };
+static const struct step_type refused_step = { .name = "refused",
+	.function = refused,
+	.max_attempts = 3,
+	.first_delay_ms = 10,
+	.final_errors = final_errors };
+static const struct step_type wild_step = { .name = "wild",
+	.function = wild,
+	.max_attempts = 2,
+	.first_delay_ms = 10,
+	.attempt_timeout_ms = 300 };
+static const struct step_type fragile_step = { .name = "fragile",
+	.function = wild,
+	.attempt_timeout_ms = 300 };
+static const struct step_type counter_step = { .name = "counter",
+	.function = counter,
+	.max_attempts = 3,
+	.first_delay_ms = 10,
+	.attempt_timeout_ms = 400 };
+static const struct step_type endless_step = { .name = "endless",
+	.function = endless };
+static const struct step_type meeting_step = { .name = "meeting",
+	.function = meeting };
+static const struct step_type gate_step = { .name = "gate", .function = gate };
+static const struct step_type large_step = { .name = "large",
+	.function = large };
+
+static const struct step_type *const step_types[] = { &echo_step, &flaky_step,
+	&refused_step, &wild_step, &fragile_step, &counter_step, &endless_step,
+	&meeting_step, &gate_step, &large_step, NULL };
+
+/* Runs the step of an input: its name and its argument. */
+static json_object *
+run_step(struct workflow *wf, json_object *input)
+{
+	const struct step_type *const *type = step_types;
+	const char *name = json_object_get_string(
+	    json_object_array_get_idx(input, 0));
+
+	while (strcmp((*type)->name, name) != 0)
+		type++;
+	return wf_step(wf, *type, json_object_array_get_idx(input, 1));
+}
 
 static json_object *
 one_step(struct workflow *wf, json_object *input)
 {
-	json_object *result = wf_step(wf, &echo_step, input);
+	json_object *result = run_step(wf, input);
 
 	take_note(wf, "note");
-	return result;
+	return json_object_get(result);
 }
 
-static const struct step_type *const step_types[] = { &echo_step, NULL };
+/* Returns the message of its step's error. */
+static json_object *
+catcher(struct workflow *wf, json_object *input)
+{
+	const struct wf_error *error;
 
-static const struct workflow_type types[] = { TYPE(one_step) };
+	wf_catch(wf);
+	run_step(wf, input);
+	error = wf_error(wf);
+	return json_object_new_string(
+	    error == NULL ? "no error" : error->message);
+}
+
+/* Begins input meetings, and takes the results in the opposite order. */
+static json_object *
+parallel(struct workflow *wf, json_object *input)
+{
+	int count = json_object_get_int(input), sum = 0, i;
+	int handles[8];
+
+	for (i = 0; i < count; i++)
+		handles[i] = wf_step_begin(wf, &meeting_step, input);
+	for (i = count; i-- > 0;)
+		sum += json_object_get_int(wf_step_result(wf, handles[i]));
+	take_note(wf, "note");
+	return json_object_new_int(sum);
+}
+
+/* Ends before its step does. */
+static json_object *
+leaver(struct workflow *wf, json_object *input)
+{
+	wf_step_begin(wf, &endless_step, input);
+	wf_recv(wf, "topic", 60000);
+	return NULL;
+}
+
+static json_object *
+call_in_step(struct step *step, void *arg)
+{
+	(void)step;
+	return wf_step(arg, &echo_step, NULL);
+}
+
+static json_object *
+nested(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	return json_object_get(
+	    wf_transaction(wf, "transaction", call_in_step, wf));
+}
+
+static const struct workflow_type types[] = { TYPE(one_step), TYPE(catcher),
+	TYPE(parallel), TYPE(leaver), TYPE(nested) };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))
+
+static const char *
+left_rows(void)
+{
+	return sql("select count(*) from durable.external_steps");
+}
 
 static void
 test_one_step(void)
 {
-	start("one", "one_step", "{\"a\":1}");
+	start("one", "one_step", "[\"echo\", {\"a\":1}]");
 	is_str(output("one"), "[{\"a\":1},\"one-0\",1]",
 	    "a step gets its argument, a key and the number of its attempt");
-	is_int(effects_of("one-0"), 1, "a step that succeeds runs once");
+	is_int(effects_of("one-0", "echo", NULL), 1,
+	    "a step that succeeds runs once");
 	is_str(steps("one"), "0 echo, 1 note",
 	    "a step is recorded under its name");
-	is_str(sql("select count(*) from durable.external_steps"), "0",
-	    "a step that has ended leaves no row");
+	is_str(sql("select started_at_epoch_ms between 1 and "
+		   "completed_at_epoch_ms and application_name = 'test' from "
+		   "dbos.operation_outputs where workflow_uuid = 'one' "
+		   "and function_id = 0"),
+	    "true", "a step is recorded with its times");
+	start("nested", "nested", "null");
+	ok(strstr(output("nested"), "\"DBOSInvalidStep\"") != NULL,
+	    "a C step cannot call an external one");
+}
+
+static void
+test_retries(void)
+{
+	start("flaky", "one_step", "[\"flaky\", 2]");
+	start("failing", "catcher", "[\"flaky\", 9]");
+	start("word", "catcher", "[\"refused\", null]");
+	start("type", "catcher", "[\"refused\", 1]");
+	is_str(output("flaky"), "3", "a step is repeated until it succeeds");
+	is_str(notes("flaky"), "1", "its workflow goes on once");
+	is_str(output("failing"),
+	    "\"step 'flaky' has failed 3 times, at last with Flaky: attempt 3\"",
+	    "a step fails after max_attempts, with the last error");
+	is_int(effects_of("failing-0", "flaky", NULL), 3,
+	    "a step has no more attempts than its type says");
+	is_str(output("word"), "\"by its word\"",
+	    "a final error of the function is not tried again");
+	is_str(output("type"), "\"by its type\"",
+	    "a final error of the type is not tried again");
+	is_int(effects_of("word-0", "refused", NULL) +
+		effects_of("type-0", "refused", NULL),
+	    2, "a final error ends the step at its first attempt");
+}
+
+static void
+test_wild(void)
+{
+	static const char *const ways[] = { "crash", "exit", "hang", "deaf",
+		"close", "fork", "noise" };
+	const char *id;
+	size_t i;
+	int left = 0;
+
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		start(arena_printf(arena, "wild_%s", ways[i]), "one_step",
+		    arena_printf(arena, "[\"wild\", \"%s\"]", ways[i]));
+	start("broken", "catcher", "[\"fragile\", \"crash\"]");
+	start("quit", "catcher", "[\"fragile\", \"exit\"]");
+	start("stuck", "catcher", "[\"fragile\", \"hang\"]");
+	for (i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		id = arena_printf(arena, "wild_%s", ways[i]);
+		is_str(output(id), "2",
+		    arena_printf(arena,
+			"a step succeeds after one that did: %s", ways[i]));
+	}
+	effects_of("wild_fork-0", "left", &left);
+	ok(left == 0 || wait_death(left),
+	    "a process that a step left behind ends with it");
+	is_str(output("broken"),
+	    "\"signal 11 (Segmentation fault) ended the process of attempt "
+	    "1\"",
+	    "the error of a crash names the signal");
+	is_str(output("quit"),
+	    "\"the process of attempt 1 ended itself with status 3\"",
+	    "the error of an exit names the status");
+	is_str(output("stuck"), "\"attempt 1 took too long\"",
+	    "an attempt has a time limit");
+}
+
+static void
+test_beats(void)
+{
+	start("counter", "one_step", "[\"counter\", 40]");
+	is_str(output("counter"), "20",
+	    "an attempt begins with the progress of the last one, and lasts as "
+	    "long as it beats");
+}
+
+/* As the tools of the DBOS family do. */
+static void
+cancel(const char *id)
+{
+	sql("update dbos.workflow_status set status = 'CANCELLED', "
+	    "queue_name = null, completed_at = durable.now_ms() "
+	    "where workflow_uuid = '%s'",
+	    id);
+}
+
+static void
+test_cancellation(void)
+{
+	int pid = 0;
+
+	start("cancelled", "one_step", "[\"endless\", null]");
+	start("killed", "one_step", "[\"gate\", \"/nonexistent\"]");
+	start("left", "leaver", "null");
+	wait_effect("cancelled-0", "begin", 1);
+	wait_effect("killed-0", "begin", 1);
+	wait_effect("left-0", "begin", 1);
+	cancel("cancelled");
+	cancel("killed");
+	ok(wait_effect("cancelled-0", "stop", 1),
+	    "a step learns by its beat that its workflow is cancelled");
+	effects_of("killed-0", "begin", &pid);
+	ok(wait_death(pid), "a step that does not beat is ended");
+	sql("select durable.client_submit('{}', '{}', '{}', '{}', 'test', "
+	    "array['left'], array['leaver'], array['topic'], array['1'], "
+	    "array['m'])");
+	is_str(ended("left"), "SUCCESS", "a workflow may end before its step");
+	ok(wait_effect("left-0", "stop", 1), "that step is stopped");
+	is_str(left_rows(), "0", "no step is left of them");
+}
+
+static void
+test_parallel(void)
+{
+	start("parallel", "parallel", "4");
+	is_str(output("parallel"), "16",
+	    "steps that are begun together run at the same time");
+	is_str(steps("parallel"),
+	    "0 meeting, 1 meeting, 2 meeting, 3 meeting, 4 note",
+	    "each has the number of its begin");
+	is_int(effects_of("parallel-0", "begin", NULL), 1,
+	    "a step that was begun is not begun again in a replay");
+}
+
+static void
+test_large(void)
+{
+	char *text = malloc(1 << 20);
+
+	memset(text, 'x', 1 << 20);
+	memcpy(text, "[\"large\", \"", 11);
+	memcpy(text + (1 << 20) - 3, "\"]", 3);
+	start("large", "one_step", text);
+	is_str(sql("select length(output) from dbos.workflow_output "
+		   "where workflow_uuid = 'large' and '%s' = 'SUCCESS'",
+		   ended("large")),
+	    arena_number(arena, (1 << 20) - 12),
+	    "a step takes and returns a megabyte");
+	free(text);
+}
+
+/* The process that has the session of the steps, by the server's word. */
+static const char master_sql[] = "select pid from pg_stat_activity "
+				 "where application_name = 'durable steps'";
+
+static void
+test_losses(void)
+{
+	char path[sizeof(effects) + 4];
+	char command[100];
+	int pid = 0;
+
+	snprintf(path, sizeof(path), "%s.go", effects);
+	start("session", "one_step",
+	    arena_printf(arena, "[\"gate\", \"%s\"]", path));
+	wait_effect("session-0", "begin", 1);
+	sql("select pg_terminate_backend((%s))", master_sql);
+	wait_sql("true",
+	    arena_printf(arena, "select count(*) = 1 from (%s) as s",
+		master_sql));
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	output("session");
+	unlink(path);
+	is_int(effects_of("session-0", "begin", NULL), 1,
+	    "a step goes on when its master loses the session");
+
+	start("master", "one_step",
+	    arena_printf(arena, "[\"gate\", \"%s\"]", path));
+	wait_effect("master-0", "begin", 1);
+	effects_of("master-0", "begin", &pid);
+	/* The master is the step process's parent. */
+	snprintf(command, sizeof(command), "kill -KILL $(ps -o ppid= -p %d)",
+	    pid);
+	ok(system(command) == 0 && wait_death(pid),
+	    "a step process dies with its master");
+	ok(wait_effect("master-0", "begin", 2),
+	    "a step is run again when its master was killed");
+	close(open(path, O_CREAT | O_WRONLY, 0600));
+	ok(strstr(output("master"), path) != NULL,
+	    "and succeeds, although it has one attempt");
+	is_str(steps("master"), "0 gate, 1 note", "it is recorded once");
+	unlink(path);
 }
 
 int
@@ -93,13 +538,21 @@ main(void)
 		.turn_limit_s = 2,
 		.max_attempts = 3,
 		.steps = step_types,
-		.step_processes = 4 };
+		.step_processes = 12 };
 	pid_t daemon;
 
 	close(mkstemp(effects));
 	story_begin("");
 	daemon = story_start_daemon(&engine, types, TYPES, 2);
 	test_one_step();
+	test_retries();
+	test_wild();
+	test_beats();
+	test_cancellation();
+	test_parallel();
+	test_large();
+	test_losses();
+	is_str(left_rows(), "0", "steps that have ended leave no row");
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();
 	unlink(effects);
