@@ -3,9 +3,11 @@
  * steps: a daemon with workflows of a hundred SQL steps, to compare steps per
  * second with transactions of pgbench -N.  Each step changes one row of
  * pgbench's, as such a transaction does: steps_read reads every result,
- * steps_blind reads none.
+ * steps_blind reads none.  With --external it also has external, of a hundred
+ * external steps of a millisecond, one after the other.
  */
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <durable/engine.h>
@@ -44,6 +46,40 @@ steps_blind(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+/* Sleeps for a millisecond; returns when it began, in us since the epoch. */
+static json_object *
+nap(struct step_call *call, json_object *argument)
+{
+	const struct timespec millisecond = { .tv_nsec = 1000000 };
+	struct timespec now;
+
+	(void)call;
+	(void)argument;
+	clock_gettime(CLOCK_REALTIME, &now);
+	nanosleep(&millisecond, NULL);
+	return json_object_new_int64(
+	    (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+static const struct step_type nap_type = { .name = "nap", .function = nap };
+
+static const struct step_type *const step_types[] = { &nap_type, NULL };
+
+static json_object *
+external(struct workflow *wf, json_object *input)
+{
+	int i;
+
+	(void)input;
+	for (i = 0; i < STEPS; i++)
+		wf_step(wf, &nap_type, NULL);
+	return NULL;
+}
+
+static const struct workflow_type external_type = { .name = "external",
+	.version = "1",
+	.function = external };
+
 static const struct workflow_type read_type = { .name = "steps_read",
 	.version = "1",
 	.function = steps_read };
@@ -53,7 +89,7 @@ static const struct workflow_type blind_type = { .name = "steps_blind",
 	.function = steps_blind };
 
 static const struct workflow_type *const types[] = { &read_type, &blind_type,
-	NULL };
+	&external_type, NULL };
 
 static const char *const queues[] = { "steps", DURABLE_INTERNAL_QUEUE, NULL };
 
@@ -69,15 +105,22 @@ main(int argc, char *argv[])
 		.turn_limit_s = 30,
 		.max_attempts = 10 };
 	int workers = 2;
+	bool has_external = false;
 	const struct option_def defs[] = {
 		{ "database", OPTION_TEXT, &engine.conninfo, 0, 0,
 		    "connection string; empty: the PG* environment" },
 		{ "workers", OPTION_NUMBER, &workers, 1, 64,
 		    "worker processes, a connection each" },
+		{ "external", OPTION_YES_NO, &has_external, 0, 0,
+		    "has external steps, too" },
+		{ "step-processes", OPTION_NUMBER, &engine.step_processes, 1,
+		    256, "processes for external steps" },
 		{ .name = NULL }
 	};
 
 	log_open("steps");
 	options_read(argc, argv, "bench", defs);
+	if (has_external)
+		engine.steps = step_types;
 	return durable_run(&engine, workers);
 }
