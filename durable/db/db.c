@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "db/connect.h"
 #include "db/pooler.h"
