@@ -205,6 +205,37 @@ client_query(struct client *client, const char *sql, const char *param1,
 	return make(client, call, QUERY_TIMEOUT_MS);
 }
 
+struct client_answer
+client_read_stream(struct client *client, const char *id, const char *key,
+    int offset)
+{
+	struct arena *arena = arena_new();
+	struct client_answer answer;
+
+	answer = client_query(client, "select durable.client_stream($1, $2)",
+	    id, arena_printf(arena, "%d:%s", offset, key));
+	arena_free(arena);
+	if (answer.outcome != CLIENT_ANSWERED)
+		return answer;
+	/* A letter stands before the value. */
+	switch (*answer.value) {
+	case 'v':
+		memmove(answer.value, answer.value + 1, strlen(answer.value));
+		return answer;
+	case 'e':
+		answer.outcome = CLIENT_NOTHING;
+		break;
+	case 'u':
+		answer.outcome = CLIENT_UNKNOWN;
+		break;
+	default:
+		answer.outcome = CLIENT_LATE;
+	}
+	free(answer.value);
+	answer.value = NULL;
+	return answer;
+}
+
 int
 client_give_up_fd(const struct client *client)
 {

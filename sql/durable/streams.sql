@@ -117,7 +117,37 @@ comment on function durable.stream_value(text, text, int) is
     'Whether a workflow goes on, and the value at a place of its stream, from 0, '
     'or null; no row when there is no such workflow.  Called for wf_read_stream.';
 
+create or replace function durable.client_stream(id text, place text)
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    found record;
+begin
+    select v.is_active, case v.serialization
+        when 'js_superjson' then (v.value::json -> 'json')::text
+        else v.value end as value
+    into found
+    from durable.stream_value(id, substr(place, strpos(place, ':') + 1),
+        split_part(place, ':', 1)::int) as v;
+    return case when found.is_active is null then 'u'
+        when found.value = '"__DBOS_STREAM_CLOSED__"' then 'e'
+        when found.value is not null then 'v' || found.value
+        when found.is_active then 'l'
+        else 'e' end;
+end
+$$;
+comment on function durable.client_stream(text, text) is
+    'The value at a place, offset:key, of a stream of a workflow, behind a letter: '
+    'v, a value; e, none will come; l, none has come yet; u, there is no such '
+    'workflow. Called by a client.';
 
+
+grant execute on function durable.client_stream(text, text)
+to widget_store_web;
 grant execute on function
     durable.turn_streams(text[], int[], text[], text[]),
     durable.stream_value(text, text, int)

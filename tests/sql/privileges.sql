@@ -46,6 +46,7 @@ create role stranger;
 -- The web.
 
 select is(test.executable('widget_store_web'), array['durable.client_events',
+    'durable.client_stream',
     'durable.client_submit', 'durable.daemon_alive',
     'durable.heed_notification_queue', 'durable.hint', 'durable.metrics',
     'durable.monitor_enter', 'durable.monitor_leave', 'durable.signatures',

@@ -3,6 +3,10 @@
  * Streams, as a workflow writes and reads them.  streams.tap starts the cluster
  * and this program.
  */
+#include <durable/client.h>
+
+#include <stdlib.h>
+
 #include "tests/stories/story.h"
 #include "tests/unit/tap.h"
 
@@ -172,6 +176,44 @@ test_others(void)
 	    "the mark of an earlier release ends a stream");
 }
 
+/* What a client reads at an offset: its outcome, or the value. */
+static const char *
+read_as_client(struct client *client, const char *id, int offset)
+{
+	static const char *const outcomes[] = { [CLIENT_NOTHING] = "end",
+		[CLIENT_UNKNOWN] = "unknown",
+		[CLIENT_LATE] = "late" };
+	struct client_answer answer = client_read_stream(client, id, "numbers",
+	    offset);
+	const char *read = answer.outcome != CLIENT_ANSWERED
+	    ? outcomes[answer.outcome]
+	    : arena_strdup(arena, answer.value);
+
+	free(answer.value);
+	return read;
+}
+
+static void
+test_client(void)
+{
+	struct client *client = client_open("", "test", "test", NULL);
+
+	is_str(read_as_client(client, "writer", 2), "2",
+	    "a client reads a value of a stream");
+	is_str(read_as_client(client, "writer", 3), "end",
+	    "a client reads the end of a stream");
+	is_str(read_as_client(client, "silent", 0), "7",
+	    "a client reads a value of another program");
+	is_str(read_as_client(client, "silent", 5), "end",
+	    "a client finds that a workflow has ended");
+	is_str(read_as_client(client, "absent", 0), "unknown",
+	    "a client finds that there is no such workflow");
+	start("late", "sleeper", "null");
+	is_str(read_as_client(client, "late", 0), "late",
+	    "a client finds that a value has not come yet");
+	client_close(client);
+}
+
 /* Many readers that begin to wait while values come. */
 static void
 test_crowd(void)
@@ -211,6 +253,7 @@ main(void)
 	    sizeof(types) / sizeof(types[0]), 2);
 	test_streams();
 	test_others();
+	test_client();
 	test_crowd();
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();

@@ -103,6 +103,15 @@ struct client_answer client_query(struct client *client, const char *sql,
     const char *param1, const char *param2);
 
 /*
+ * Returns the value at an offset, from 0, of a stream of a workflow, and does not
+ * wait for it.  CLIENT_LATE: it has not been written yet; CLIENT_NOTHING: it will
+ * not be, because the stream or its workflow has ended; CLIENT_UNKNOWN: there is
+ * no such workflow.
+ */
+struct client_answer client_read_stream(struct client *client, const char *id,
+    const char *key, int offset);
+
+/*
  * Returns a descriptor, owned by the client, that becomes readable when the
  * courier has found and logged that the schema is not of this version, so
  * that the program may exit: trying again is useless.
