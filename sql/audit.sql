@@ -462,6 +462,42 @@ where x.wake_at > (extract(epoch from now()) + 60) * 1000
         select from durable.arrivals as a
         where a.workflow_uuid = coalesce(x.target, x.workflow_uuid))
 union all
+-- External steps.
+select 'step of a workflow that does not wait', e.workflow_uuid,
+    'step ' || e.function_id || ' ' || e.type
+from durable.external_steps as e
+where not exists (
+    select from durable.waits as w where w.workflow_uuid = e.workflow_uuid)
+union all
+select 'step has ended and is not over', e.workflow_uuid,
+    'step ' || e.function_id || ' ' || e.type
+from durable.external_steps as e
+join dbos.operation_outputs as o
+    on o.workflow_uuid = e.workflow_uuid
+    and o.function_id = e.function_id
+union all
+select case when o.function_id is null then 'the step it waits for is missing'
+    else 'what it waits for has come' end, x.workflow_uuid,
+    'step ' || x.function_id
+from (
+    select w.workflow_uuid, w.wake_at, w.key::int as function_id
+    from durable.waits as w
+    where w.kind = 'step'
+    union all
+    select w.workflow_uuid, w.wake_at, i.key::int
+    from durable.waits as w
+    join durable.wait_items as i on i.workflow_uuid = w.workflow_uuid
+    where w.kind = 'any'
+        and i.kind = 'step') as x
+left join dbos.operation_outputs as o
+    on o.workflow_uuid = x.workflow_uuid
+    and o.function_id = x.function_id
+where case when o.function_id is null then not exists (
+        select from durable.external_steps as e
+        where e.workflow_uuid = x.workflow_uuid
+            and e.function_id = x.function_id)
+    else x.wake_at > (extract(epoch from now()) + 60) * 1000 end
+union all
 select 'due and not run for a minute', x.workflow_uuid, x.type
 from durable.waiting as x
 where x.wake_at < (extract(epoch from now()) - 60) * 1000

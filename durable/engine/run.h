@@ -142,9 +142,9 @@ struct workflow {
 	bool cleaning;            /* clean-ups are running, or have run */
 	bool has_gone_on;         /* the run has recorded a step */
 	bool catching;
+	bool has_external;   /* begun, and not ended */
 	bool has_statements; /* in this turn */
 	void *log_end; /* of the turn, when this run recorded or went on last */
-	bool has_external; /* begun, and not ended */
 	const struct step *step;       /* the C step that is running, or NULL */
 	struct references *references; /* of the values in the run's arena */
 	const struct wf_error *error; /* of the last call, in the run's arena */

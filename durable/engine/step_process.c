@@ -334,32 +334,6 @@ step_process_stop(struct step_process *process, enum step_stop why)
 	atomic_store(&process->flag->stop, true);
 }
 
-int64_t
-step_process_heed_clock(struct step_process *process)
-{
-	int64_t now_ms = clock_monotonic_ms();
-
-	if (process->state != STEP_RUNNING)
-		return INT64_MAX;
-	if (process->stop == STEP_GOES_ON) {
-		if (now_ms < process->late_ms)
-			return process->late_ms;
-		step_process_stop(process, STEP_IS_LATE);
-	}
-	if (process->term_ms != 0 && now_ms >= process->term_ms) {
-		kill(process->pid, SIGTERM);
-		process->signalled = true;
-		process->term_ms = 0;
-	}
-	if (process->kill_ms != 0 && now_ms >= process->kill_ms) {
-		kill(process->pid, SIGKILL);
-		process->kill_ms = 0;
-	}
-	if (process->term_ms != 0)
-		return process->term_ms;
-	return process->kill_ms != 0 ? process->kill_ms : INT64_MAX;
-}
-
 /* What the death of its process makes of a running step. */
 static void
 end_by_death(struct step_process *process, int how)
@@ -402,6 +376,38 @@ step_process_bury(struct step_process *process)
 	how = kill_process(process);
 	if (process->state == STEP_RUNNING)
 		end_by_death(process, how);
+}
+
+int64_t
+step_process_heed_clock(struct step_process *process)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (process->state != STEP_RUNNING)
+		return INT64_MAX;
+	if (process->stop == STEP_GOES_ON && now_ms >= process->late_ms) {
+		/* The master itself may have been late. */
+		step_process_bury(process);
+		step_process_talk(process);
+		if (process->state != STEP_RUNNING)
+			return now_ms;
+		if (now_ms >= process->late_ms)
+			step_process_stop(process, STEP_IS_LATE);
+	}
+	if (process->stop == STEP_GOES_ON)
+		return process->late_ms;
+	if (process->term_ms != 0 && now_ms >= process->term_ms) {
+		kill(process->pid, SIGTERM);
+		process->signalled = true;
+		process->term_ms = 0;
+	}
+	if (process->kill_ms != 0 && now_ms >= process->kill_ms) {
+		kill(process->pid, SIGKILL);
+		process->kill_ms = 0;
+	}
+	if (process->term_ms != 0)
+		return process->term_ms;
+	return process->kill_ms != 0 ? process->kill_ms : INT64_MAX;
 }
 
 void

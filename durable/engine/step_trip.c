@@ -63,20 +63,28 @@ become_owner(struct step_trip *trip)
 {
 	struct step_columns columns = { 0 };
 	const struct db_rows *rows;
-	const char *params[4];
+	struct strbuf failures = { 0 };
+	const char *params[5];
 	size_t i;
 
-	for (i = 0; i < trip->count; i++)
-		if (trip->processes[i].state != STEP_IDLE)
-			add_step(&columns, trip->arena,
-			    &trip->processes[i].task);
+	for (i = 0; i < trip->count; i++) {
+		const struct step_task *task = &trip->processes[i].task;
+
+		if (trip->processes[i].state == STEP_IDLE)
+			continue;
+		add_step(&columns, trip->arena, task);
+		strbuf_add_element(&failures,
+		    arena_number(trip->arena, task->failures));
+	}
 	params[0] = trip->number;
 	params[1] = strbuf_end_array(&columns.ids);
 	params[2] = strbuf_end_array(&columns.numbers);
 	params[3] = strbuf_end_array(&columns.attempts);
+	params[4] = strbuf_end_array(&failures);
 	rows = db_query(trip->db, trip->arena,
-	    "select durable.step_register($1, $2, $3, $4)", 4, params);
+	    "select durable.step_register($1, $2, $3, $4, $5)", 5, params);
 	free_columns(&columns);
+	strbuf_free(&failures);
 	if (rows == NULL)
 		return false;
 	snprintf(trip->number_text, sizeof(trip->number_text), "%s",
@@ -257,6 +265,12 @@ queue_take(struct step_trip *trip, size_t most, const struct db_rows **taken,
 	    2, params + 1, next);
 }
 
+static int
+number_in(const struct db_rows *rows, size_t row, int column)
+{
+	return (int)strtol(db_value(rows, row, column), NULL, 10);
+}
+
 /* Stops the steps of these rows. */
 static void
 stop_lost(struct step_trip *trip, const struct db_rows *lost)
@@ -269,7 +283,7 @@ stop_lost(struct step_trip *trip, const struct db_rows *lost)
 
 			if (trip->processes[i].state == STEP_RUNNING &&
 			    strcmp(task->id, db_value(lost, row, 0)) == 0 &&
-			    task->number == atoi(db_value(lost, row, 1)))
+			    task->number == number_in(lost, row, 1))
 				step_process_stop(&trip->processes[i],
 				    STEP_IS_LOST);
 		}
@@ -293,9 +307,9 @@ hand_out(struct step_trip *trip, const struct db_rows *taken)
 
 	for (row = 0; row < db_row_count(taken); row++, at++) {
 		struct step_task task = { .id = db_value(taken, row, ID),
-			.number = atoi(db_value(taken, row, NUMBER)),
-			.attempt = atoi(db_value(taken, row, ATTEMPT)),
-			.failures = atoi(db_value(taken, row, FAILURES)),
+			.number = number_in(taken, row, NUMBER),
+			.attempt = number_in(taken, row, ATTEMPT),
+			.failures = number_in(taken, row, FAILURES),
 			.argument = db_value(taken, row, ARGUMENT),
 			.progress = db_value(taken, row, PROGRESS) };
 

@@ -190,7 +190,8 @@ create or replace function durable.step_register(
     former int,
     ids text[],
     numbers int[],
-    attempts int[]
+    attempts int[],
+    failures int[]
 )
 returns int
 language plpgsql
@@ -201,13 +202,18 @@ declare
     own int := nextval('durable.step_masters');
 begin
     perform pg_advisory_lock('durable.external_steps'::regclass::oid::int, own);
+    -- Also what was freed meanwhile and is not begun again; but no attempt
+    -- whose failure is counted.
     update durable.external_steps as e
-    set owner = own
-    from unnest(ids, numbers, attempts) as n (id, number, attempt)
+    set owner = own,
+        next_at = null
+    from unnest(ids, numbers, attempts, step_register.failures)
+        as n (id, number, attempt, failures)
     where e.workflow_uuid = n.id
         and e.function_id = n.number
         and e.attempt = n.attempt
-        and e.owner = former;
+        and e.failures = n.failures
+        and (e.owner = former or e.owner is null);
     -- The answer that had these was lost, so nothing has begun.
     update durable.external_steps as e
     set owner = null,
@@ -217,10 +223,10 @@ begin
     return own;
 end
 $$;
-comment on function durable.step_register(int, text[], int[], int[]) is
+comment on function durable.step_register(int, text[], int[], int[], int[]) is
     'Returns the number of a new session of a step master, and locks it for the '
-    'session. former: the number of its last session, or null; what that one ran '
-    'is the new one''s, as far as the master knows it.';
+    'session. former: the number of its last session, or null. The steps that the '
+    'master still runs, given by the other columns, are the new session''s.';
 
 create or replace function durable.step_take(
     own int,
@@ -493,7 +499,7 @@ grant execute on function
     durable.turn_wait_items(text[], int[], text[], text[], text[]),
     durable.turn_chosen(text[]),
     durable.turn_forget(text[]),
-    durable.step_register(int, text[], int[], int[]),
+    durable.step_register(int, text[], int[], int[], int[]),
     durable.step_take(int, text, text[], int),
     durable.step_next(text, text[]),
     durable.step_settle(int, text, text[], int[], int[], text[], text[],

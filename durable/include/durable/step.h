@@ -128,9 +128,9 @@ enum wf_item_kind {
 /* One of the things that wf_select waits for. */
 struct wf_item {
 	enum wf_item_kind kind;
+	int step;          /* the handle of a step */
 	const char *topic; /* of a message */
 	const char *id;    /* of the workflow of a result */
-	int step;          /* the handle of a step */
 };
 
 /*
