@@ -187,11 +187,11 @@ answer(struct step_call *call, json_object *value)
 			    "the result has %zu bytes, and may have %d",
 			    strlen(text), STEP_BYTES_MAX - 1);
 	}
-	if (call->error_name == NULL && text != NULL)
-		send_frame(STEP_FRAME_RESULT, text, NULL);
-	else
+	if (call->error_name != NULL)
 		send_frame(call->is_final ? STEP_FRAME_FINAL : STEP_FRAME_ERROR,
 		    call->error_name, call->error_message);
+	else if (text != NULL)
+		send_frame(STEP_FRAME_RESULT, text, NULL);
 }
 
 /* Runs the step of a frame of kind STEP_FRAME_RUN. */

@@ -51,16 +51,21 @@ struct step_master {
 	int64_t stopping_ms; /* clock: since when; 0: it goes on */
 };
 
-/* Reads the notifications: something is due, or cancelled. */
+/* Reads the notifications: something is due, or, with a payload, cancelled. */
 static void
 hear(struct step_trip *trip)
 {
+	const struct db_notification *notification;
+
 	if (!db_consume(trip->db)) {
 		session_lose(trip->session);
 		return;
 	}
-	while (db_next_notification(trip->db) != NULL)
-		trip->more = trip->may_be_lost = true;
+	while ((notification = db_next_notification(trip->db)) != NULL)
+		if (*notification->payload == '\0')
+			trip->more = true;
+		else
+			trip->may_be_lost = true;
 }
 
 /* Until when to wait for files and signals; heeds the clock of processes. */

@@ -58,18 +58,6 @@ is_final(const struct step_type *type, const struct step_outcome *outcome)
 	return outcome->is_final;
 }
 
-static const char *
-encode(struct arena *arena, const char *name, const char *message)
-{
-	const char *text = value_encode_error(arena, name, message,
-	    VALUE_PORTABLE);
-
-	return text != NULL
-	    ? text
-	    : value_encode_error(arena, "DBOSInvalidOutput",
-		  "the error of the step is not valid UTF-8", VALUE_PORTABLE);
-}
-
 struct step_verdict
 step_policy_decide(struct arena *arena, const struct step_task *task,
     const struct step_outcome *outcome, double random)
@@ -82,17 +70,19 @@ step_policy_decide(struct arena *arena, const struct step_task *task,
 		return (struct step_verdict){ .delay_ms = SENT_BACK_MS };
 	if (outcome->result != NULL)
 		return (struct step_verdict){ .delay_ms = -1 };
-	verdict.error = encode(arena, outcome->error_name,
-	    outcome->error_message);
+	verdict.error = value_encode_error(arena, outcome->error_name,
+	    outcome->error_message, VALUE_PORTABLE);
 	if (is_final(type, outcome) || max_attempts == 1)
 		return verdict;
 	if (task->failures + 1 < max_attempts)
 		verdict.delay_ms = delay_ms(type, task->failures + 1, random);
 	else
-		verdict.error = encode(arena, "DBOSMaxStepRetriesError",
+		verdict.error = value_encode_error(arena,
+		    "DBOSMaxStepRetriesError",
 		    arena_printf(arena,
 			"step '%s' has failed %d times, at last with %s: %s",
 			type->name, max_attempts, outcome->error_name,
-			outcome->error_message));
+			outcome->error_message),
+		    VALUE_PORTABLE);
 	return verdict;
 }

@@ -78,7 +78,7 @@ begin
     delete from durable.external_steps as e
     where e.workflow_uuid = any (ids);
     if found then
-        perform durable.hint('durable_steps', '{""}');
+        perform durable.hint('durable_steps', '{stop}');
     end if;
 end
 $$;

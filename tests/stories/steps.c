@@ -247,6 +247,49 @@ test_cancellation(void)
 	is_str(left_rows(), "0", "no step is left of them");
 }
 
+/*
+ * Runs the official command line on a workflow, and returns whether its output
+ * has a text.
+ */
+static bool
+says(const char *command, const char *id, const char *text)
+{
+	const char *line = arena_printf(arena,
+	    "\"$DBOS_CLI\" workflow %s %s -s \"$DBOS_URL\" 2>&1", command, id);
+	char output_text[16384];
+	FILE *pipe = popen(line, "r"); // NOLINT(cert-env33-c)
+	size_t len;
+
+	len = fread(output_text, 1, sizeof(output_text) - 1, pipe);
+	output_text[len] = '\0';
+	if (pclose(pipe) == 0 && strstr(output_text, text) != NULL)
+		return true;
+	diag("%s: %s", line, output_text);
+	return false;
+}
+
+/* The command line of the DBOS SDKs, where it is installed. */
+static void
+test_command_line(void)
+{
+	if (getenv("DBOS_CLI") == NULL) {
+		diag("the command line is not installed: npm ci in tests/");
+		return;
+	}
+	ok(says("steps", "flaky", "flaky"),
+	    "the command line lists an external step");
+	start("tool", "one_step", "[\"endless\", null]");
+	wait_effect("tool-0", "begin", 1);
+	ok(says("get", "tool", "PENDING"),
+	    "the command line shows a workflow that waits for a step");
+	ok(says("cancel", "tool", ""), "the command line cancels it");
+	is_str(ended("tool"), "CANCELLED", "it is cancelled");
+	ok(wait_effect("tool-0", "stop", 1), "and its step is stopped");
+	ok(says("resume", "tool", ""), "the command line resumes it");
+	ok(wait_effect("tool-0", "begin", 2), "and its step runs again");
+	cancel("tool");
+}
+
 static void
 test_parallel(void)
 {
@@ -281,11 +324,21 @@ test_large(void)
 static const char master_sql[] = "select pid from pg_stat_activity "
 				 "where application_name = 'durable steps'";
 
+/* Signals the step master, the parent of a step process. */
+static void
+signal_master(int pid, const char *name)
+{
+	const char *command = arena_printf(arena,
+	    "kill -%s $(ps -o ppid= -p %d)", name, pid);
+
+	if (system(command) != 0)
+		diag("cannot signal the parent of %d", pid);
+}
+
 static void
 test_losses(void)
 {
 	char path[100];
-	char command[100];
 	int pid = 0;
 
 	snprintf(path, sizeof(path), "%s.go", effects);
@@ -306,11 +359,8 @@ test_losses(void)
 	    arena_printf(arena, "[\"gate\", \"%s\"]", path));
 	wait_effect("master-0", "begin", 1);
 	effects_of("master-0", "begin", &pid);
-	/* The master is the step process's parent. */
-	snprintf(command, sizeof(command), "kill -KILL $(ps -o ppid= -p %d)",
-	    pid);
-	ok(system(command) == 0 && wait_death(pid),
-	    "a step process dies with its master");
+	signal_master(pid, "KILL");
+	ok(wait_death(pid), "a step process dies with its master");
 	ok(wait_effect("master-0", "begin", 2),
 	    "a step is run again when its master was killed");
 	close(open(path, O_CREAT | O_WRONLY, 0600));
@@ -318,6 +368,28 @@ test_losses(void)
 	    "and succeeds, although it has one attempt");
 	is_str(steps("master"), "0 gate, 1 note", "it is recorded once");
 	unlink(path);
+}
+
+/* A master that is frozen loses its session after ten seconds. */
+static void
+test_frozen(const struct engine *engine)
+{
+	pid_t daemon;
+	int pid = 0;
+
+	start("frozen", "one_step", "[\"endless\", null]");
+	wait_effect("frozen-0", "begin", 1);
+	effects_of("frozen-0", "begin", &pid);
+	signal_master(pid, "STOP");
+	daemon = story_start_daemon(engine, types, TYPES, 1);
+	ok(wait_effect("frozen-0", "begin", 2),
+	    "another daemon runs the step of a frozen master");
+	signal_master(pid, "CONT");
+	ok(wait_effect("frozen-0", "stop", 1),
+	    "the master that goes on stops its own");
+	cancel("frozen");
+	ok(wait_effect("frozen-0", "stop", 2), "and leaves the other's alone");
+	ok(story_stop_daemon(daemon), "the other daemon ends by itself");
 }
 
 int
@@ -338,9 +410,11 @@ main(void)
 	test_wild();
 	test_beats();
 	test_cancellation();
+	test_command_line();
 	test_parallel();
 	test_large();
 	test_losses();
+	test_frozen(&engine);
 	is_str(left_rows(), "0", "steps that have ended leave no row");
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();
