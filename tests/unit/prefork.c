@@ -24,6 +24,7 @@ struct report {
 	bool by_itself; /* the death before */
 	int deaths;
 	pid_t dead_pid, master_pid;
+	int64_t died_ms;
 	char crash_note; /* each worker leaves its slot's number */
 };
 
@@ -39,6 +40,7 @@ tell(const struct prefork_worker *self, bool leaving)
 		.by_itself = self->died_by_itself,
 		.deaths = self->deaths,
 		.dead_pid = self->dead_pid,
+		.died_ms = self->died_ms,
 		.master_pid = self->master_pid,
 		.crash_note = self->crash_note[PREFORK_CRASH_NOTE_SIZE - 1] };
 
@@ -187,6 +189,7 @@ static void
 test_restart(void)
 {
 	pid_t master = start_master(2, wait_for_stop);
+	int64_t begun_ms = time(NULL) * INT64_C(1000);
 	struct report both[2], next;
 
 	ok(hear_both(both), "each slot has a worker");
@@ -197,7 +200,7 @@ test_restart(void)
 	    "a killed worker is replaced");
 	ok(!next.by_itself, "a killed worker did not end itself");
 	ok(!next.first && next.deaths == 1 && next.dead_pid == both[1].pid &&
-		next.master_pid == master,
+		next.master_pid == master && next.died_ms >= begun_ms,
 	    "a successor knows the dead worker's pid and its master");
 	ok(both[0].crash_note == '\0' && both[1].crash_note == '\0' &&
 		next.crash_note == '1',
