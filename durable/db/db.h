@@ -117,6 +117,13 @@ const struct db_rows *db_query(struct db *db, struct arena *arena,
 enum db_outcome db_finish(struct db *db);
 
 /*
+ * db_finish, but fails with SQLSTATE 53200 of no statement when the parameters
+ * and the answers of the round trip have more than max_bytes, and keeps no
+ * answer from there on.
+ */
+enum db_outcome db_finish_within(struct db *db, size_t max_bytes);
+
+/*
  * Tells the server that this process lives, so that it does not end a session
  * that is idle in a transaction: sends a Sync, unless there was a round trip
  * since the last call.  Returns false, and sends nothing, while the thread of

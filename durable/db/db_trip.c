@@ -6,6 +6,7 @@
 #include "db/db_private.h"
 
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,9 +351,12 @@ keep_rows(const struct expected *expected, PGresult *result)
 	*expected->rows = rows;
 }
 
-/* Takes the answers to all that was sent, in order. */
+/*
+ * Takes the answers to all that was sent, in order.  Rows behind max_bytes are
+ * read and discarded, because the server waits for a client that does not read.
+ */
 static void
-take_answers(struct db *db)
+take_answers(struct db *db, size_t max_bytes)
 {
 	size_t i;
 
@@ -367,7 +371,11 @@ take_answers(struct db *db)
 			continue;
 		}
 		result = take_answer(db, expected);
-		if (result != NULL && expected->rows != NULL)
+		if (db->trip_bytes > max_bytes)
+			db_error_note(db, "53200", false,
+			    "the answers are too large");
+		if (result != NULL && expected->rows != NULL &&
+		    db->trip_bytes <= max_bytes)
 			keep_rows(expected, result);
 		else
 			PQclear(result);
@@ -378,13 +386,19 @@ take_answers(struct db *db)
 enum db_outcome
 db_finish(struct db *db)
 {
+	return db_finish_within(db, SIZE_MAX);
+}
+
+enum db_outcome
+db_finish_within(struct db *db, size_t max_bytes)
+{
 	pthread_mutex_lock(&db->lock);
 	failpoint("before-trip", db_fd(db));
 	db_sync(db);
 	if (db->error.outcome != DB_LOST && !flush(db))
 		db_error_note_lost(db);
 	failpoint("during-trip", db_fd(db));
-	take_answers(db);
+	take_answers(db, max_bytes);
 	db->in_trip = false;
 	db->in_transaction = db_connected(db) &&
 	    PQtransactionStatus(db->conn) == PQTRANS_INTRANS;

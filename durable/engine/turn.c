@@ -230,19 +230,20 @@ turn_shrink(struct turn *turn)
 }
 
 /*
- * What took too long is tried again with half as much as it was; each turn that
- * commits work lets the next take twice as much.
+ * What took too long or was too large is tried again with half as much as it
+ * was; each turn that commits work, and not too much, lets the next take twice
+ * as much.
  */
 static void
 adapt_size(struct turn *turn, enum turn_outcome outcome)
 {
 	int turn_size = turn->engine->turn_size, taken = (int)turn->taken;
 
-	if (outcome == TURN_COMMITTED && taken > 0)
+	if (outcome == TURN_COMMITTED && taken > 0 && !turn_is_large(turn))
 		turn->max_workflows = turn->max_workflows > turn_size / 2
 		    ? turn_size
 		    : turn->max_workflows * 2;
-	if (outcome == TURN_COMMITTED || !turn_error_is_time_out(&turn->error))
+	if (outcome == TURN_COMMITTED || !turn_error_may_fit(&turn->error))
 		return;
 	if (taken > 0 && taken < turn->max_workflows)
 		turn->max_workflows = taken;

@@ -16,10 +16,13 @@
 #include "engine/write_set.h"
 
 /* After so many steps a turn is over, because it has to write them, too. */
-#define STEPS_MANY 20000
+#define STEPS_MANY     20000
 
 /* How many runs, children among them, one turn may grow to. */
-#define GROWTH     4
+#define GROWTH         4
+
+/* See max_bytes. */
+#define TRIP_MAX_BYTES (4 * TURN_MAX_BYTES)
 
 int64_t
 turn_now_ms(const struct turn *turn)
@@ -89,11 +92,16 @@ turn_step_error(const struct turn *turn, int number, const char *sql)
 }
 
 bool
+turn_is_large(const struct turn *turn)
+{
+	return write_set_bytes(turn->write_set) + turn->asked_bytes >=
+	    TURN_MAX_BYTES;
+}
+
+bool
 turn_is_over(const struct turn *turn)
 {
-	return turn->steps >= STEPS_MANY ||
-	    write_set_bytes(turn->write_set) + turn->asked_bytes >=
-	    TURN_MAX_BYTES ||
+	return turn->steps >= STEPS_MANY || turn_is_large(turn) ||
 	    clock_monotonic_ms() >= turn->until_ms;
 }
 
@@ -177,6 +185,17 @@ can_undo(const struct turn *turn)
 }
 
 /*
+ * How many bytes the parameters and answers of a round trip may have.  What has
+ * more is tried again with fewer workflows, down to one of each type and queue.
+ */
+static size_t
+max_bytes(const struct turn *turn)
+{
+	return turn->alone || turn->max_workflows == 1 ? SIZE_MAX
+						       : TRIP_MAX_BYTES;
+}
+
+/*
  * Makes the round trip of a step; in a turn of one its last statement fails
  * when the session is not as it was.  Returns false, and why in turn->error,
  * when that failed.
@@ -190,7 +209,7 @@ make_trip(struct turn *turn)
 		turn_session_queue_state(turn, &state);
 		turn_session_queue_check(turn);
 	}
-	if (db_finish(turn->db) != DB_DONE) {
+	if (db_finish_within(turn->db, max_bytes(turn)) != DB_DONE) {
 		turn->error = *db_last_error(turn->db);
 		turn_session_blame(turn, state);
 		return false;
@@ -373,7 +392,7 @@ turn_add_child(struct turn *turn, struct workflow *parent,
 	struct workflow *wf;
 
 	if (turn->alone ||
-	    turn->count >= GROWTH * (size_t)turn->engine->turn_size) {
+	    turn->count >= GROWTH * (size_t)turn->max_workflows) {
 		turn_wait_add(turn, child->id, child->type, &start);
 		return;
 	}

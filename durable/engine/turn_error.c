@@ -42,10 +42,11 @@ log_held(const struct turn *turn)
 }
 
 bool
-turn_error_is_time_out(const struct db_error *error)
+turn_error_may_fit(const struct db_error *error)
 {
 	return error->outcome == DB_LOST ||
-	    strcmp(error->sqlstate, "57014") == 0;
+	    strcmp(error->sqlstate, "57014") == 0 ||
+	    strcmp(error->sqlstate, "53200") == 0;
 }
 
 /*
@@ -62,7 +63,7 @@ note_held(struct turn *turn)
 	    error->stale || step == NULL)
 		return;
 	/* A smaller turn may succeed where the batch took too long. */
-	if (turn_error_is_time_out(error) &&
+	if (turn_error_may_fit(error) &&
 	    batch_elements_of(turn->batch, step) > 1)
 		return;
 	/*

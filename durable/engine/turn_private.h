@@ -136,7 +136,7 @@ void turn_wait_note_due(struct turn *turn, int64_t due_ms);
 /* turn_error.c */
 
 /* Whether what failed may succeed when there is less of it. */
-bool turn_error_is_time_out(const struct db_error *error);
+bool turn_error_may_fit(const struct db_error *error);
 
 /* Rolls back; returns what follows from the error. */
 enum turn_outcome turn_error_abandon(struct turn *turn);
@@ -178,6 +178,9 @@ void turn_session_queue_check(struct turn *turn);
 bool turn_session_blame(struct turn *turn, const struct db_rows *state);
 
 /* turn_api.c */
+
+/* Whether the runs have recorded and asked for TURN_MAX_BYTES. */
+bool turn_is_large(const struct turn *turn);
 
 /*
  * Executes the batch in one round trip, and gives the runs its answers.
