@@ -78,7 +78,7 @@ bool session_is_listening(const struct session *session);
  * Adds to an array literal the channels on which the session listens by
  * session_listen.
  */
-void session_add_channels(const struct session *session,
-    struct strbuf *channels);
+void
+session_add_channels(const struct session *session, struct strbuf *channels);
 
 #endif

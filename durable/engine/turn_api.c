@@ -22,7 +22,7 @@
 #define GROWTH         4
 
 /* See max_bytes. */
-#define TRIP_MAX_BYTES (4 * TURN_MAX_BYTES)
+#define TRIP_MAX_BYTES (32 << 20)
 
 int64_t
 turn_now_ms(const struct turn *turn)
