@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,11 +17,37 @@
 #define REPEAT_MS 10000
 
 static const char *program = "durable";
+static log_sink *sink;
+static void *sink_arg;
 
 void
 log_open(const char *name)
 {
 	program = name;
+}
+
+void
+log_to(log_sink *to, void *arg)
+{
+	sink = to;
+	sink_arg = arg;
+}
+
+/* Gives a line to the sink, if there is one that takes it. */
+static bool
+sink_takes(enum log_level level, const char *text)
+{
+	char workflow[LINE_LEN];
+	size_t len;
+
+	if (sink == NULL)
+		return false;
+	if (strncmp(text, "wf=", 3) != 0)
+		return sink(sink_arg, level, NULL, text);
+	len = strcspn(text + 3, " ");
+	snprintf(workflow, sizeof(workflow), "%.*s", (int)len, text + 3);
+	text += 3 + len;
+	return sink(sink_arg, level, workflow, text + (*text == ' '));
 }
 
 static const char *
@@ -81,9 +108,12 @@ void
 log_text(enum log_level level, const char *text)
 {
 	char line[LINE_LEN];
-	size_t used = put_prefix(line, sizeof(line), level);
 	const unsigned char *c;
+	size_t used;
 
+	if (sink_takes(level, text))
+		return;
+	used = put_prefix(line, sizeof(line), level);
 	for (c = (const unsigned char *)text;
 	     *c != '\0' && used < sizeof(line) - sizeof("\\x00\n"); c++) {
 		if (*c < ' ' || *c == 0x7f)

@@ -30,6 +30,16 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(enum log_level level, const char *text);
 
 /*
+ * Takes a line instead of standard error: workflow is the id that it begins
+ * with, as wf=ID, or NULL.  Returns false when standard error shall have it.
+ */
+typedef bool log_sink(void *arg, enum log_level level, const char *workflow,
+    const char *text);
+
+/* Lets sink have the later lines of this process; NULL: standard error. */
+void log_to(log_sink *sink, void *arg);
+
+/*
  * Whether a line that repeats is to be logged again: *last_ms, at first 0, is
  * ten seconds ago or more (clock_monotonic_ms).  If so, sets it to now.
  */

@@ -6,9 +6,12 @@
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -50,7 +53,10 @@ struct master {
 	struct slot *slots;
 	struct standby *standby;
 	sigset_t signals;   /* that the master waits for */
+	int signal_fd;      /* gives them */
+	int parent_fd;      /* see prefork_run_under; or -1 */
 	sigset_t inherited; /* the mask of the caller of prefork_run */
+	bool is_under;      /* another program's master */
 	bool stopping;
 	int status;
 	int64_t started_ms; /* since the epoch */
@@ -112,6 +118,15 @@ become_worker(const struct master *master, struct prefork_worker *self,
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
+static void __attribute__((noreturn))
+leave(const struct master *master, int status)
+{
+	if (!master->is_under)
+		exit(status);
+	fflush(NULL);
+	_exit(status);
+}
+
 static void
 start_worker(struct master *master, int number, int64_t now_ms)
 {
@@ -137,7 +152,7 @@ start_worker(struct master *master, int number, int64_t now_ms)
 		become_worker(master, &self, master_pid);
 		status = master->worker(&self, master->arg);
 		slot->shared->returned = true;
-		exit(status);
+		leave(master, status);
 	}
 	if (pid < 0) {
 		log_error("cannot fork a worker: %s; trying again in %d ms",
@@ -220,13 +235,14 @@ bury(struct master *master, struct slot *slot, int how)
 static void
 bury_the_dead(struct master *master)
 {
-	pid_t pid;
 	int how, i;
 
-	while ((pid = waitpid(-1, &how, WNOHANG)) > 0)
-		for (i = 0; i < master->count; i++)
-			if (master->slots[i].pid == pid)
-				bury(master, &master->slots[i], how);
+	for (i = 0; i < master->count; i++) {
+		struct slot *slot = &master->slots[i];
+
+		if (slot->pid != 0 && waitpid(slot->pid, &how, WNOHANG) > 0)
+			bury(master, slot, how);
+	}
 }
 
 /*
@@ -262,19 +278,30 @@ alone(const struct master *master)
 	return true;
 }
 
-/* Waits for a signal for at most timeout_ms (-1: for ever) and handles it. */
+/*
+ * Waits for a signal or the end of the parent for at most timeout_ms (-1: for
+ * ever) and handles it.
+ */
 static void
 take_signal(struct master *master, int64_t timeout_ms)
 {
-	const struct timespec timeout = { .tv_sec = timeout_ms / 1000,
-		.tv_nsec = timeout_ms % 1000 * 1000000 };
-	int signal_number = timeout_ms < 0
-	    ? sigwaitinfo(&master->signals, NULL)
-	    : sigtimedwait(&master->signals, NULL, &timeout);
+	struct pollfd fds[] = { { .fd = master->signal_fd, .events = POLLIN },
+		{ .fd = master->parent_fd, .events = POLLIN } };
+	struct signalfd_siginfo signal_info;
 
-	if (signal_number == SIGCHLD)
+	if (poll(fds, 2, (int)timeout_ms) < 0 && errno != EINTR)
+		abort();
+	if (fds[1].revents != 0) {
+		master->parent_fd = -1;
+		stop_workers(master);
+	}
+	if (fds[0].revents == 0 ||
+	    read(master->signal_fd, &signal_info, sizeof(signal_info)) !=
+		(ssize_t)sizeof(signal_info))
+		return;
+	if (signal_info.ssi_signo == SIGCHLD)
 		bury_the_dead(master);
-	else if (signal_number > 0)
+	else
 		stop_workers(master);
 }
 
@@ -300,6 +327,45 @@ free_slots(struct slot *slots, int count)
 	free(slots);
 }
 
+/* Blocks the signals that the master waits for, and opens what gives them. */
+static void
+block_signals(struct master *master)
+{
+	sigemptyset(&master->signals);
+	sigaddset(&master->signals, SIGTERM);
+	sigaddset(&master->signals, SIGCHLD);
+	if (master->is_under)
+		signal(SIGINT, SIG_IGN);
+	else
+		sigaddset(&master->signals, SIGINT);
+	/* With an inherited SIG_IGN the kernel would discard exit statuses. */
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &master->signals, &master->inherited);
+	sigdelset(&master->inherited, SIGCHLD);
+	master->signal_fd = signalfd(-1, &master->signals,
+	    SFD_CLOEXEC | SFD_NONBLOCK);
+	if (master->signal_fd < 0)
+		abort();
+}
+
+static int
+run(struct master *master)
+{
+	master->started_ms = epoch_ms();
+	master->slots = make_slots(master->count);
+	master->standby = standby_new(master->count);
+	block_signals(master);
+	log_info("started, workers: %d", master->count);
+	while (!master->stopping || !alone(master))
+		take_signal(master, master->stopping ? -1 : start_due(master));
+	log_info("stopped");
+	close(master->signal_fd);
+	sigprocmask(SIG_SETMASK, &master->inherited, NULL);
+	free_slots(master->slots, master->count);
+	standby_free(master->standby);
+	return master->status;
+}
+
 int
 prefork_run(int count,
     int (*worker)(struct prefork_worker *self, const void *arg),
@@ -308,25 +374,21 @@ prefork_run(int count,
 	struct master master = { .count = count,
 		.worker = worker,
 		.arg = arg,
-		.started_ms = epoch_ms(),
-		.slots = make_slots(count),
-		.standby = standby_new(count) };
+		.parent_fd = -1 };
 
-	sigemptyset(&master.signals);
-	sigaddset(&master.signals, SIGTERM);
-	sigaddset(&master.signals, SIGINT);
-	sigaddset(&master.signals, SIGCHLD);
-	/* With an inherited SIG_IGN the kernel would discard exit statuses. */
-	signal(SIGCHLD, SIG_DFL);
-	sigprocmask(SIG_BLOCK, &master.signals, &master.inherited);
-	sigdelset(&master.inherited, SIGCHLD);
+	return run(&master);
+}
 
-	log_info("started, workers: %d", count);
-	while (!master.stopping || !alone(&master))
-		take_signal(&master, master.stopping ? -1 : start_due(&master));
-	log_info("stopped");
-	sigprocmask(SIG_SETMASK, &master.inherited, NULL);
-	free_slots(master.slots, count);
-	standby_free(master.standby);
-	return master.status;
+int
+prefork_run_under(int parent_fd, int count,
+    int (*worker)(struct prefork_worker *self, const void *arg),
+    const void *arg)
+{
+	struct master master = { .count = count,
+		.worker = worker,
+		.arg = arg,
+		.parent_fd = parent_fd,
+		.is_under = true };
+
+	return run(&master);
 }

@@ -67,6 +67,16 @@ int prefork_run(int count,
     int (*worker)(struct prefork_worker *self, const void *arg),
     const void *arg);
 
+/*
+ * prefork_run for a process that a program has forked for it.  Stops, too, when
+ * the other end of the socket parent_fd is closed, and ignores SIGINT, which a
+ * terminal sends to the program as well.  A worker leaves by _exit(2), so that
+ * nothing runs that the program has registered with atexit(3).
+ */
+int prefork_run_under(int parent_fd, int count,
+    int (*worker)(struct prefork_worker *self, const void *arg),
+    const void *arg);
+
 /* Whether this worker was asked to stop: by SIGTERM, or its master died. */
 bool prefork_stopping(void);
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "db/monitor.h"
+#include "engine/crew.h"
 #include "engine/recovery.h"
 #include "engine/served.h"
 #include "engine/step_master.h"
@@ -50,8 +51,9 @@ static const char *const listen_statements[] = {
 };
 
 static int
-run_worker(struct prefork_worker *self, const struct engine *engine)
+run_worker(struct prefork_worker *self, const struct crew *crew)
 {
+	const struct engine *engine = crew->engine;
 	const struct monitor_member member = { .program = "daemon",
 		.self = self };
 	char statements[512];
@@ -84,6 +86,8 @@ run_worker(struct prefork_worker *self, const struct engine *engine)
 	    engine->crash_channel == NULL ? "" : engine->crash_channel);
 	memory_limit(engine->memory_limit_mb);
 	worker.turn = turn_new(engine, served, worker.db, self->crash_note);
+	if (crew->stats != NULL)
+		turn_count_in(worker.turn, &crew->stats[self->slot]);
 	worker.recovery = recovery_new(engine, served, worker.db, worker.turn,
 	    self);
 	status = worker_loop(&worker);
@@ -94,21 +98,22 @@ run_worker(struct prefork_worker *self, const struct engine *engine)
 	return status;
 }
 
-/* What the processes of a daemon are told. */
-struct daemon {
-	const struct engine *engine;
-	int workers;
-};
-
-/* A process of the daemon: a worker, or behind these the step master. */
-static int
-work(struct prefork_worker *self, const void *arg)
+int
+engine_processes(const struct crew *crew)
 {
-	const struct daemon *daemon = arg;
+	const struct engine *engine = crew->engine;
+	bool has_steps = engine->steps != NULL && *engine->steps != NULL;
 
-	return self->slot < daemon->workers
-	    ? run_worker(self, daemon->engine)
-	    : step_master_run(self, daemon->engine);
+	return crew->workers + has_steps;
+}
+
+int
+engine_work(struct prefork_worker *self, const void *arg)
+{
+	const struct crew *crew = arg;
+
+	return self->slot < crew->workers ? run_worker(self, crew)
+					  : step_master_run(self, crew->engine);
 }
 
 /* Whether a name may be served; logs why not. */
@@ -235,8 +240,8 @@ is_at_least(int least, const char *what, int number)
 	return false;
 }
 
-static bool
-can_run(const struct engine *engine, int workers)
+bool
+engine_can_run(const struct engine *engine, int workers)
 {
 	if (engine->conninfo == NULL) {
 		log_error("the engine cannot run: conninfo is NULL");
@@ -258,10 +263,9 @@ can_run(const struct engine *engine, int workers)
 int
 durable_run(const struct engine *engine, int workers)
 {
-	const struct daemon daemon = { .engine = engine, .workers = workers };
-	bool has_steps = engine->steps != NULL && *engine->steps != NULL;
+	const struct crew crew = { .engine = engine, .workers = workers };
 
-	if (!can_run(engine, workers))
+	if (!engine_can_run(engine, workers))
 		return DURABLE_EXIT_USAGE;
-	return prefork_run(workers + has_steps, work, &daemon);
+	return prefork_run(engine_processes(&crew), engine_work, &crew);
 }

@@ -152,6 +152,7 @@ note_commit(struct turn *turn, const struct db_rows *next)
 
 	if (due_ms != NULL)
 		turn_wait_note_due(turn, strtoll(due_ms, NULL, 10));
+	turn_stats_note(turn);
 	for (line = turn->lines; line != NULL; line = line->next)
 		log_text(line->level, line->text);
 	while ((failed_ms = hold_off_take_mended(&turn->hold_off)) >= 0)

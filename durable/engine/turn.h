@@ -14,6 +14,7 @@
 #include "base/standby.h"
 #include "db/db.h"
 
+struct durable_stats;
 struct engine;
 struct served;
 struct turn;
@@ -60,6 +61,9 @@ struct turn_suspect {
 struct turn *turn_new(const struct engine *engine, struct served *served,
     struct db *db, char *crash_note);
 void turn_free(struct turn *turn);
+
+/* Counts the turns to come in stats, which outlives the turn. */
+void turn_count_in(struct turn *turn, struct durable_stats *stats);
 
 /* Between two turns: frees the memory that the last ones have needed. */
 void turn_shrink(struct turn *turn);

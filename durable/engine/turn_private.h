@@ -96,7 +96,14 @@ struct turn {
 	struct line *lines, **last_line;
 	struct turn_suspect *error_suspects;
 	size_t error_suspects_count;
+	struct durable_stats *stats; /* see turn_count_in; or NULL */
+	int64_t expected_ms;         /* when this turn had work; 0: unknown */
 };
+
+/* turn_stats.c */
+
+/* After the commit: counts the turn. */
+void turn_stats_note(struct turn *turn);
 
 /* turn_load.c */
 

@@ -10,6 +10,7 @@
 #define DURABLE_ENGINE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <durable/step.h>
 #include <durable/workflow.h>
@@ -73,6 +74,78 @@ struct engine {
  * the schema is of another version.  The log says what was wrong.
  */
 int durable_run(const struct engine *engine, int workers);
+
+/*
+ * The second door, for a program with a main loop of its own.
+ *
+ *	struct durable *durable = durable_start(&engine, 2, log, NULL);
+ *	(in the loop, when durable_fd is readable)
+ *	if (!durable_handle(durable)) ...
+ *	(at the end)
+ *	return durable_close(durable);
+ *
+ * The engine runs in processes of its own, all below one child of the program.
+ * It sets no signal handler in the program, waits for no child but its own, and
+ * calls neither exit(3) nor what is registered with atexit(3).  It ends when the
+ * program does, however that ends.
+ */
+struct durable;
+
+/* Syslog's numbers. */
+enum durable_level { DURABLE_ERROR = 3, DURABLE_WARNING = 4, DURABLE_INFO = 6 };
+
+/*
+ * Takes a line of the log, without an end of line, from durable_start, from
+ * durable_handle and durable_close, and for what the client logs from its
+ * thread.  workflow is the id that the line is about, up to a blank, or NULL.
+ */
+typedef void durable_log_function(void *arg, enum durable_level level,
+    const char *workflow, const char *text);
+
+/* Counts of all workers, since durable_start; a turn counts at its commit. */
+struct durable_stats {
+	uint64_t turns;
+	uint64_t runs;   /* of workflows, in these turns */
+	uint64_t steps;  /* that were recorded */
+	uint64_t errors; /* workflows that failed */
+	/*
+	 * By how many milliseconds the last turn began after the time at which
+	 * it had work, as the turn before it knew: the most of any worker.
+	 */
+	int64_t lag_ms;
+};
+
+/*
+ * Starts so many workers and returns at once.  Call it before the program starts
+ * a thread, because it forks.  engine and what it points to must outlive the
+ * engine's end.  log NULL: standard error has the log.  A program has one such
+ * engine at a time.  Returns NULL, and logs why, when the engine cannot run as it
+ * is set or no process can be forked.
+ */
+struct durable *durable_start(const struct engine *engine, int workers,
+    durable_log_function *log, void *arg);
+
+/* The descriptor to poll(2): durable_handle has work when it is readable. */
+int durable_fd(const struct durable *durable);
+
+/*
+ * Passes lines on to the log.  Does not block.  Returns false when the engine has
+ * ended: after durable_stop, when the schema is of another version, or because
+ * its master was killed.  durable_close then says which.
+ */
+bool durable_handle(struct durable *durable);
+
+/* Asks the workers to end, after the turns that they are in. */
+void durable_stop(struct durable *durable);
+
+/* Returns the counts; at any time, also of an engine that has ended. */
+struct durable_stats durable_stats(const struct durable *durable);
+
+/*
+ * Stops the engine, waits for the turns of its workers, and frees it.  Returns
+ * what durable_run would have; 1: its master was killed.
+ */
+int durable_close(struct durable *durable);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
