@@ -240,7 +240,7 @@ courier_log_unready(struct courier *courier)
 	if (log_is_due(&courier->unready_ms))
 		log_error("requests are answered with 503, because the schema "
 			  "lacks something: %s (SQLSTATE %s); run "
-			  "widget-store-install",
+			  "durable-install or widget-store-install",
 		    error->message, error->sqlstate);
 }
 

@@ -70,7 +70,7 @@ is_number(const char *what, const char *number, int wanted)
 		return true;
 	log_error("the database has %s %s and this program needs %d, so it "
 		  "stops: install the newer of the two and run "
-		  "widget-store-install",
+		  "durable-install or widget-store-install",
 	    what, number == NULL ? "unknown" : number, wanted);
 	return false;
 }
@@ -89,7 +89,8 @@ check_schema(struct session *session)
 		return SESSION_AWAY;
 	if (rows == NULL) {
 		log_error("the database has no schema for this program (%s), "
-			  "so it stops: run widget-store-install",
+			  "so it stops: run durable-install or "
+			  "widget-store-install",
 		    error->message);
 		return SESSION_REFUSED;
 	}

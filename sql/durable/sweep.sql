@@ -311,6 +311,10 @@ begin
     where a.datname = current_database()
         -- As far as the owner may (roles.sql).
         and pg_has_role(a.usesysid, 'usage')
+        -- Where the owner runs programs, its other sessions are of people.
+        and ('widget_store_owner'
+                not in ('widget_store_web', 'widget_store_daemon')
+            or a.application_name = 'durable worker')
         -- A session that delivers notifications has begun a transaction, and
         -- no query.
         and (a.wait_event = 'ClientWrite'
