@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "db/value.h"
+#include "engine/served.h"
 #include "engine/turn_private.h"
 #include "engine/write_set.h"
 
@@ -445,6 +446,12 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 		statement.params = params_with;
 	}
 	return turn_ask_own(turn, wf, &statement);
+}
+
+bool
+turn_serves(const struct turn *turn, const struct workflow_type *type)
+{
+	return served_type(turn->engine, type->name, type->version) != NULL;
 }
 
 void

@@ -153,6 +153,9 @@ const struct answer *turn_start_child(struct turn *turn, struct workflow *wf,
 const struct answer *turn_ask_own(struct turn *turn, struct workflow *wf,
     const struct batch_statement *statement);
 
+/* Whether the engine has this type. */
+bool turn_serves(const struct turn *turn, const struct workflow_type *type);
+
 /* Tells the workers of all daemons, after the commit, that something is due. */
 void turn_hint_due(struct turn *turn);
 

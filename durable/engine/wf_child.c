@@ -173,6 +173,12 @@ end_start(struct workflow *wf, struct child *child, int number,
 	if (input == NULL)
 		wf_fail(wf, "DBOSInvalidInput",
 		    "the input of workflow '%s' is not valid JSON", child->id);
+	/* Its turn would find no function, and it would wait for ever. */
+	if (!is_enqueued && !turn_serves(wf->turn, child->type))
+		wf_fail(wf, "DBOSNotRegisteredError",
+		    "workflow type '%s' of version '%s' is not among the "
+		    "engine's types, so workflow '%s' cannot start",
+		    child->type->name, child->type->version, child->id);
 	child->input = arena_strdup(turn_arena(wf->turn), input);
 	start_child(wf, child, number, is_enqueued);
 	run_recorded(wf, number);

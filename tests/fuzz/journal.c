@@ -354,6 +354,13 @@ turn_start_child(struct turn *turn, struct workflow *wf,
 	return turn_ask(turn, wf, &(struct batch_statement){ .sql = "" });
 }
 
+bool
+turn_serves(const struct turn *turn, const struct workflow_type *type)
+{
+	(void)turn;
+	return type != NULL;
+}
+
 void
 turn_add_child(struct turn *turn, struct workflow *parent,
     const struct child *child)

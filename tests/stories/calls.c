@@ -127,6 +127,17 @@ parent(struct workflow *wf, json_object *input)
 	return json_object_get(doubled);
 }
 
+/* Starts what the engine does not have. */
+static json_object *
+stranger(struct workflow *wf, json_object *input)
+{
+	static const struct workflow_type none = { "none", "7", good };
+
+	(void)input;
+	wf_start(wf, &none, NULL, NULL);
+	return NULL;
+}
+
 /* Waits for the result of the workflow that input names, and catches that. */
 static json_object *
 awaiter(struct workflow *wf, json_object *input)
@@ -248,6 +259,7 @@ static const struct workflow_type types[] = { TYPE(values), TYPE(refused),
 	TYPE(refused_later), TYPE(transaction), TYPE(parent), TYPE(awaiter),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
 	TYPE(sleeper), TYPE(endless), TYPE(batcher), TYPE(good), TYPE(child),
+	TYPE(stranger),
 	{ "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
@@ -349,6 +361,13 @@ test_children(void)
 	    "parent",
 	    "a child's id is <parent>-<step> and it knows its parent");
 	is_str(notes("parent-0"), "1", "a child runs once");
+	start("stranger", "stranger", "null");
+	is_str(ended("stranger"), "ERROR",
+	    "a type that the engine does not have is refused");
+	ok(strstr(sql("select error from dbos.workflow_output "
+		      "where workflow_uuid = 'stranger'"),
+	       "'none' of version '7'") != NULL,
+	    "the refusal names the type and its version");
 	start("awaits none", "awaiter", "\"no such workflow\"");
 	is_str(output("awaits none"), "\"DBOSNonExistentWorkflowError\"",
 	    "wf_result of an unknown workflow fails at once");

@@ -329,6 +329,8 @@ void wf_sleep(struct workflow *wf, int64_t duration_ms);
  * Starts a child workflow of this type with an input (NULL is null) and does
  * not wait for the child.  id NULL means <parent>-<step number>: pass another
  * where a client could have chosen that.
+ * A type that the engine does not have fails the workflow with
+ * DBOSNotRegisteredError.
  * A child with a known id is not started again; if that id is a workflow's of
  * another type, the call fails.  Returns the child's id.
  */
