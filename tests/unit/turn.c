@@ -100,6 +100,13 @@ db_finish(struct db *db)
 	return last_error.outcome;
 }
 
+enum db_outcome
+db_finish_within(struct db *db, size_t max_bytes)
+{
+	(void)max_bytes;
+	return db_finish(db);
+}
+
 const struct db_error *
 db_last_error(const struct db *db)
 {
