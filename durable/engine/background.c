@@ -183,7 +183,7 @@ take_packet(struct durable *durable, const char *packet, ssize_t len)
 	const char *workflow = packet + 1;
 
 	if (packet[0] == 0 && len == 2)
-		durable->status = packet[1];
+		durable->status = (unsigned char)packet[1];
 	else
 		durable->log(durable->log_arg, (enum durable_level)packet[0],
 		    *workflow == '\0' ? NULL : workflow,

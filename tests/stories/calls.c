@@ -259,8 +259,7 @@ static const struct workflow_type types[] = { TYPE(values), TYPE(refused),
 	TYPE(refused_later), TYPE(transaction), TYPE(parent), TYPE(awaiter),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
 	TYPE(sleeper), TYPE(endless), TYPE(batcher), TYPE(good), TYPE(child),
-	TYPE(stranger),
-	{ "versioned", "1", first_version },
+	TYPE(stranger), { "versioned", "1", first_version },
 	{ "versioned", "2", second_version } };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))
