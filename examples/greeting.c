@@ -9,7 +9,7 @@
  */
 #include <durable/engine.h>
 
-#define DAY_MS (24 * 3600 * 1000)
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 static json_object *
 greet(struct workflow *wf, json_object *name)

@@ -17,7 +17,7 @@
 
 #include <durable/engine.h>
 
-#define HOUR_MS (3600 * 1000)
+#define HOUR_MS (INT64_C(3600) * 1000)
 
 static const char *const things[] = { "flight", "hotel" };
 #define THINGS (sizeof(things) / sizeof(things[0]))
