@@ -278,6 +278,26 @@ turn_add_step(struct turn *turn, const struct workflow *wf, int number,
 }
 
 void
+turn_add_continue(struct turn *turn, const struct workflow *wf, int number,
+    const char *input)
+{
+	json_object *json;
+
+	(void)wf;
+	(void)number;
+	turn->acts++;
+	require(
+	    value_decode_argument(turn->arena, input, VALUE_PORTABLE, &json),
+	    "an input can be read");
+}
+
+void
+turn_hint_due(struct turn *turn)
+{
+	(void)turn;
+}
+
+void
 turn_add_event(struct turn *turn, const struct workflow *wf, int number,
     const char *key, const char *value)
 {
