@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154 # builddir and work are lib.sh's
 # SPDX-License-Identifier: MIT
 #
 # For stories about what make install installs: behind lib.sh.

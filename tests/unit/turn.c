@@ -16,7 +16,7 @@
 #include "engine/turn.h"
 #include "tests/unit/tap.h"
 
-#define COLUMNS_MAX    15
+#define COLUMNS_MAX    16
 #define ROWS_MAX       4
 #define STATEMENTS_MAX 32
 #define NOW_MS         INT64_C(1700000000000)
@@ -318,7 +318,7 @@ static const struct turn_plan ordinary = { .only = NULL };
 static const char *
 fresh(const char *id, const char *type)
 {
-	return arena_printf(arena, "%s|f|%s|1||portable_json|||||||||", id,
+	return arena_printf(arena, "%s|f|%s|1||portable_json||||||||||", id,
 	    type);
 }
 
@@ -348,7 +348,7 @@ test_load(void)
 	reply("durable.turn_take", "w|sleeper@1|||");
 	reply("durable.turn_load",
 	    arena_printf(arena,
-		"w|f|sleeper|1||portable_json|||{0}|{DBOS.sleep}|{%" PRId64
+		"w|f|sleeper|1||portable_json||||{0}|{DBOS.sleep}|{%" PRId64
 		"}|{NULL}|{portable_json}|{NULL}|{1}",
 		NOW_MS + 200));
 	run(&ordinary);
@@ -369,7 +369,7 @@ static void
 test_messages(void)
 {
 	static const char loaded[] =
-	    "w|f|listener|1||portable_json|||{0}|{DBOS.sleep}|{1}|{NULL}|"
+	    "w|f|listener|1||portable_json||||{0}|{DBOS.sleep}|{1}|{NULL}|"
 	    "{portable_json}|{NULL}|{1}";
 
 	begin_turn(300);
