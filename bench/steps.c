@@ -3,8 +3,9 @@
  * steps: a daemon with workflows of a hundred SQL steps, to compare steps per
  * second with transactions of pgbench -N.  Each step changes one row of
  * pgbench's, as such a transaction does: steps_read reads every result,
- * steps_blind reads none.  With --external it also has external, of a hundred
- * external steps of a millisecond, one after the other.
+ * steps_blind reads none.  With --external it also has external and together, of
+ * a hundred external steps of a millisecond: one after the other, or begun
+ * together.
  */
 #include <stdio.h>
 #include <time.h>
@@ -76,6 +77,23 @@ external(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+static json_object *
+together(struct workflow *wf, json_object *input)
+{
+	int handles[STEPS], i;
+
+	(void)input;
+	for (i = 0; i < STEPS; i++)
+		handles[i] = wf_step_begin(wf, &nap_type, NULL);
+	for (i = 0; i < STEPS; i++)
+		wf_step_result(wf, handles[i]);
+	return NULL;
+}
+
+static const struct workflow_type together_type = { .name = "together",
+	.version = "1",
+	.function = together };
+
 static const struct workflow_type external_type = { .name = "external",
 	.version = "1",
 	.function = external };
@@ -89,7 +107,7 @@ static const struct workflow_type blind_type = { .name = "steps_blind",
 	.function = steps_blind };
 
 static const struct workflow_type *const types[] = { &read_type, &blind_type,
-	&external_type, NULL };
+	&external_type, &together_type, NULL };
 
 static const char *const queues[] = { "steps", DURABLE_INTERNAL_QUEUE, NULL };
 

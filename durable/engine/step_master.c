@@ -21,7 +21,7 @@
 #include "db/session.h"
 #include "engine/step_trip.h"
 
-#define PROCESSES     8 /* unless the engine says how many */
+#define PROCESSES     16 /* unless the engine says how many */
 
 /* Between round trips that fail. */
 #define REPEAT_MIN_MS 5

@@ -29,7 +29,7 @@ struct engine {
 	/*
 	 * The external steps that this daemon runs, ended by NULL; NULL: none.
 	 * With some it has one process more, with a session, and up to
-	 * step_processes (0: 8) without one, each of which runs a step at a
+	 * step_processes (0: 16) without one, each of which runs a step at a
 	 * time.
 	 */
 	const struct step_type *const *steps;
