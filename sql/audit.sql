@@ -476,7 +476,7 @@ join dbos.operation_outputs as o
     on o.workflow_uuid = e.workflow_uuid
     and o.function_id = e.function_id
 union all
-select case when o.function_id is null then 'the step it waits for is missing'
+select case when o.function_id is null then 'nothing it waits for can come'
     else 'what it waits for has come' end, x.workflow_uuid,
     'step ' || x.function_id
 from (
@@ -517,7 +517,10 @@ select 'waits and is not pending', x.workflow_uuid,
     coalesce(s.status, 'does not exist')
 from durable.waits as x
 left join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
-where not coalesce(durable.goes_on(s.workflow_uuid, s.status), false)
+where s.status is distinct from 'PENDING'
+    and not (s.status is not distinct from 'CANCELLED' and exists (
+        select from durable.cleanups as c
+        where c.workflow_uuid = x.workflow_uuid))
 union all
 select 'not settled', s.workflow_uuid, s.status
 from dbos.workflow_status as s
