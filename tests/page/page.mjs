@@ -622,11 +622,11 @@ async function fitsEverywhere(colorScheme, width) {
   await bob.close();
 }
 
-for (const [title, told] of ["light", "dark"].flatMap((colorScheme) =>
-  [320, 1280].map((width) => [
+for (const [title, told] of [["light", 1280], ["dark", 320]].map(
+  ([colorScheme, width]) => [
     `every view fits ${width} pixels, ${colorScheme}, and axe finds nothing`,
     atOnce(fitsEverywhere(colorScheme, width)),
-  ])))
+  ]))
   await promise(title, told);
 
 await promise("without JavaScript the page says what it needs", async () => {
