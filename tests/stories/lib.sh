@@ -107,13 +107,19 @@ finish() {
 # wait_for CONDITION SECONDS: evaluates until it succeeds; fails when the time
 # is over.
 wait_for() {
-	local end=$(($(date +%s) + $2))
+	local end=$((EPOCHSECONDS + $2))
 
 	until eval "$1" >/dev/null 2>&1; do
-		[ "$(date +%s)" -lt "$end" ] || return 1
-		sleep 0.02
+		[ "$EPOCHSECONDS" -lt "$end" ] || return 1
+		pause 0.05
 	done
 }
+
+# pause SECONDS: sleeps without a process of its own, as there are many pauses.
+pause() {
+	read -rt "$1" -u "$silence" || :
+}
+exec {silence}<> <(:)
 
 
 # Programs, each under ./supervise as in the demo.
