@@ -286,8 +286,8 @@ turn_add_continue(struct turn *turn, const struct workflow *wf, int number,
 	(void)wf;
 	(void)number;
 	turn->acts++;
-	require(
-	    value_decode_argument(turn->arena, input, VALUE_PORTABLE, &json),
+	require(value_decode_argument(turn->arena, input, VALUE_PORTABLE,
+		    &json),
 	    "an input can be read");
 }
 
