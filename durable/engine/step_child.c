@@ -110,7 +110,7 @@ step_progress(const struct step_call *call)
 	return call->progress;
 }
 
-static void
+static void __attribute__((format(printf, 4, 0)))
 set_error(struct step_call *call, bool is_final, const char *name,
     const char *format, va_list args)
 {
