@@ -4,56 +4,22 @@
 // node cli.mjs URL.  cli.tap starts cluster and daemon, in which no payment
 // times out.
 //
-// NODE_MODULES names another directory with @dbos-inc/dbos-sdk, BOOKS the file
-// that audits.
+// BOOKS names the file that audits.
 
 import { execFile } from "node:child_process";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { isDeepStrictEqual, promisify } from "node:util";
+import { join } from "node:path";
+import { promisify } from "node:util";
 
-const here = dirname(fileURLToPath(import.meta.url));
-const modules = process.env.NODE_MODULES ?? join(here, "../node_modules");
-const require = createRequire(`${modules}/`);
-const { DBOSClient } = require("@dbos-inc/dbos-sdk");
-const { Client } = require("pg");
-
-const url = process.argv[2];
-const WAIT_MS = 20000;
-const polling = { pollingIntervalMs: 50, timeoutSeconds: WAIT_MS / 1000 };
+import {
+  Client, DBOSClient, equal, finish, here, modules, polling, promise, silent,
+  until, url,
+} from "./sdk.mjs";
 
 // Times are in whole milliseconds of two clocks that follow each other.
 const SLACK_MS = 2;
 
-const silent = { info() {}, debug() {}, warn() {}, error() {} };
 
-
-// TAP.
-
-let run = 0;
-let failed = 0;
-
-/** One assertion, which fails when the story throws. */
-async function promise(title, story) {
-  let why = null;
-
-  try {
-    await story();
-  } catch (error) {
-    why = String(error?.stack ?? error);
-    failed++;
-  }
-  console.log(`${why === null ? "ok" : "not ok"} ${++run} - ${title}`);
-  if (why !== null)
-    console.log(why.replace(/^/gm, "# "));
-}
-
-function equal(got, wanted, what) {
-  if (!isDeepStrictEqual(got, wanted))
-    throw new Error(`${what}: got ${JSON.stringify(got)}, ` +
-      `wanted ${JSON.stringify(wanted)}`);
-}
+// More assertions.
 
 function check(condition, what) {
   if (!condition)
@@ -69,18 +35,6 @@ async function rejects(attempt, name, what) {
     return;
   }
   throw new Error(`${what}: nothing was thrown`);
-}
-
-/** Asks until the answer is the wanted one; not longer than WAIT_MS. */
-async function until(ask, wanted, what) {
-  const end = Date.now() + WAIT_MS;
-  let got;
-
-  while (!isDeepStrictEqual(got = await ask(), wanted)) {
-    if (Date.now() > end)
-      equal(got, wanted, what);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 
@@ -549,7 +503,6 @@ await promise("the books are right, but for the deleted checkout",
     check(/^order without workflow\|\d+\|status 0\n$/.test(stdout), stdout);
   });
 
-console.log(`1..${run}`);
 await client.destroy();
 await database.end();
-process.exit(failed === 0 ? 0 : 1);
+finish();

@@ -3,24 +3,10 @@
 // An application "peer" of the official TypeScript SDK beside a daemon of ours,
 // application "test": node interop.mjs URL.  interop.tap starts the cluster,
 // interop.c is the daemon.
-//
-// NODE_MODULES names another directory with @dbos-inc/dbos-sdk.
 
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { isDeepStrictEqual } from "node:util";
-
-const here = dirname(fileURLToPath(import.meta.url));
-const modules = process.env.NODE_MODULES ?? join(here, "../node_modules");
-const require = createRequire(`${modules}/`);
-const { DBOS, DBOSClient } = require("@dbos-inc/dbos-sdk");
-const { Client } = require("pg");
-
-const url = process.argv[2];
-const WAIT_MS = 20000;
-const polling = { pollingIntervalMs: 50, timeoutSeconds: WAIT_MS / 1000 };
-const silent = { info() {}, debug() {}, warn() {}, error() {} };
+import {
+  Client, DBOS, DBOSClient, equal, finish, polling, promise, silent, until, url,
+} from "./sdk.mjs";
 
 // DBOS's example, as its SDKs for several languages share it.
 const golden = {
@@ -35,45 +21,6 @@ const golden = {
   status: { text: "hello-interop", num: 42, flag: true },
   item: { item: "hello-interop" },
 };
-
-
-// TAP.
-
-let run = 0;
-let failed = 0;
-
-/** One assertion, which fails when the story throws. */
-async function promise(title, story) {
-  let why = null;
-
-  try {
-    await story();
-  } catch (error) {
-    why = String(error?.stack ?? error);
-    failed++;
-  }
-  console.log(`${why === null ? "ok" : "not ok"} ${++run} - ${title}`);
-  if (why !== null)
-    console.log(why.replace(/^/gm, "# "));
-}
-
-function equal(got, wanted, what) {
-  if (!isDeepStrictEqual(got, wanted))
-    throw new Error(`${what}: got ${JSON.stringify(got)}, ` +
-      `wanted ${JSON.stringify(wanted)}`);
-}
-
-/** Asks until the answer is the wanted one; not longer than WAIT_MS. */
-async function until(ask, wanted, what) {
-  const end = Date.now() + WAIT_MS;
-  let got;
-
-  while (!isDeepStrictEqual(got = await ask(), wanted)) {
-    if (Date.now() > end)
-      equal(got, wanted, what);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 
 // The peer's workflows.
@@ -285,5 +232,4 @@ await promise("the client knows our versions, and makes one the latest",
 await DBOS.shutdown();
 await client.destroy();
 await database.end();
-console.log(`1..${run}`);
-process.exit(failed === 0 ? 0 : 1);
+finish();
