@@ -96,7 +96,7 @@ begin
     for watched in
         select n.id, n.kind, n.target, n.key
         from unnest(ids, kinds, targets, keys) as n (id, kind, target, key)
-        where n.kind in ('event', 'result')
+        where n.kind in ('event', 'result', 'stream')
         order by n.target
     loop
         perform
@@ -137,9 +137,10 @@ $$;
 comment on function durable.look_again(text[], text[], text[], text[]) is
     'The second look of I5, for workflows that begin to wait for an event, a '
     'result or a stream of a target: makes a wait due when its target has set '
-    'the event, has written the value or has ended, with the target locked against its writers.  When another '
-    'session has locked the target, or it does not exist yet, the workflow '
-    'looks again soon.  Notifies the workers, because none may know that time.';
+    'the event, has written the value or has ended, with the target locked '
+    'against its writers.  When another session has locked the target, or it '
+    'does not exist yet, the workflow looks again soon.  Notifies the workers, '
+    'because none may know that time.';
 
 create or replace function durable.turn_waits(
     ids text[],

@@ -2,7 +2,7 @@
 --
 -- What a turn writes, by kind.
 
-select plan(60);
+select plan(63);
 
 -- Children.
 
@@ -92,6 +92,18 @@ select ok(test.is_due('w'), 'an event that came meanwhile makes the wait due');
 select is(test.notified(), 'durable_due',
     'a wait that is due at once for an event notifies');
 select ok(not test.is_due('x'), 'an event does not make other waits due');
+insert into dbos.streams (workflow_uuid, key, value, "offset")
+values ('y', 'a:b', '1', 1);
+select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{stream}',
+    '{y}', '{2:a:b}');
+select ok(not test.is_due('w'),
+    'a value at another place of a stream does not make due');
+select durable.turn_waits('{w}', '{9000000000000}', '{job@1}', '{stream}',
+    '{y}', '{1:a:b}');
+select ok(test.is_due('w'),
+    'a value of a stream that came meanwhile makes the wait due');
+select is(test.notified(), 'durable_due',
+    'a wait that is due at once for a value of a stream notifies');
 update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = 'y';
 select durable.turn_waits('{x}', '{9000000000000}', '{job@1}', '{result}',
     '{y}', '{null}');
