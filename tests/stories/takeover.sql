@@ -23,6 +23,34 @@ where p.program = 'daemon';
 comment on view takeover.sessions is
     'The workers of daemons, and the server processes that serve them.';
 
+create function takeover.wait_blocked(among_idle boolean)
+returns int
+language plpgsql
+as $$
+declare
+    blocked int;
+begin
+    for i in 1 .. 2000 loop
+        select b.worker
+        into blocked
+        from takeover.sessions as b
+        join takeover.sessions as a on a.backend <> b.backend
+        where b.wait_event_type = 'Lock'
+        group by b.worker
+        having not among_idle
+            or count(*) filter (where a.state = 'idle'
+                and a.state_change > b.xact_start) >= 2
+        limit 1;
+        exit when found;
+        perform pg_sleep(0.005), pg_stat_clear_snapshot();
+    end loop;
+    return blocked;
+end
+$$;
+comment on function takeover.wait_blocked(boolean) is
+    'A worker that waits for a lock, as soon as there is one, while two others '
+        'are idle if they are to be; null after some ten seconds.';
+
 create table takeover.strikes (
     strike int generated always as identity
         constraint strikes_pkey primary key,
