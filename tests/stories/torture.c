@@ -249,7 +249,7 @@ start_locker(void)
 
 /* Whether a workflow, s, has come to where its kind, e, says. */
 #define SETTLED \
-	"case when e.status in ('held', 'result') " \
+	"case when e.status = 'held' " \
 	"then w.kind = e.status and w.kind is not null " \
 	"else s.status not in ('PENDING', 'ENQUEUED') end"
 
@@ -282,7 +282,7 @@ judge(void)
 {
 	query("insert into torture.verdicts select e.type, "
 	      "coalesce(" SETTLED ", false) "
-	      "and (e.status in ('any', 'held', 'result') "
+	      "and (e.status in ('any', 'held') "
 	      "or e.status = s.status) "
 	      "and (e.says is null or "
 	      "strpos(coalesce(o.output, o.error), e.says) > 0), "

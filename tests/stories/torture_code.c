@@ -318,7 +318,7 @@ make_nests(struct chance *chance, struct deed *deed)
 	deed_put_number(deed, "depth", 1 + chance_below(chance, 8));
 }
 
-/* A child of a type that the engine does not have, and which waits. */
+/* A child of a type that the engine does not have. */
 static json_object *
 starts_unknown(struct workflow *wf, json_object *input)
 {
@@ -413,8 +413,8 @@ const struct kind code_kinds[] = {
 	    many_messages, 2, "SUCCESS", "received", make_many_messages },
 	{ "nests", "the error of a child's child comes to all above it", nests,
 	    2, "ERROR", "DeepError", make_nests },
-	{ "starts_unknown", "a child of an unknown type is waited for",
-	    starts_unknown, 1, "result", NULL, NULL },
+	{ "starts_unknown", "a child of an unknown type is refused",
+	    starts_unknown, 1, "ERROR", "DBOSNotRegisteredError", NULL },
 	{ "takes_other_id", "a child cannot have another workflow's id",
 	    takes_other_id, 2, "ERROR", "DBOSConflictingWorkflowError", NULL },
 	{ "waits_for_itself", "a workflow that waits for itself fails",
