@@ -48,7 +48,7 @@ no_request_repeated() {
 
 # ask PATH: repeats a POST until it is answered, as the page does.
 ask() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + 60)) wait=0.02
 
 	while
 		http POST "$1"
@@ -59,7 +59,8 @@ ask() {
 		*) return 1 ;;
 		esac
 		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
+		pause $wait
+		wait=0.1
 	done
 }
 

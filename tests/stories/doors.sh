@@ -14,8 +14,8 @@ cgi_fcgi=$(command -v cgi-fcgi)
 # An error as nginx and the web both write it.
 is_json_error() {
 	[[ $body =~ ^\{\ ?\"error\":\ \"[^\"]+\"\ ?\}$ ]] &&
-	    [ "$(header content-type)" = application/json ] &&
-	    [ "$(header cache-control)" = no-store ]
+	    find_header content-type && [ "$found" = application/json ] &&
+	    find_header cache-control && [ "$found" = no-store ]
 }
 
 # fcgi METHOD PATH [NAME=VALUE...]: as http, but asks the web without nginx,
@@ -37,18 +37,23 @@ fcgi() {
 take_answer() {
 	local answer
 
-	{ answer=$(<"$work/answer"); } 2>/dev/null
+	take_body "$work/answer"
+	answer=$body
 	echo "${answer%%$'\r\n\r\n'*}" >"$work/headers"
 	body=${answer#*$'\r\n\r\n'}
 	[ "$body" != "$answer" ] || body=
-	status=$(header status)
-	status=${status%% *}
+	find_header status
+	status=${found%% *}
 }
 
 # repeat TEXT N
 repeat() {
-	# shellcheck disable=SC2046 # numbers
-	printf "$1%.0s" $(seq "$2")
+	local text=$1
+
+	while [ ${#text} -lt $((${#1} * $2)) ]; do
+		text+=$text
+	done
+	echo "${text:0:${#1} * $2}"
 }
 
 # field NAME: its value in the last answer, a JSON object without nested ones.

@@ -105,13 +105,14 @@ finish() {
 }
 
 # wait_for CONDITION SECONDS: evaluates until it succeeds; fails when the time
-# is over.
+# is over.  Its pauses grow, because most conditions cost a process.
 wait_for() {
-	local end=$((EPOCHSECONDS + $2))
+	local end=$((EPOCHSECONDS + $2)) pauses=(0.05 0.05 0.1 0.1 0.2 0.5)
 
 	until eval "$1" >/dev/null 2>&1; do
 		[ "$EPOCHSECONDS" -lt "$end" ] || return 1
-		pause 0.05
+		pause "${pauses[0]}"
+		[ ${#pauses[@]} -eq 1 ] || pauses=("${pauses[@]:1}")
 	done
 }
 
@@ -452,23 +453,49 @@ stack_stop() {
 # $work/headers; status is 000 without an answer.
 # shellcheck disable=SC2034 # for the tests
 http() {
-	local method=$1 path=$2
+	local request=()
 
-	shift 2
-	[ "$method" != HEAD ] || set -- --head "$@"
-	: >"$work/body"
-	status=$(curl -s --globoff --path-as-is --max-time 40 -X "$method" \
-		-D "$work/headers" -o "$work/body" -w '%{http_code}' "$@" \
-		"$URL$path")
-	{ body=$(<"$work/body"); } 2>/dev/null
+	http_request "$work/headers" "$work/body" "$@"
+	status=$(curl "${request[@]}")
+	take_body "$work/body"
 }
+
+# http_request HEADERS BODY METHOD PATH [CURL OPTION...]: adds to request the
+# arguments of curl that write an answer to these files, and print its status.
+http_request() {
+	local headers=$1 body=$2 method=$3 path=$4
+
+	shift 4
+	: >"$headers"
+	: >"$body"
+	[ "$method" != HEAD ] || set -- --head "$@"
+	request+=(-s --globoff --path-as-is --max-time 40 -X "$method"
+		-D "$headers" -o "$body" -w '%{http_code}\n' "$@" "$URL$path")
+}
+
+# take_body FILE: sets body to its text, as $(<FILE) would, without a process.
+take_body() {
+	IFS= read -rd '' body <"$1"
+	while [[ $body == *$'\n' ]]; do
+		body=${body%$'\n'}
+	done
+}
+
+headers_file=$work/headers
 
 # header NAME: of the last answer.
 header() {
-	local line value=
+	find_header "$1"
+	echo "$found"
+}
 
+# find_header NAME: as header, but sets found, without a process.
+find_header() {
+	local line
+
+	found=
 	while read -r line; do
-		[[ ${line,,} != "${1,,}: "* ]] || value=${line#*: }
-	done <"$work/headers"
-	echo "${value%$'\r'}"
+		[[ ${line,,} != "${1,,}: "* ]] || found=${line#*: }
+	done <"$headers_file"
+	found=${found%$'\r'}
 }

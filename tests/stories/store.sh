@@ -127,46 +127,66 @@ ledger() {
 	END
 }
 
+# remember GROUP: begins a group of requests that must be refused and write
+# nothing.
 remember() {
+	group=$1
+	collected=()
+	expected=()
 	written=$(ledger)
 }
 
-# refused STATUS WHAT: asserts that the last answer is this status, a JSON
-# error, and that no table has changed since remember.
+# refused STATUS WHAT [ALLOW]: asserts that the last answer is this status, a
+# JSON error, and names the allowed methods.
 refused() {
-	local now title="$2 is refused with $1 and writes nothing"
-
-	now=$(ledger)
-	[ "$status" = "$1" ] && is_json_error && [ "$now" = "$written" ]
-	assert $? "$title" || {
+	find_header allow
+	[ "$status" = "$1" ] && [ "$found" = "${3:-$found}" ] && is_json_error
+	assert $? "$2 is refused with $1${3:+, as $3 is allowed}" ||
 		diag "status $status, body '$body', headers:" \
-			"$(cat "$work/headers")"
-		[ "$now" = "$written" ] ||
-			diag "$(diff <(echo "$written") <(echo "$now"))"
-		written=$now
-	}
+			"$(cat "$headers_file")"
 }
 
-# refuses STATUS WHAT METHOD PATH [CURL OPTION...]: asserts it of nginx.
+# refuses STATUS WHAT METHOD PATH [CURL OPTION...]: collects a request to nginx
+# for nothing_written, which asserts it.  With allow=METHODS as refused.
 refuses() {
-	local wanted=$1 title=$2
+	local request=() n=${#expected[@]}
 
+	expected+=("$1" "$2" "${allow:-}")
 	shift 2
-	http "$@"
-	refused "$wanted" "$title"
+	http_request "$work/headers-$n" "$work/body-$n" "$@"
+	collected+=(${collected:+--next} "${request[@]}")
 }
 
-# fcgi_refuses STATUS WHAT METHOD PATH [NAME=VALUE...]: asserts it of the web.
+# fcgi_refuses STATUS WHAT METHOD PATH [NAME=VALUE...]: asks the web at once.
 fcgi_refuses() {
 	local wanted=$1 title=$2
 
 	shift 2
 	fcgi "$@"
-	refused "$wanted" "FastCGI: $title"
+	refused "$wanted" "FastCGI: $title" "${allow:-}"
 }
 
 # both_refuse STATUS WHAT METHOD PATH [DECODED PATH]: of nginx and of the web.
 both_refuse() {
 	refuses "$1" "$2" "$3" "$4"
 	fcgi_refuses "$1" "$2" "$3" "${5:-$4}"
+}
+
+# nothing_written: sends the collected requests in one process, asserts that
+# each is refused, and that no table has changed since remember.
+nothing_written() {
+	local now n=0 headers_file
+
+	curl "${collected[@]}" >"$work/statuses"
+	while [ $n -lt ${#expected[@]} ]; do
+		read -r status || status=000
+		headers_file=$work/headers-$n
+		take_body "$work/body-$n"
+		refused "${expected[@]:n:3}"
+		n=$((n + 3))
+	done <"$work/statuses"
+	now=$(ledger)
+	[ "$now" = "$written" ]
+	assert $? "refused requests write nothing: $group" ||
+		diag "$(diff <(echo "$written") <(echo "$now"))"
 }
