@@ -155,7 +155,9 @@ stop() {
 
 # pid_of NAME: the process id of the program itself, a master.
 pid_of() {
-	cat "$work/$1.pid" 2>/dev/null
+	local pid
+
+	{ read -r pid <"$work/$1.pid"; } 2>/dev/null && echo "$pid"
 }
 
 # workers_of NAME: the process ids of its workers.
@@ -234,7 +236,7 @@ find_postgres() {
 }
 
 # A new cluster is a copy of the first one that a build made, because initdb
-# takes more than a second.
+# takes more than a second; so does an install.
 cluster_make() {
 	local template
 
@@ -250,8 +252,32 @@ cluster_make() {
 			>"$work/initdb.log" 2>&1 &&
 			cp -a "$work/template" "$template.new" &&
 			mv "$template.new" "$template"
-	) 9>"$builddir/tests/cluster.lock" &&
-		cp -a "$template" "$work/cluster"
+	) 9>"$builddir/tests/cluster.lock" || return
+	[ "${cluster_kind:-}" != installed ] || {
+		installed_make "$template" && template=$installed || return
+	}
+	cp -a "$template" "$work/cluster"
+}
+
+# installed_make TEMPLATE: sets installed to a copy of the cluster in which
+# widget-store-install has run, made by the first test that needs it after a
+# change of the SQL.
+installed_make() {
+	installed=$1-$(cat "$srcdir"/sql/*-install "$srcdir"/sql/*.sql \
+		"$srcdir"/sql/*/*.sql | cksum | tr -d ' ')
+	(
+		flock 9
+		[ ! -d "$installed" ] || exit 0
+		find "$builddir/tests" -maxdepth 1 -name 'cluster-*-*' \
+			-mmin +600 -exec rm -rf {} +
+		cp -a "$1" "$work/cluster" && cluster_run &&
+			cluster_install
+		made=$?
+		stop cluster && [ $made -eq 0 ] &&
+			mv "$work/cluster" "$installed.new" &&
+			mv "$installed.new" "$installed" &&
+			rm -f "$work"/cluster.{log,pid}
+	) 9>"$builddir/tests/cluster.lock"
 }
 
 # cluster_start [OPTION...]: takes options of postgres, such as
@@ -271,6 +297,15 @@ cluster_start() {
 		! am_root || chown postgres "$work/socket"
 		cluster_make || return 1
 	fi
+	cluster_run "$@"
+}
+
+# installed_start [OPTION...]: cluster_start and cluster_install.
+installed_start() {
+	cluster_kind=installed cluster_start "$@"
+}
+
+cluster_run() {
 	start cluster -s INT -u "$postgres_user" "$PG_BIN/postgres" \
 		-D "$work/cluster" -c listen_addresses= -c port=5432 \
 		-c "unix_socket_directories=$work/socket" "$@"
@@ -430,8 +465,8 @@ nginx_stop() {
 stack_start() {
 	need curl nginx spawn-fcgi
 	# shellcheck disable=SC2119
-	cluster_start &&
-	    cluster_install --allow-crash &&
+	installed_start &&
+	    cluster_psql -f "$srcdir/sql/crash.sql" &&
 	    daemon_start --allow-crash=yes "$@" &&
 	    web_start --allow-crash=yes &&
 	    nginx_start &&

@@ -103,7 +103,7 @@ sql(const char *format, ...)
 bool
 wait_sql(const char *want, const char *query)
 {
-	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct timespec pause = { .tv_nsec = 2500000 };
 	time_t end = time(NULL) + WAIT_S;
 	const char *got = NULL;
 
@@ -112,6 +112,8 @@ wait_sql(const char *want, const char *query)
 		if (got != NULL && strcmp(got, want) == 0)
 			return true;
 		nanosleep(&pause, NULL);
+		if (pause.tv_nsec < 40000000)
+			pause.tv_nsec *= 2;
 	}
 	diag("%s: got %s, want %s", query, got == NULL ? "nothing" : got, want);
 	return false;
