@@ -24,6 +24,9 @@ export const TIMEOUT_MS = 60000;
 // A dispatch takes ten seconds, and longer with crashes in it.
 export const DISPATCH_MS = 120000;
 
+// For waitForFunction, which else has the page draw sixty frames a second.
+export const POLLING = { polling: 100 };
+
 
 // TAP.
 
@@ -224,9 +227,11 @@ export async function requestTimes(page, count) {
   const asked = [];
 
   page.on("request", (request) => asked.push(request));
-  while (asked.length < count)
+  // A request has its time when it has been answered.
+  while (asked.length < count ||
+      asked.slice(0, count).some((request) => request.timing().startTime <= 0))
     await page.waitForEvent("requestfinished");
-  return asked.map((request) => request.timing().startTime);
+  return asked.slice(0, count).map((request) => request.timing().startTime);
 }
 
 export const button = (page, name) => page.getByRole("button", { name });
@@ -265,7 +270,8 @@ export async function progressBeyond(bar, value) {
   const element = await bar.elementHandle();
 
   await element.ownerFrame().then((frame) => frame.waitForFunction(
-    ([progress, least]) => progress.value > least, [element, value]));
+    ([progress, least]) => progress.value > least, [element, value],
+    POLLING));
   return element.evaluate((progress) => progress.value);
 }
 

@@ -4,7 +4,7 @@
 // buttons is pressed.
 
 import {
-  DISPATCH_MS, VIEW, amended, ask, badge, button, buy, check, customer, equal, heading,
+  DISPATCH_MS, POLLING, VIEW, amended, ask, badge, button, buy, check, customer, equal, heading,
   newestOrder, picture, progressBeyond, promise, settle, stock, stockShown,
   visit,
 } from "./browser.mjs";
@@ -20,7 +20,8 @@ async function crash(tab, name) {
 
   await button(tab, name).click();
   await tab.waitForFunction((least) => Number(
-    document.querySelector("#total-crashes").textContent) > least, before);
+    document.querySelector("#total-crashes").textContent) > least, before,
+  POLLING);
 }
 
 /** Presses two buttons in the same instant. */
@@ -32,7 +33,7 @@ function pressBoth(tab, first, second) {
 }
 
 export async function tellRoom() {
-  const ann = await customer({ reducedMotion: "no-preference" });
+  const ann = await customer();
   const tab = await visit(ann);
   const room = tab.locator("#machine-room");
 
@@ -55,7 +56,7 @@ export async function tellRoom() {
 
       await tab.waitForFunction((n) =>
         document.querySelectorAll("#processes tr").length === n,
-      processes.length);
+      processes.length, POLLING);
       for (const [place, { pid }] of processes.entries())
         equal(await rows.nth(place).locator("td").first().textContent(),
           String(pid), "pid");
@@ -140,7 +141,7 @@ export async function tellRoom() {
     const asked = [];
 
     await room.locator("summary").press("Enter");
-    await tab.waitForFunction(() => location.hash === "");
+    await tab.waitForFunction(() => location.hash === "", null, POLLING);
     tab.on("request", (request) => asked.push(request.url()));
     for (let i = 0; i < 2; i++)
       await tab.waitForResponse(VIEW);

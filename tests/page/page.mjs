@@ -5,7 +5,7 @@
 // line on descriptor 3, answered by one on descriptor 4.
 
 import {
-  DISPATCH_MS, VIEW, amended, ask, atOnce, badge, button, buy, check, crash,
+  DISPATCH_MS, POLLING, VIEW, amended, ask, atOnce, badge, button, buy, check, crash,
   customer, drawn, equal, errors, finish, foreign, heading, newestOrder,
   ownOrders, picture, progressBeyond, promise, requestTimes, row, seen, sellAll,
   sentence, settle, shifted, stock, stockShown, store, twins, violations, visit,
@@ -18,7 +18,7 @@ import { tellRoom } from "./page-room.mjs";
 // A purchase.
 
 await ask("POST", "restock");
-const ann = await customer({ reducedMotion: "no-preference" });
+const ann = await customer();
 const page = await visit(ann);
 let order;
 
@@ -67,7 +67,8 @@ await promise("the payment page shows total and order, and counts down",
     await left.getByText(/^(9:5[0-9]|10:00)$/).waitFor();
     const first = await left.textContent();
     await page.waitForFunction((before) =>
-      document.querySelector("#payment-left").textContent !== before, first);
+      document.querySelector("#payment-left").textContent !== before, first,
+    POLLING);
     check(/^9:/.test(await left.textContent()), "it does not count down");
   });
 
