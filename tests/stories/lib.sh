@@ -131,7 +131,8 @@ start() {
 
 	shift
 	"$srcdir/supervise" -n "$name" -l "$work/$name.log" \
-		-p "$work/$name.pid" "$@" </dev/null 2>>"$work/supervise.log" &
+		-p "$work/$name.pid" "$@" </dev/null \
+		>>"$work/supervise.log" 2>&1 &
 	supervisors[$name]=$!
 }
 
@@ -397,7 +398,7 @@ web_start() {
 	spawn-fcgi -n -s "$work/web.sock" -M 0660 -- "$srcdir/supervise" \
 		-n web -g 3 -l "$work/web.log" -p "$work/web.pid" "$WEB" \
 		--database "host=$PGHOST dbname=$PGDATABASE user=widget_store_web" \
-		"$@" </dev/null 2>>"$work/supervise.log" &
+		"$@" </dev/null >>"$work/supervise.log" 2>&1 &
 	supervisors[web]=$!
 }
 

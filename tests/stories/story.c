@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,6 +60,8 @@ story_start_daemon(const struct engine *engine,
 
 	if (pid != 0)
 		return pid;
+	/* A test that dies must not wait for its daemon's end of the output. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	list = calloc(types_count + 1, sizeof(struct workflow_type *));
 	if (list == NULL)
 		abort();
@@ -154,10 +157,13 @@ ended(const char *id)
 const char *
 output(const char *id)
 {
+	const char *got;
+
 	ended(id);
-	return sql("select coalesce(output, error) from dbos.workflow_output "
-		   "where workflow_uuid = '%s'",
+	got = sql("select coalesce(output, error) from dbos.workflow_output "
+		  "where workflow_uuid = '%s'",
 	    id);
+	return got == NULL ? "" : got;
 }
 
 const char *

@@ -15,7 +15,7 @@
 #include "db/db.h"
 
 /* How long a story waits for what has to come. */
-#define WAIT_S 30
+#define WAIT_S 60
 
 /* An element of a list of workflow types, of version 1. */
 #define TYPE(function) \
@@ -67,7 +67,7 @@ void start_together(const char *prefix, const char *type, const char *inputs);
 /* Waits for the end of a workflow and returns its status. */
 const char *ended(const char *id);
 
-/* Waits for the end of a workflow and returns its output or its error. */
+/* Waits for the end of a workflow; its output or its error, else "". */
 const char *output(const char *id);
 
 /* The numbers and names of the steps in a workflow's journal. */
