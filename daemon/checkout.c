@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/dispatch.h"
+#include "daemon/notify.h"
 #include "daemon/orders.h"
 
 #define PAYMENT_STATUS "payment_status"
@@ -21,6 +22,7 @@ checkout(struct workflow *wf, json_object *input)
 {
 	const char *payment_status;
 	int64_t order_id;
+	bool paid;
 
 	(void)input;
 	order_id = create_order(wf);
@@ -30,6 +32,7 @@ checkout(struct workflow *wf, json_object *input)
 		    order_id);
 		update_order_status(wf, order_id, ORDER_CANCELLED);
 		wf_set_event(wf, PAYMENT_ID, NULL);
+		notify_of_order(wf, order_id, "cancelled");
 		return NULL;
 	}
 
@@ -39,7 +42,8 @@ checkout(struct workflow *wf, json_object *input)
 	payment_status = wf_recv_string(wf, PAYMENT_STATUS,
 	    checkout_payment_timeout_ms);
 
-	if (payment_status != NULL && strcmp(payment_status, "paid") == 0) {
+	paid = payment_status != NULL && strcmp(payment_status, "paid") == 0;
+	if (paid) {
 		wf_log(wf, "order %" PRId64 " is paid: dispatching it",
 		    order_id);
 		update_order_status(wf, order_id, ORDER_PAID);
@@ -59,6 +63,7 @@ checkout(struct workflow *wf, json_object *input)
 
 	/* POST /payment_webhook waits for this event and answers with it. */
 	wf_set_event(wf, ORDER_ID, wf_string(wf, wf_number(wf, order_id)));
+	notify_of_order(wf, order_id, paid ? "paid" : "cancelled");
 	return NULL;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "daemon/dispatch.h"
 
+#include "daemon/notify.h"
 #include "daemon/orders.h"
 
 #define PROGRESS_STEPS 10
@@ -20,6 +21,7 @@ dispatch(struct workflow *wf, json_object *input)
 		wf_sleep(wf, dispatch_interval_ms);
 		update_order_progress(wf, order_id);
 	}
+	notify_of_order(wf, order_id, "dispatched");
 	return NULL;
 }
 

@@ -11,13 +11,18 @@
 #include "base/options.h"
 #include "daemon/checkout.h"
 #include "daemon/dispatch.h"
+#include "daemon/notify.h"
+#include "daemon/webhook.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
 #endif
 
-static const struct workflow_type *const types[] = { &checkout_type,
-	&dispatch_type, NULL };
+/* The last one only when a receiver is set, because each costs every turn. */
+static const struct workflow_type *types[] = { &checkout_type, &dispatch_type,
+	NULL, NULL };
+
+static const struct step_type *const steps[] = { &post_event_type, NULL };
 
 static const char *const queues[] = { "checkout", DURABLE_INTERNAL_QUEUE,
 	NULL };
@@ -36,6 +41,7 @@ main(int argc, char *argv[])
 		.max_attempts = 10,
 		.schema_patience_s = 300,
 		.memory_limit_mb = 1024 };
+	const char *notify_url = NULL, *notify_secret_file = NULL;
 	bool allow_crash = false;
 	int workers = 2;
 	const struct option_def defs[] = {
@@ -59,6 +65,13 @@ main(int argc, char *argv[])
 		    "how long a checkout waits for its payment" },
 		{ "dispatch-interval-ms", OPTION_NUMBER, &dispatch_interval_ms,
 		    1, 86400000, "time between two steps of a dispatch" },
+		{ "notify-url", OPTION_TEXT, &notify_url, 0, 0,
+		    "where to post that an order is paid, cancelled or "
+		    "dispatched; default: nowhere" },
+		{ "notify-secret-file", OPTION_TEXT, &notify_secret_file, 0, 0,
+		    "file with the key that signs these events" },
+		{ "notify-timeout-ms", OPTION_NUMBER, &webhook_timeout_ms, 100,
+		    50000, "how long their receiver may take" },
 		{ "executor-id", OPTION_TEXT, &engine.executor, 0, 0,
 		    "this daemon's name in the system database" },
 		{ "allow-crash", OPTION_YES_NO, &allow_crash, 0, 0,
@@ -74,5 +87,12 @@ main(int argc, char *argv[])
 	options_read(argc, argv, VERSION, defs);
 	if (allow_crash)
 		engine.crash_channel = "widget_store_crash";
+	if (notify_url != NULL) {
+		if (!webhook_open(notify_url, notify_secret_file))
+			return DURABLE_EXIT_USAGE;
+		notify_is_on = true;
+		types[2] = &notify_type;
+		engine.steps = steps;
+	}
 	return durable_run(&engine, workers);
 }

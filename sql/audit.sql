@@ -88,6 +88,8 @@ steps as (
         select w.id, w.forked_from
         from workflows as w
         where w.forked_from is not null) as f on f.id = o.workflow_uuid
+    -- The last step of each workflow, when the daemon has a --notify-url.
+    where o.function_name <> 'notify_workflow'
 ),
 sums as (
     -- The steps of each workflow in one row.  An order has thirty steps, so

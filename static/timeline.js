@@ -35,6 +35,7 @@ const clock = new Intl.DateTimeFormat(undefined, {
 
 const NAMES = new Map([
   ["checkout_workflow", "checkout"], ["dispatch_order_workflow", "dispatch"],
+  ["notify_workflow", "notification"],
 ]);
 
 /** Numbers of the letters, by pid. @type {Map<number, number>} */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Posts events as Standard Webhooks 1.0.0 says: with the headers webhook-id,
+ * webhook-timestamp and webhook-signature, "v1," and the base64 of the
+ * HMAC-SHA256 of "id.timestamp.body".
+ */
+#ifndef DAEMON_WEBHOOK_H
+#define DAEMON_WEBHOOK_H
+
+#include <stdbool.h>
+
+#include <durable/step.h>
+
+/* For how long the receiver may take; main sets it, 100 to 50000. */
+extern int webhook_timeout_ms;
+
+/*
+ * Sets the receiver, an http or https URL that must live as long as the process,
+ * and reads the secret from a file: "whsec_" and the base64 of 24 to 64 bytes.
+ * Call it before the first worker.  Returns false, with a line in the log, when
+ * one of them is missing or wrong, or the program is built without libcurl.
+ */
+bool webhook_open(const char *url, const char *secret_file);
+
+/*
+ * An external step: posts the body, a string of JSON, under the key of the step.
+ * Returns the status of the answer, 200 to 299; the error NotTaken for another
+ * answer or for none; the final error Gone for 410, by which a receiver says
+ * that it wants no more.  Redirections are not followed, and the answer's body
+ * is not read beyond 64 KiB.
+ */
+json_object *webhook_post(struct step_call *call, json_object *body);
+
+#endif
