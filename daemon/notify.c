@@ -5,6 +5,7 @@
 #include "daemon/notify.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "daemon/webhook.h"
@@ -60,10 +61,14 @@ notify_of_order(struct workflow *wf, int64_t order_id, const char *what)
 	if (!notify_is_on)
 		return;
 	input = wf_own(wf, json_object_new_object());
-	json_object_object_add(input, "type",
-	    json_object_get(wf_string(wf, wf_printf(wf, "order.%s", what))));
-	json_object_object_add(input, "order_id",
-	    json_object_get(wf_int64(wf, order_id)));
+	/* What json-c had no memory for would tell of no order. */
+	if (input == NULL ||
+	    json_object_object_add(input, "type",
+		json_object_get(
+		    wf_string(wf, wf_printf(wf, "order.%s", what)))) != 0 ||
+	    json_object_object_add(input, "order_id",
+		json_object_get(wf_int64(wf, order_id))) != 0)
+		abort();
 	/* Without a dot, which separates the parts of what is signed. */
 	wf_start(wf, &notify_type,
 	    wf_printf(wf, "notify:%" PRId64 ":%s", order_id, what), input);

@@ -465,8 +465,9 @@ turn_hint_due(struct turn *turn)
 void
 turn_add_control(struct turn *turn, const char *id, enum turn_control control)
 {
-	const char *const values[] = { id,
-		control == TURN_CANCEL ? "cancel" : "resume" };
+	static const char *const names[] = { "cancel", "cancel family",
+		"resume" };
+	const char *const values[] = { id, names[control] };
 
 	write_set_add(turn->write_set, WRITE_CONTROLS, values);
 	turn_hint_due(turn);

@@ -160,7 +160,7 @@ bool turn_serves(const struct turn *turn, const struct workflow_type *type);
 void turn_hint_due(struct turn *turn);
 
 /* Lets the turn cancel or resume (again enqueue) a workflow when it ends. */
-enum turn_control { TURN_CANCEL, TURN_RESUME };
+enum turn_control { TURN_CANCEL, TURN_CANCEL_FAMILY, TURN_RESUME };
 void
 turn_add_control(struct turn *turn, const char *id, enum turn_control control);
 

@@ -7,6 +7,7 @@
 
 #include <durable/workflow.h>
 #include "base/arena.h"
+#include "base/memory.h"
 #include "db/value.h"
 #include "engine/run.h"
 #include "engine/turn_api.h"
@@ -18,6 +19,7 @@ static void
 start_child(struct workflow *wf, const struct child *child, int number,
     bool is_enqueued)
 {
+	static const char joined[] = "joined ";
 	struct entry entry = { .name = child->type->name,
 		.started_ms = turn_now_ms(wf->turn) };
 	const struct answer *answer = turn_start_child(wf->turn, wf, child,
@@ -44,6 +46,8 @@ start_child(struct workflow *wf, const struct child *child, int number,
 			"workflow of this deduplication id",
 			child->id),
 		    VALUE_PORTABLE);
+	else if (strncmp(known, joined, strlen(joined)) == 0)
+		entry.child = arena_strdup(wf->arena, known + strlen(joined));
 	else
 		entry.child = child->id;
 	run_record(wf, number, &entry);
@@ -76,20 +80,26 @@ check_options(struct workflow *wf, const struct workflow_type *type,
 		    type->name);
 }
 
+/* json-c refuses what it has no memory for. */
+static void
+add(json_object *object, const char *key, json_object *value)
+{
+	if (value == NULL || json_object_object_add(object, key, value) != 0)
+		memory_die();
+}
+
 static void
 add_text(json_object *object, const char *key, const char *text)
 {
 	if (text != NULL)
-		json_object_object_add(object, key,
-		    json_object_new_string(text));
+		add(object, key, json_object_new_string(text));
 }
 
 static void
 add_number(json_object *object, const char *key, int64_t number)
 {
 	if (number != 0)
-		json_object_object_add(object, key,
-		    json_object_new_int64(number));
+		add(object, key, json_object_new_int64(number));
 }
 
 /* The options for durable.turn_start_with. */
@@ -98,6 +108,8 @@ encode_options(struct workflow *wf, const struct wf_start_options *options)
 {
 	json_object *all = wf_own(wf, json_object_new_object());
 
+	if (all == NULL)
+		memory_die();
 	add_text(all, "class_name", options->class_name);
 	add_text(all, "config_name", options->config_name);
 	add_text(all, "queue", options->queue);
@@ -109,9 +121,9 @@ encode_options(struct workflow *wf, const struct wf_start_options *options)
 	add_number(all, "timeout_ms", options->timeout_ms);
 	add_text(all, "deduplication_id", options->deduplication_id);
 	add_text(all, "partition_key", options->partition_key);
+	add_number(all, "join_duplicate", options->join_duplicate);
 	if (options->attributes != NULL)
-		json_object_object_add(all, "attributes",
-		    json_object_get(options->attributes));
+		add(all, "attributes", json_object_get(options->attributes));
 	return value_encode(wf->arena, all, VALUE_PORTABLE);
 }
 

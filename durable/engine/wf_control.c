@@ -13,8 +13,9 @@
 #include "engine/run.h"
 #include "engine/turn_api.h"
 
-void
-wf_cancel(struct workflow *wf, const char *id)
+/* The run goes no further in this turn when it may be cancelled itself. */
+static void
+cancel(struct workflow *wf, const char *id, enum turn_control control)
 {
 	static const char name[] = "DBOS.cancelWorkflow";
 	const struct entry *entry;
@@ -22,13 +23,25 @@ wf_cancel(struct workflow *wf, const char *id)
 
 	entry = run_call(wf, name, &number);
 	if (entry == NULL) {
-		turn_add_control(wf->turn, id, TURN_CANCEL);
+		turn_add_control(wf->turn, id, control);
 		run_record_output(wf, number, name, NULL,
 		    turn_now_ms(wf->turn));
-		if (strcmp(id, wf->id) == 0)
+		if (control == TURN_CANCEL_FAMILY || strcmp(id, wf->id) == 0)
 			run_wait_for_turn(wf);
 	}
 	run_recorded(wf, number);
+}
+
+void
+wf_cancel(struct workflow *wf, const char *id)
+{
+	cancel(wf, id, TURN_CANCEL);
+}
+
+void
+wf_cancel_family(struct workflow *wf, const char *id)
+{
+	cancel(wf, id, TURN_CANCEL_FAMILY);
 }
 
 /* Whether there is such a workflow; or why that could not be found out. */

@@ -132,7 +132,9 @@ begin
     into created
     from inserted as i;
     return query
-    select case when s.workflow_uuid is null then 'duplicated'
+    select case when s.workflow_uuid is null and d.workflow_uuid is not null
+            then 'joined ' || d.workflow_uuid
+        when s.workflow_uuid is null then 'duplicated'
         when n.place = array_position(ids, n.id)
             and n.id = any (created) then 'created'
         when n.name = s.name
@@ -143,6 +145,11 @@ begin
     from unnest(ids, names, options) with ordinality as n (id, name, option,
         place)
     left join dbos.workflow_status as s on s.workflow_uuid = n.id
+    left join dbos.workflow_status as d
+        on s.workflow_uuid is null
+            and n.option ? 'join_duplicate'
+            and d.queue_name = n.option ->> 'queue'
+            and d.deduplication_id = n.option ->> 'deduplication_id'
     order by n.place;
 end
 $$;
@@ -152,7 +159,8 @@ comment on function durable.turn_start_with(text[], text[], text[], text[],
     'queue, owner (an application), priority, delay_until, timeout_ms, '
     'deduplication_id, partition_key, attributes. Enqueues what has a queue, '
     'which the turn does not run. Returns duplicated, too: the queue has a '
-    'workflow of this deduplication id.';
+    'workflow of this deduplication id; with join_duplicate joined and the id '
+    'of that workflow.';
 
 create or replace function durable.turn_control(ids text[], commands text[])
 returns void
@@ -164,38 +172,54 @@ set lock_timeout = '200ms'
 as $$
 declare
     present_ms bigint := durable.now_ms();
+    parents text[];
 begin
-    -- As the clients of the DBOS SDKs do it.
-    with controlled as materialized (
-        select s.workflow_uuid, n.command = 'resume' as resumes
-        from (
-            select distinct on (c.id) c.id, c.command
-            from unnest(ids, commands) with ordinality as c (id, command, place)
-            order by c.id, c.place desc) as n
-        join dbos.workflow_status as s on s.workflow_uuid = n.id
-        where s.status not in ('SUCCESS', 'ERROR')
-        order by s.workflow_uuid
-        for update of s
-    )
-    update dbos.workflow_status as s
-    set status = case when c.resumes then 'ENQUEUED' else 'CANCELLED' end,
-        queue_name = case when c.resumes then '_dbos_internal_queue' end,
-        completed_at = case when not c.resumes then present_ms end,
-        recovery_attempts = case when c.resumes then 0
-            else s.recovery_attempts end,
-        workflow_deadline_epoch_ms = case when not c.resumes
-            then s.workflow_deadline_epoch_ms end,
-        owner_xid = null,
-        deduplication_id = null,
-        started_at_epoch_ms = null,
-        updated_at = present_ms
-    from controlled as c
-    where s.workflow_uuid = c.workflow_uuid;
+    loop
+        -- As the clients of the DBOS SDKs do it.
+        with controlled as materialized (
+            select s.workflow_uuid, n.command = 'resume' as resumes
+            from (
+                select distinct on (c.id) c.id, c.command
+                from unnest(ids, commands) with ordinality
+                    as c (id, command, place)
+                order by c.id, c.place desc) as n
+            join dbos.workflow_status as s on s.workflow_uuid = n.id
+            where s.status not in ('SUCCESS', 'ERROR')
+            order by s.workflow_uuid
+            for update of s
+        )
+        update dbos.workflow_status as s
+        set status = case when c.resumes then 'ENQUEUED' else 'CANCELLED' end,
+            queue_name = case when c.resumes then '_dbos_internal_queue' end,
+            completed_at = case when not c.resumes then present_ms end,
+            recovery_attempts = case when c.resumes then 0
+                else s.recovery_attempts end,
+            workflow_deadline_epoch_ms = case when not c.resumes
+                then s.workflow_deadline_epoch_ms end,
+            owner_xid = null,
+            deduplication_id = null,
+            started_at_epoch_ms = null,
+            updated_at = present_ms
+        from controlled as c
+        where s.workflow_uuid = c.workflow_uuid;
+        -- A generation at a time: a workflow that is cancelled starts no child
+        -- any more, and a new statement sees those that it had started.
+        parents := array(
+            select c.id
+            from unnest(ids, commands) as c (id, command)
+            where c.command = 'cancel family');
+        exit when parents = '{}';
+        select array_agg(s.workflow_uuid), array_agg('cancel family'::text)
+        into ids, commands
+        from dbos.workflow_status as s
+        where s.parent_workflow_id = any (parents);
+    end loop;
 end
 $$;
 comment on function durable.turn_control(text[], text[]) is
-    'Cancels workflows, or enqueues them again (resume), unless they have ended '
-    'by themselves. Of several commands for a workflow the last counts.';
+    'Cancels workflows, alone or with all that they and their children have '
+    'started (cancel family), or enqueues them again (resume), unless they have '
+    'ended by themselves. Of several commands for a workflow the last counts.';
 
 create or replace function durable.turn_attributes(
     ids text[],

@@ -57,6 +57,7 @@ starter(struct workflow *wf, json_object *input)
 		.priority = (int)number_of(input, "priority"),
 		.delay_ms = number_of(input, "delay"),
 		.deduplication_id = text_of(input, "deduplication"),
+		.join_duplicate = text_of(input, "join") != NULL,
 		.partition_key = text_of(input, "partition"),
 		.application = text_of(input, "application"),
 		.version = text_of(input, "version"),
@@ -95,6 +96,23 @@ waiter(struct workflow *wf, json_object *input)
 	return json_object_get(all);
 }
 
+static const struct workflow_type family_type;
+
+/* Starts one like itself, of which the middle one does not wait. */
+static json_object *
+family(struct workflow *wf, json_object *input)
+{
+	int64_t generations = json_object_get_int64(input);
+
+	if (generations > 0)
+		wf_start(wf, &family_type, NULL, wf_int64(wf, generations - 1));
+	if (generations != 1)
+		wf_recv(wf, "topic", 3600000);
+	return NULL;
+}
+
+static const struct workflow_type family_type = { "family", "1", family };
+
 /* Cancels or resumes the workflows of the input. */
 static json_object *
 controller(struct workflow *wf, json_object *input)
@@ -107,6 +125,8 @@ controller(struct workflow *wf, json_object *input)
 		cancel = wf_start(wf, &echo_type, NULL, NULL);
 	if (cancel != NULL)
 		wf_cancel(wf, cancel);
+	if (text_of(input, "family") != NULL)
+		wf_cancel_family(wf, text_of(input, "family"));
 	wf_catch(wf);
 	if (resume != NULL)
 		wf_resume(wf, resume);
@@ -132,7 +152,8 @@ marker(struct workflow *wf, json_object *input)
 }
 
 static const struct workflow_type types[] = { TYPE(echo), TYPE(starter),
-	TYPE(waiter), TYPE(controller), TYPE(listener), TYPE(marker) };
+	TYPE(waiter), TYPE(controller), TYPE(listener), TYPE(marker),
+	TYPE(family) };
 
 /* Starts a starter, or another workflow, with these arguments. */
 static const char *
@@ -195,6 +216,13 @@ test_start(void)
 	    "a second workflow of a deduplication id is refused");
 	is_str(row("twice", "status"), NULL,
 	    "a refused workflow does not exist");
+	is_str(run("starter", "joiner",
+		   "'{\"id\": \"twice\", \"queue\": \"test\", "
+		   "\"deduplication\": \"d\", \"join\": true}'"),
+	    "null", "a second workflow of a deduplication id joins the first");
+	is_str(sql("select child_workflow_id from dbos.operation_outputs "
+		   "where workflow_uuid = 'joiner' and function_id = 0"),
+	    "queued", "the id of the first is the recorded one");
 	is_str(run("starter", "s4", "'{\"id\": \"queued\"}'"),
 	    "\"DBOSConflictingWorkflowError\"",
 	    "the id of a workflow of another class is refused");
@@ -306,6 +334,26 @@ test_control(void)
 }
 
 static void
+test_family(void)
+{
+	start("elder", "family", "2");
+	ok(wait_sql("message",
+	       "select kind from durable.waits "
+	       "where workflow_uuid = 'elder-0-0'"),
+	    "a grandchild waits");
+	is_str(run("controller", "f1", "'{\"family\": \"elder\"}'"), "null",
+	    "a workflow cancels a family");
+	is_str(sql("select string_agg(status, ' ' order by workflow_uuid) "
+		   "from dbos.workflow_status "
+		   "where workflow_uuid like 'elder%%'"),
+	    "CANCELLED SUCCESS CANCELLED",
+	    "a family has the children of those that have ended");
+	start("own", "controller", "{\"family\": \"own\"}");
+	is_str(ended("own"), "CANCELLED", "a workflow cancels its own family");
+	is_str(notes("own"), "0", "and takes no step after that");
+}
+
+static void
 test_attributes(void)
 {
 	is_str(run("marker", "m1",
@@ -368,6 +416,7 @@ main(void)
 	test_start();
 	test_result();
 	test_control();
+	test_family();
 	test_attributes();
 	test_crowd();
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");

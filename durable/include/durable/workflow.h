@@ -347,8 +347,12 @@ struct wf_start_options {
 	const char *queue;
 	int priority;     /* q: in the queue, from 0, the lowest number first */
 	int64_t delay_ms; /* q: how long the queue keeps it back */
-	/* q: the call fails while the queue has another one with this id */
+	/*
+	 * q: the call fails while the queue has another one with this id, or
+	 * returns that one's id if join_duplicate
+	 */
 	const char *deduplication_id;
+	bool join_duplicate;
 	const char *partition_key; /* q: in a queue with partitions */
 	const char *application;   /* q: that runs it; default: this one */
 	const char *version; /* q: default: the type's; of another application
@@ -443,6 +447,12 @@ bool wf_result_within(struct workflow *wf, const char *id, int64_t timeout_ms,
  * same turn may still have run it.
  */
 void wf_cancel(struct workflow *wf, const char *id);
+
+/*
+ * wf_cancel of a workflow and of all that it and its children have started,
+ * which of these have ended or not.
+ */
+void wf_cancel_family(struct workflow *wf, const char *id);
 
 /*
  * Lets a cancelled workflow, or one that was ended after too many attempts, go
