@@ -78,8 +78,39 @@ books_badly(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+static json_object *
+refund(struct step_call *call, json_object *argument)
+{
+	return step_attempt(call) < 2 ? step_error(call, "Busy", "later")
+				      : json_object_get(argument);
+}
+
+static const struct step_type refund_step = { .name = "refund",
+	.function = refund,
+	.max_attempts = 5,
+	.first_delay_ms = 10 };
+
+/* A clean-up outside the database. */
+static void
+pay_back(struct workflow *wf, void *arg)
+{
+	static char done[] = "paid back";
+
+	wf_step(wf, &refund_step, wf_string(wf, arg));
+	undo(wf, done);
+}
+
+static json_object *
+pays(struct workflow *wf, json_object *input)
+{
+	(void)input;
+	wf_push_cleanup(wf, pay_back, car);
+	wf_sleep(wf, 3600000);
+	return NULL;
+}
+
 static const struct workflow_type types[] = { TYPE(books), TYPE(books_slowly),
-	TYPE(books_badly), TYPE(sleeper) };
+	TYPE(books_badly), TYPE(pays), TYPE(sleeper) };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
@@ -207,10 +238,27 @@ test_ends(void)
 	    "a clean-up that fails ends the workflow with its error");
 }
 
+static void
+test_external(void)
+{
+	start("pays", "pays", "null");
+	wait_until_it_waits("pays");
+	cancel("pays");
+	ok(is_clean("pays"), "a clean-up waits for an external step");
+	is_str(undone("pays"), "paid back", "and goes on behind it");
+	is_str(steps("pays"),
+	    "0 DBOS.sleep, 1 durable.cleanup, 2 refund, 3 undo",
+	    "the external step of a clean-up is in the journal");
+}
+
 int
 main(void)
 {
-	static const struct engine engine = { .turn_size = 16,
+	static const struct step_type *const step_types[] = { &refund_step,
+		NULL };
+	static const struct engine engine = { .steps = step_types,
+		.step_processes = 1,
+		.turn_size = 16,
 		.turn_limit_s = 30,
 		.max_attempts = 3 };
 	pid_t daemon;
@@ -222,6 +270,7 @@ main(void)
 	test_cancel();
 	test_deaths();
 	test_ends();
+	test_external();
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();
 	return done_testing();

@@ -230,6 +230,11 @@ test_cancellation(void)
 	start("cancelled", "one_step", "[\"endless\", null]");
 	start("killed", "one_step", "[\"gate\", \"/nonexistent\"]");
 	start("left", "leaver", "null");
+	start("late", "one_step", "[\"endless\", null]");
+	wait_effect("late-0", "begin", 1);
+	sql("update dbos.workflow_status "
+	    "set workflow_deadline_epoch_ms = durable.now_ms() + 50 "
+	    "where workflow_uuid = 'late'");
 	wait_effect("cancelled-0", "begin", 1);
 	wait_effect("killed-0", "begin", 1);
 	wait_effect("left-0", "begin", 1);
@@ -244,6 +249,9 @@ test_cancellation(void)
 	    "array['m'])");
 	is_str(ended("left"), "SUCCESS", "a workflow may end before its step");
 	ok(wait_effect("left-0", "stop", 1), "that step is stopped");
+	is_str(ended("late"), "CANCELLED",
+	    "a deadline passes while a step runs");
+	ok(wait_effect("late-0", "stop", 1), "it stops the step");
 	is_str(left_rows(), "0", "no step is left of them");
 }
 
