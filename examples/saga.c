@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A saga: books a flight and a hotel, asks for an approval, and takes back what
- * is booked, the latest first, when a booking fails or the approval does not
- * come within an hour.  Needs the table
+ * is booked, the latest first, when a booking fails, the approval does not come
+ * within an hour, or a tool cancels the workflow.  Needs the table
  *
  *	bookings (trip text, what text, places int check (places >= 0),
  *	    state text, primary key (trip, what))
@@ -22,27 +22,35 @@
 static const char *const things[] = { "flight", "hotel" };
 #define THINGS (sizeof(things) / sizeof(things[0]))
 
+struct booking {
+	const char *trip, *thing;
+};
+
 /* Takes a place; without one the check of places fails the step. */
 static void
-book(struct workflow *wf, const char *trip, const char *thing)
+book(struct workflow *wf, const struct booking *booking)
 {
-	const char *const params[] = { trip, thing };
+	const char *const params[] = { booking->trip, booking->thing };
 
-	wf_sql_void(wf, wf_printf(wf, "book_%s", thing),
+	wf_catch(wf);
+	wf_sql_void(wf, wf_printf(wf, "book_%s", booking->thing),
 	    "with taken as (update bookings set places = places - 1 "
 	    "where trip = '' and what = $2) "
 	    "insert into bookings (trip, what, state) "
 	    "values ($1, $2, 'booked')",
 	    2, params);
+	if (wf_error(wf) != NULL)
+		wf_fail(wf, "TripGivenUp", "no %s", booking->thing);
 }
 
 /* Compensates a booking. */
 static void
-give_back(struct workflow *wf, const char *trip, const char *thing)
+give_back(struct workflow *wf, void *arg)
 {
-	const char *const params[] = { trip, thing };
+	const struct booking *booking = arg;
+	const char *const params[] = { booking->trip, booking->thing };
 
-	wf_sql_void(wf, wf_printf(wf, "give_back_%s", thing),
+	wf_sql_void(wf, wf_printf(wf, "give_back_%s", booking->thing),
 	    "with given as (update bookings set places = places + 1 "
 	    "where trip = '' and what = $2) "
 	    "update bookings set state = 'given back' "
@@ -50,43 +58,30 @@ give_back(struct workflow *wf, const char *trip, const char *thing)
 	    2, params);
 }
 
-static const char *
-end_well(struct workflow *wf, const char *trip)
-{
-	const char *const params[] = { trip };
-	const char *approval;
-
-	wf_set_event(wf, "state", wf_string(wf, "waits for an approval"));
-	approval = wf_recv_string(wf, "approval", HOUR_MS);
-	if (approval == NULL || strcmp(approval, "approved") != 0)
-		return approval == NULL ? "no approval came" : approval;
-	wf_sql_void(wf, "confirm",
-	    "update bookings set state = 'confirmed' where trip = $1", 1,
-	    params);
-	return NULL;
-}
-
 static json_object *
 book_trip(struct workflow *wf, json_object *input)
 {
-	const char *trip = json_object_get_string(input), *wrong = NULL;
-	size_t booked;
+	const char *trip = json_object_get_string(input), *approval;
+	struct booking bookings[THINGS];
+	size_t i;
 
-	for (booked = 0; booked < THINGS && wrong == NULL; booked++) {
-		wf_catch(wf);
-		book(wf, trip, things[booked]);
-		if (wf_error(wf) != NULL)
-			wrong = wf_printf(wf, "no %s", things[booked]);
+	for (i = 0; i < THINGS; i++) {
+		bookings[i] = (struct booking){ trip, things[i] };
+		book(wf, &bookings[i]);
+		/* Runs when the workflow is stopped from here on. */
+		wf_push_cleanup(wf, give_back, &bookings[i]);
 	}
-	if (wrong == NULL)
-		wrong = end_well(wf, trip);
-	else
-		booked--; /* the one that failed */
-	if (wrong == NULL)
-		return wf_string(wf, "confirmed");
-	while (booked > 0)
-		give_back(wf, trip, things[--booked]);
-	wf_fail(wf, "TripGivenUp", "%s", wrong);
+	wf_set_event(wf, "state", wf_string(wf, "waits for an approval"));
+	approval = wf_recv_string(wf, "approval", HOUR_MS);
+	if (approval == NULL || strcmp(approval, "approved") != 0)
+		wf_fail(wf, "TripGivenUp", "%s",
+		    approval == NULL ? "no approval came" : approval);
+	wf_sql_void(wf, "confirm",
+	    "update bookings set state = 'confirmed' where trip = $1", 1,
+	    &trip);
+	for (i = 0; i < THINGS; i++)
+		wf_pop_cleanup(wf, false);
+	return wf_string(wf, "confirmed");
 }
 
 int
