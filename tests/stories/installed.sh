@@ -13,7 +13,8 @@ installed_make() {
 		echo "Bail out! make install fails: $(tail -n 3 "$work/make.log")"
 		exit 1
 	}
-	libdir=$(dirname "$(find "$work/root" -name libdurable.so)")
+	libdir=$(dirname "$(find "$work/root" -path '*-crashtest' -prune \
+		-o -name libdurable.so -print)")
 	prefix=$(dirname "$libdir")
 	export PKG_CONFIG_PATH=$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$work/root
 	export LD_LIBRARY_PATH=$libdir PATH=$prefix/bin:$PATH
