@@ -299,6 +299,36 @@ out += table('Workflows of 100 SQL steps', ['', 'A'], [
 		of('steps', 'A', {}, (run) => run.read / run.pgbench_tps)],
 ]);
 
+const crews = values('external', 'processes')
+	.map((processes) => ({ processes }));
+
+out += table('External steps of a millisecond', ['step processes',
+	...crews.map((crew) => number(crew.processes))], [
+		['steps/s, one after the other in each of 100 workflows',
+			(run) => run.one_by_one],
+		['steps/s, begun together by 100 workflows',
+			(run) => run.together],
+		['from the commit to the begin, p50 ms',
+			(run) => run.latency.p50_ms],
+		['from the commit to the begin, p99 ms',
+			(run) => run.latency.p99_ms],
+	].map(([name, value]) => [name, ...crews.map((crew) =>
+		of('external', 'A', crew, value))]));
+
+const roundMs = ({ tenths }, tenth) =>
+	(tenths[tenth].ms - tenths[tenth - 1].ms) /
+	(tenths[tenth].rounds - tenths[tenth - 1].rounds);
+
+out += table('A workflow that calls wf_continue in each turn',
+	['', 'second tenth', 'last tenth'], [
+		['rounds before', (run, tenth) => run.tenths[tenth - 1].rounds],
+		['ms of a round', roundMs],
+		['rows in journals', (run, tenth) => run.tenths[tenth].journal],
+		['private memory of the daemon, KB',
+			(run, tenth) => run.tenths[tenth].memory],
+	].map(([name, value]) => [name, ...[1, 9].map((tenth) =>
+		of('loop', 'A', {}, (run) => value(run, tenth)))]));
+
 const teams = values('scale', 'daemons').flatMap((daemons) =>
 	values('scale', 'workers').map((workers) => ({ workers, daemons })));
 

@@ -5,7 +5,7 @@
  * pgbench's, as such a transaction does: steps_read reads every result,
  * steps_blind reads none.  With --external it also has external and together, of
  * a hundred external steps of a millisecond: one after the other, or begun
- * together.
+ * together.  loop calls wf_continue in each turn.
  */
 #include <stdio.h>
 #include <time.h>
@@ -90,6 +90,17 @@ together(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+/* Goes on for ever; its input counts the rounds. */
+static json_object *
+loop(struct workflow *wf, json_object *input)
+{
+	wf_continue(wf, wf_int64(wf, json_object_get_int64(input) + 1));
+}
+
+static const struct workflow_type loop_type = { .name = "loop",
+	.version = "1",
+	.function = loop };
+
 static const struct workflow_type together_type = { .name = "together",
 	.version = "1",
 	.function = together };
@@ -107,7 +118,7 @@ static const struct workflow_type blind_type = { .name = "steps_blind",
 	.function = steps_blind };
 
 static const struct workflow_type *const types[] = { &read_type, &blind_type,
-	&external_type, &together_type, NULL };
+	&external_type, &together_type, &loop_type, NULL };
 
 static const char *const queues[] = { "steps", DURABLE_INTERNAL_QUEUE, NULL };
 
