@@ -303,7 +303,7 @@ const crews = values('external', 'processes')
 	.map((processes) => ({ processes }));
 
 out += table('External steps of a millisecond', ['step processes',
-	...crews.map((crew) => number(crew.processes))], [
+	...crews.map((crew) => String(crew.processes))], [
 		['steps/s, one after the other in each of 100 workflows',
 			(run) => run.one_by_one],
 		['steps/s, begun together by 100 workflows',
