@@ -238,6 +238,12 @@ test_cancellation(void)
 	wait_effect("cancelled-0", "begin", 1);
 	wait_effect("killed-0", "begin", 1);
 	wait_effect("left-0", "begin", 1);
+	ok(wait_sql("0",
+	       "select count(*) from pg_stat_activity "
+	       "where application_name like 'durable%' "
+	       "and (backend_xid is not null or backend_xmin is not null "
+	       "or state like 'idle in transaction%')"),
+	    "no transaction is open while steps run");
 	cancel("cancelled");
 	cancel("killed");
 	ok(wait_effect("cancelled-0", "stop", 1),
