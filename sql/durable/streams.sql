@@ -39,46 +39,16 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    written record;
-    woken boolean := false;
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        insert into durable.arrivals (workflow_uuid)
-        select distinct s.workflow_uuid
-        from arrived as s;
-        return null;
-    end if;
-    if not exists (select from durable.waits as w where w.target is not null)
-    then
-        return null;
-    end if;
-    for written in
-        select s.workflow_uuid, s."offset" || ':' || s.key as place
-        from arrived as s
-        order by s.workflow_uuid, s.key, s."offset"
-    loop
-        update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
-        where w.target = written.workflow_uuid
-            and w.kind = 'stream'
-            and w.key = written.place
-            and w.wake_at > durable.now_ms();
-        woken := woken or exists (
-            select from durable.waits as w
-            where w.target = written.workflow_uuid
-                and w.kind = 'stream'
-                and w.key = written.place);
-    end loop;
-    if woken then
-        perform durable.hint('durable_due', '{""}');
-    end if;
+    perform durable.wake_readers('stream', array_agg(s.workflow_uuid),
+        array_agg(s."offset" || ':' || s.key))
+    from arrived as s;
     return null;
 end
 $$;
 comment on function durable.wake_by_stream() is
-    'Trigger after insert on dbos.streams: makes the workflows due that wait for '
-    'the values, and notifies durable_due.';
+    'Trigger after insert on dbos.streams: wakes the workflows that wait for the '
+    'values.';
 
 create or replace trigger durable_wake_by_stream
 after insert on dbos.streams

@@ -135,52 +135,71 @@ comment on function durable.wake_by_message() is
     'sent some. Fires per statement, and so after the foreign '
     'key checks of all its rows.';
 
+create or replace function durable.wake_readers(
+    awaited text,
+    targets text[],
+    keys text[]
+)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    written record;
+    woken boolean := false;
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        insert into durable.arrivals (workflow_uuid)
+        select distinct id
+        from unnest(targets) as id;
+        return;
+    end if;
+    if not exists (select from durable.waits as w where w.target is not null)
+    then
+        return;
+    end if;
+    for written in
+        select n.target, n.key
+        from unnest(targets, keys) as n (target, key)
+        order by n.target, n.key
+    loop
+        update durable.waits as w
+        set wake_at = least(w.wake_at, durable.now_ms())
+        where w.target = written.target
+            and w.kind = awaited
+            and w.key = written.key
+            and w.wake_at > durable.now_ms();
+        woken := woken or exists (
+            select from durable.waits as w
+            where w.target = written.target
+                and w.kind = awaited
+                and w.key = written.key);
+    end loop;
+    if woken then
+        perform durable.hint('durable_due', '{""}');
+    end if;
+end
+$$;
+comment on function durable.wake_readers(text, text[], text[]) is
+    'Makes the workflows due that wait (kind awaited) for what has been written '
+    'at these keys of these workflows, and notifies durable_due.';
+
 create or replace function durable.wake_by_event()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    event record;
-    woken boolean := false;
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        insert into durable.arrivals (workflow_uuid)
-        select distinct e.workflow_uuid
-        from arrived as e;
-        return null;
-    end if;
-    if not exists (select from durable.waits as w where w.target is not null)
-    then
-        return null;
-    end if;
-    for event in
-        select e.workflow_uuid, e.key
-        from arrived as e
-        order by e.workflow_uuid, e.key
-    loop
-        update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
-        where w.target = event.workflow_uuid
-            and w.kind = 'event'
-            and w.key = event.key
-            and w.wake_at > durable.now_ms();
-        woken := woken or exists (
-            select from durable.waits as w
-            where w.target = event.workflow_uuid
-                and w.kind = 'event'
-                and w.key = event.key);
-    end loop;
-    if woken then
-        perform durable.hint('durable_due', '{""}');
-    end if;
+    perform durable.wake_readers('event', array_agg(e.workflow_uuid),
+        array_agg(e.key))
+    from arrived as e;
     return null;
 end
 $$;
 comment on function durable.wake_by_event() is
-    'Trigger after insert or update on dbos.workflow_events: makes the '
-    'workflows due that wait for the event, and notifies channel durable_due.';
+    'Trigger after insert or update on dbos.workflow_events: wakes the workflows '
+    'that wait for the events.';
 
 create or replace function durable.wake_by_status()
 returns trigger
@@ -271,6 +290,8 @@ begin
     delete from durable.suspects as s
     where s.workflow_uuid = old.workflow_uuid;
     delete from durable.cleanups as c
+    where c.workflow_uuid = old.workflow_uuid;
+    delete from durable.continuations as c
     where c.workflow_uuid = old.workflow_uuid;
     delete from dbos.operation_outputs as o
     where o.workflow_uuid = old.workflow_uuid;
