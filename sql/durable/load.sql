@@ -36,11 +36,12 @@ begin
     select s.workflow_uuid, s.status = 'ENQUEUED', s.name,
         nullif(s.application_version, ''), coalesce(i.inputs, s.inputs),
         s.serialization, s.workflow_timeout_ms, s.workflow_deadline_epoch_ms,
-        s.status = 'CANCELLED', j.numbers, j.names, j.outputs, j.errors, j.serializations, j.children,
-        j.started_ms
+        s.status = 'CANCELLED', j.numbers, j.names, j.outputs, j.errors,
+        j.serializations, j.children, j.started_ms
     from unnest(ids) with ordinality as t (id, place)
     join dbos.workflow_status as s on s.workflow_uuid = t.id
     left join dbos.workflow_input as i on i.workflow_uuid = t.id
+    left join durable.continuations as c on c.workflow_uuid = t.id
     -- In arrays, because a row a step costs three times as much.
     cross join lateral (
         select array_agg(o.function_id) as numbers,
@@ -54,6 +55,7 @@ begin
             select o.*
             from dbos.operation_outputs as o
             where o.workflow_uuid = t.id
+                and o.function_id >= coalesce(c.function_id, 0)
             -- The step of wf_continue comes first.
             order by o.function_id) as o) as j
     order by t.place;

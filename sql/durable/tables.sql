@@ -264,6 +264,17 @@ comment on table durable.cleanups is
     'stays and is due, and its next runs clean up.';
 comment on column durable.cleanups.workflow_uuid is 'The workflow.';
 
+create table if not exists durable.continuations (
+    workflow_uuid text not null constraint continuations_pkey primary key,
+    function_id int not null
+) with (fillfactor = 50);
+comment on table durable.continuations is
+    'Where the journals of workflows begin that have called wf_continue, so that '
+    'a turn need not look for steps that have been deleted.';
+comment on column durable.continuations.workflow_uuid is 'The workflow.';
+comment on column durable.continuations.function_id is
+    'The number of its last wf_continue.';
+
 create table if not exists durable.suspects (
     workflow_uuid text not null constraint suspects_pkey primary key,
     attempts int not null constraint suspects_attempts check (attempts >= 0),

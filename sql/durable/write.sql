@@ -289,8 +289,15 @@ as $$
 begin
     delete from dbos.operation_outputs as o
     using unnest(ids, numbers) as n (id, number)
+    left join durable.continuations as c on c.workflow_uuid = n.id
     where o.workflow_uuid = n.id
+        and o.function_id >= coalesce(c.function_id, 0)
         and o.function_id < n.number;
+    insert into durable.continuations (workflow_uuid, function_id)
+    select n.id, n.number
+    from unnest(ids, numbers) as n (id, number)
+    on conflict (workflow_uuid) do update
+    set function_id = excluded.function_id;
     insert into dbos.workflow_input (workflow_uuid, inputs)
     select n.id, n.input
     from unnest(ids, inputs) as n (id, input)

@@ -2,7 +2,7 @@
 --
 -- What a worker reads of the workflows of its turn.
 
-select plan(20);
+select plan(22);
 
 -- Workflows and their journals.
 
@@ -104,6 +104,21 @@ rollback;
 select test.clear();
 
 -- The events and results of other workflows.
+
+-- A turn reads no deleted steps, which a vacuum has yet to remove.
+select test.workflow('long', 'PENDING');
+insert into dbos.operation_outputs (workflow_uuid, function_id, function_name)
+select 'long', n, 'step'
+from generate_series(0, 9999) as n;
+select durable.turn_continue('{long}', '{4999}', '{1}'),
+    durable.turn_continue('{long}', '{9998}', '{2}');
+select is(l.step_numbers, '{9998,9999}',
+    'a journal begins with the last wf_continue')
+from durable.turn_load('{long}') as l;
+select cmp_ok(test.blocks_read($$select from durable.turn_load('{long}')$$,
+    'dbos.operation_outputs_pkey'), '<', 10::numeric,
+    'turn_load does not look for the steps before wf_continue');
+delete from dbos.workflow_status where workflow_uuid = 'long';
 
 select test.workflow('w');
 select is(count(*), 0::bigint, 'an event that is not set has no value')
