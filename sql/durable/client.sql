@@ -102,8 +102,10 @@ begin
         select 'send'::text, n.place::int,
             case when s.workflow_uuid is null then 'unknown'
                 when n.key || '::' || n.id = any (sent) then 'sent'
-                when exists (
-                    select from dbos.notifications as m
+                -- No exists, which the planner may answer by reading all rows.
+                when (
+                    select true
+                    from dbos.notifications as m
                     where m.message_uuid = n.key || '::' || n.id) then 'exists'
                 else 'busy' end
         from unnest(send_ids, send_names, send_keys)

@@ -40,8 +40,17 @@ begin
         j.serializations, j.children, j.started_ms
     from unnest(ids) with ordinality as t (id, place)
     join dbos.workflow_status as s on s.workflow_uuid = t.id
-    left join dbos.workflow_input as i on i.workflow_uuid = t.id
-    left join durable.continuations as c on c.workflow_uuid = t.id
+    -- With offset 0, because a join planned for an empty table reads all of it.
+    left join lateral (
+        select i.inputs
+        from dbos.workflow_input as i
+        where i.workflow_uuid = t.id
+        offset 0) as i on true
+    left join lateral (
+        select c.function_id
+        from durable.continuations as c
+        where c.workflow_uuid = t.id
+        offset 0) as c on true
     -- In arrays, because a row a step costs three times as much.
     cross join lateral (
         select array_agg(o.function_id) as numbers,

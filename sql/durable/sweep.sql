@@ -83,8 +83,10 @@ begin
         queue_name = null,
         deduplication_id = null,
         started_at_epoch_ms = null
-    from late as l
-    where s.workflow_uuid = l.workflow_uuid;
+    -- By the ids: a join that was planned for an empty table reads all of it.
+    where s.workflow_uuid = any (array(
+        select l.workflow_uuid
+        from late as l));
     get diagnostics cancelled = row_count;
     return cancelled >= max_workflows;
 end
@@ -131,8 +133,9 @@ begin
         updated_at = present_ms,
         deduplication_id = case when not s.is_debounced
             then s.deduplication_id end
-    from due as d
-    where s.workflow_uuid = d.workflow_uuid;
+    where s.workflow_uuid = any (array(
+        select d.workflow_uuid
+        from due as d));
     get diagnostics enqueued = row_count;
     return enqueued >= bite;
 end
@@ -175,9 +178,10 @@ begin
         and w.wake_at > durable.now_ms();
     update durable.waits as w
     set wake_at = least(w.wake_at, present_ms)
-    from durable.wait_items as i
-    where i.target = any (arrivals)
-        and w.workflow_uuid = i.workflow_uuid
+    where w.workflow_uuid = any (array(
+            select i.workflow_uuid
+            from durable.wait_items as i
+            where i.target = any (arrivals)))
         and w.kind = 'any'
         and w.wake_at > durable.now_ms();
     return cardinality(arrivals) >= max_arrivals;

@@ -253,9 +253,10 @@ begin
             and w.wake_at > durable.now_ms();
         update durable.waits as w
         set wake_at = least(w.wake_at, durable.now_ms())
-        from durable.wait_items as i
-        where i.target = any (ended)
-            and w.workflow_uuid = i.workflow_uuid
+        where w.workflow_uuid = any (array(
+                select i.workflow_uuid
+                from durable.wait_items as i
+                where i.target = any (ended)))
             and w.kind = 'any'
             and w.wake_at > durable.now_ms();
         if found or exists (

@@ -287,12 +287,22 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- By their places, because a join that was planned for an empty table reads
+    -- all of it.
     delete from dbos.operation_outputs as o
-    using unnest(ids, numbers) as n (id, number)
-    left join durable.continuations as c on c.workflow_uuid = n.id
-    where o.workflow_uuid = n.id
-        and o.function_id >= coalesce(c.function_id, 0)
-        and o.function_id < n.number;
+    where o.ctid = any (array(
+        select d.place
+        from unnest(ids, numbers) as n (id, number)
+        cross join lateral (
+            select o.ctid as place
+            from dbos.operation_outputs as o
+            where o.workflow_uuid = n.id
+                and o.function_id >= coalesce((
+                    select c.function_id
+                    from durable.continuations as c
+                    where c.workflow_uuid = n.id), 0)
+                and o.function_id < n.number
+            offset 0) as d));
     insert into durable.continuations (workflow_uuid, function_id)
     select n.id, n.number
     from unnest(ids, numbers) as n (id, number)
