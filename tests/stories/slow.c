@@ -98,7 +98,7 @@ ender(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-/* Its step lasts until the test ends its session, but for the last time. */
+/* Its step lasts until the test ends its session, but for the last one. */
 static json_object *
 plodder(struct workflow *wf, json_object *input)
 {

@@ -60,7 +60,7 @@ story_start_daemon(const struct engine *engine,
 
 	if (pid != 0)
 		return pid;
-	/* A test that dies must not wait for its daemon's end of the output. */
+	/* Else it outlives a test that dies, and make waits for its output. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	list = calloc(types_count + 1, sizeof(struct workflow_type *));
 	if (list == NULL)
