@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
 #include "db/connect.h"
@@ -93,6 +94,16 @@ ignore_notice(void *arg, const PGresult *result)
 	(void)result;
 }
 
+/*
+ * Whether libpq had no memory for an answer: it drops some answers then, and
+ * waits for them.
+ */
+static bool
+has_dropped_answer(const PGconn *conn)
+{
+	return strstr(PQerrorMessage(conn), "out of memory") != NULL;
+}
+
 bool
 db_wait(struct db *db, short events, struct progress *progress)
 {
@@ -100,7 +111,8 @@ db_wait(struct db *db, short events, struct progress *progress)
 	    PQsocket(db->conn), events);
 
 	if (verdict == PROGRESS_READY ||
-	    (verdict == PROGRESS_LATE && connect_alive(db->conn)))
+	    (verdict == PROGRESS_LATE && !has_dropped_answer(db->conn) &&
+		connect_alive(db->conn)))
 		return true;
 	db_error_note(db, NULL, true, "the server does not answer");
 	db_disconnect(db);

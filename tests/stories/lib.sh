@@ -140,14 +140,15 @@ is_gone() {
 	! kill -0 "$1" 2>/dev/null
 }
 
-# stop NAME: ends its supervisor by SIGTERM; fails if it had to be killed.
+# stop NAME: ends its supervisor by SIGTERM; fails if it had to be killed.  A
+# session may have to wait 30 s before it gives a silent server up.
 stop() {
 	local supervisor=${supervisors[$1]:-} pid
 
 	[ -n "$supervisor" ] || return 0
 	unset "supervisors[$1]"
 	kill -TERM "$supervisor" 2>/dev/null
-	wait_for "is_gone $supervisor" 30 && return
+	wait_for "is_gone $supervisor" 40 && return
 	pid=$(pid_of "$1")
 	kill -KILL "$supervisor" 2>/dev/null
 	[ -z "$pid" ] || kill -KILL -- "-$pid" 2>/dev/null
