@@ -67,6 +67,9 @@ checkout(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+static const struct workflow_type *const children[] = { &dispatch_type, NULL };
+
 const struct workflow_type checkout_type = { .name = "checkout_workflow",
 	.version = "1",
-	.function = checkout };
+	.function = checkout,
+	.children = children };

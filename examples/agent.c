@@ -89,7 +89,9 @@ agent(struct workflow *wf, json_object *input)
 int
 main(void)
 {
-	static const struct workflow_type agent_type = { "agent", "1", agent };
+	static const struct workflow_type agent_type = { .name = "agent",
+		.version = "1",
+		.function = agent };
 	static const struct workflow_type *const types[] = { &agent_type,
 		NULL };
 	static const char *const queues[] = { "agents", DURABLE_INTERNAL_QUEUE,

@@ -32,7 +32,9 @@ greet(struct workflow *wf, json_object *name)
 int
 main(void)
 {
-	static const struct workflow_type greet_type = { "greet", "1", greet };
+	static const struct workflow_type greet_type = { .name = "greet",
+		.version = "1",
+		.function = greet };
 	static const struct workflow_type *const types[] = { &greet_type,
 		NULL };
 	static const char *const queues[] = { "greetings",

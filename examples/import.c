@@ -31,8 +31,9 @@ import_page(struct workflow *wf, json_object *input)
 	    2, params);
 }
 
-static const struct workflow_type page_type = { "import_page", "1",
-	import_page };
+static const struct workflow_type page_type = { .name = "import_page",
+	.version = "1",
+	.function = import_page };
 
 static int64_t
 member(json_object *object, const char *key)
@@ -77,8 +78,12 @@ import(struct workflow *wf, json_object *input)
 int
 main(void)
 {
-	static const struct workflow_type import_type = { "import", "1",
-		import };
+	static const struct workflow_type *const children[] = { &page_type,
+		NULL };
+	static const struct workflow_type import_type = { .name = "import",
+		.version = "1",
+		.function = import,
+		.children = children };
 	static const struct workflow_type *const types[] = { &import_type,
 		&page_type, NULL };
 	static const char *const queues[] = { "imports", DURABLE_INTERNAL_QUEUE,

@@ -99,8 +99,9 @@ report(struct workflow *wf, json_object *input)
 int
 main(void)
 {
-	static const struct workflow_type report_type = { "report", "1",
-		report };
+	static const struct workflow_type report_type = { .name = "report",
+		.version = "1",
+		.function = report };
 	static const struct workflow_type *const types[] = { &report_type,
 		NULL };
 	static const struct step_type *const steps[] = { &post_type, NULL };

@@ -87,8 +87,9 @@ book_trip(struct workflow *wf, json_object *input)
 int
 main(void)
 {
-	static const struct workflow_type trip_type = { "book_trip", "1",
-		book_trip };
+	static const struct workflow_type trip_type = { .name = "book_trip",
+		.version = "1",
+		.function = book_trip };
 	static const struct workflow_type *const types[] = { &trip_type, NULL };
 	static const char *const queues[] = { "trips", DURABLE_INTERNAL_QUEUE,
 		NULL };

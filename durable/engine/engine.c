@@ -126,6 +126,29 @@ is_name(const char *what, const char *name)
 	return false;
 }
 
+/* Whether the engine serves what workflows of this type start. */
+static bool
+serves_children(const struct workflow_type *const *types,
+    const struct workflow_type *type)
+{
+	const struct workflow_type *const *child, *const *served;
+
+	for (child = type->children; child != NULL && *child != NULL; child++) {
+		for (served = types; *served != NULL; served++)
+			if (strcmp((*served)->name, (*child)->name) == 0 &&
+			    strcmp((*served)->version, (*child)->version) == 0)
+				break;
+		if (*served == NULL) {
+			log_error("the engine cannot run: workflow type '%s' "
+				  "starts '%s' of version '%s', which is not "
+				  "among its types",
+			    type->name, (*child)->name, (*child)->version);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool
 can_serve_types(const struct workflow_type *const *types)
 {
@@ -161,6 +184,8 @@ can_serve_types(const struct workflow_type *const *types)
 			    (*type)->name);
 			return false;
 		}
+		if (!serves_children(types, *type))
+			return false;
 		for (other = types; other < type; other++)
 			if (strcmp((*other)->name, (*type)->name) == 0 &&
 			    strcmp((*other)->version, (*type)->version) == 0) {

@@ -102,9 +102,13 @@ child(struct workflow *wf, json_object *input)
 	return json_object_new_int(json_object_get_int(input) * 2);
 }
 
-static const struct workflow_type child_type = { "child", "1", child };
+static const struct workflow_type child_type = { .name = "child",
+	.version = "1",
+	.function = child };
 
-static const struct workflow_type good_type = { "good", "1", good };
+static const struct workflow_type good_type = { .name = "good",
+	.version = "1",
+	.function = good };
 
 static json_object *
 parent(struct workflow *wf, json_object *input)
@@ -131,7 +135,9 @@ parent(struct workflow *wf, json_object *input)
 static json_object *
 stranger(struct workflow *wf, json_object *input)
 {
-	static const struct workflow_type none = { "none", "7", good };
+	static const struct workflow_type none = { .name = "none",
+		.version = "7",
+		.function = good };
 
 	(void)input;
 	wf_start(wf, &none, NULL, NULL);
@@ -259,8 +265,9 @@ static const struct workflow_type types[] = { TYPE(values), TYPE(refused),
 	TYPE(refused_later), TYPE(transaction), TYPE(parent), TYPE(awaiter),
 	TYPE(event_reader), TYPE(event_setter), TYPE(sender), TYPE(receiver),
 	TYPE(sleeper), TYPE(endless), TYPE(batcher), TYPE(good), TYPE(child),
-	TYPE(stranger), { "versioned", "1", first_version },
-	{ "versioned", "2", second_version } };
+	TYPE(stranger),
+	{ .name = "versioned", .version = "1", .function = first_version },
+	{ .name = "versioned", .version = "2", .function = second_version } };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))
 

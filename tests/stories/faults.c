@@ -10,7 +10,9 @@
 #include "tests/stories/story.h"
 #include "tests/unit/tap.h"
 
-static const struct workflow_type good_type = { "good", "1", good };
+static const struct workflow_type good_type = { .name = "good",
+	.version = "1",
+	.function = good };
 
 static json_object *
 segfaulter(struct workflow *wf, json_object *input)
@@ -62,8 +64,11 @@ failing_child(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-static const struct workflow_type failing_child_type = { "failing_child", "1",
-	failing_child };
+static const struct workflow_type failing_child_type = {
+	.name = "failing_child",
+	.version = "1",
+	.function = failing_child
+};
 
 static json_object *
 parent_of_failing(struct workflow *wf, json_object *input)

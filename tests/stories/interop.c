@@ -154,8 +154,9 @@ finder(struct workflow *wf, json_object *wanted)
 }
 
 static const struct workflow_type types[] = {
-	{ "canonicalWorkflow", "1", canonical }, TYPE(named), TYPE(caller),
-	TYPE(controller), TYPE(scripted), TYPE(finder), TYPE(sleeper)
+	{ .name = "canonicalWorkflow", .version = "1", .function = canonical },
+	TYPE(named), TYPE(caller), TYPE(controller), TYPE(scripted),
+	TYPE(finder), TYPE(sleeper)
 };
 
 int

@@ -44,7 +44,9 @@ echo(struct workflow *wf, json_object *input)
 	return json_object_get(all);
 }
 
-static const struct workflow_type echo_type = { "echo", "1", echo };
+static const struct workflow_type echo_type = { .name = "echo",
+	.version = "1",
+	.function = echo };
 static const struct workflow_type foreign_type = { .name = "foreign" };
 
 /* Starts a workflow with the options that the input has; returns its error. */
@@ -111,7 +113,9 @@ family(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-static const struct workflow_type family_type = { "family", "1", family };
+static const struct workflow_type family_type = { .name = "family",
+	.version = "1",
+	.function = family };
 
 /* Cancels or resumes the workflows of the input. */
 static json_object *

@@ -477,7 +477,9 @@ struct inner {
 	const char *call;
 };
 
-static const struct workflow_type right_type = { "right", "1", right };
+static const struct workflow_type right_type = { .name = "right",
+	.version = "1",
+	.function = right };
 
 static json_object *
 calls_inside(struct step *step, void *arg)

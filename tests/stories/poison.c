@@ -124,12 +124,21 @@ failing(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-static const struct workflow_type healthy_type = { "healthy", "1", healthy };
-static const struct workflow_type segfaulter_type = { "segfaulter", "1",
-	segfaulter };
-static const struct workflow_type looper_type = { "looper", "1", looper };
-static const struct workflow_type hoarder_type = { "hoarder", "1", hoarder };
-static const struct workflow_type failing_type = { "failing", "1", failing };
+static const struct workflow_type healthy_type = { .name = "healthy",
+	.version = "1",
+	.function = healthy };
+static const struct workflow_type segfaulter_type = { .name = "segfaulter",
+	.version = "1",
+	.function = segfaulter };
+static const struct workflow_type looper_type = { .name = "looper",
+	.version = "1",
+	.function = looper };
+static const struct workflow_type hoarder_type = { .name = "hoarder",
+	.version = "1",
+	.function = hoarder };
+static const struct workflow_type failing_type = { .name = "failing",
+	.version = "1",
+	.function = failing };
 
 static const char *const poisons[] = { "segfaulter", "looper", "hoarder",
 	"failing" };

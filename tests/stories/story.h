@@ -18,9 +18,9 @@
 #define WAIT_S 60
 
 /* An element of a list of workflow types, of version 1. */
-#define TYPE(function) \
+#define TYPE(run) \
 	{ \
-#function, "1", function \
+		.name = #run, .version = "1", .function = (run) \
 	}
 
 /* The test's session, and the memory of what it returns. */

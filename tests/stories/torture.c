@@ -385,10 +385,14 @@ start_daemon(void)
 	size_t i;
 
 	for (i = 0; i < hostile_kinds(); i++)
-		types[i] = (struct workflow_type){ hostile_kind(i)->name, "1",
-			hostile_kind(i)->function };
-	types[i++] = (struct workflow_type){ right_kind.name, "1",
-		right_kind.function };
+		types[i] = (struct workflow_type){
+			.name = hostile_kind(i)->name,
+			.version = "1",
+			.function = hostile_kind(i)->function
+		};
+	types[i++] = (struct workflow_type){ .name = right_kind.name,
+		.version = "1",
+		.function = right_kind.function };
 	types[i++] = echo_type;
 	types[i++] = deep_type;
 	fflush(stdout);

@@ -301,7 +301,9 @@ deep(struct workflow *wf, json_object *input)
 	return wf_result(wf, child);
 }
 
-const struct workflow_type deep_type = { "deep", "1", deep };
+const struct workflow_type deep_type = { .name = "deep",
+	.version = "1",
+	.function = deep };
 
 static json_object *
 nests(struct workflow *wf, json_object *input)
@@ -322,7 +324,9 @@ make_nests(struct chance *chance, struct deed *deed)
 static json_object *
 starts_unknown(struct workflow *wf, json_object *input)
 {
-	static const struct workflow_type unknown = { "unknown", "1", fails };
+	static const struct workflow_type unknown = { .name = "unknown",
+		.version = "1",
+		.function = fails };
 
 	(void)input;
 	return wf_result(wf, wf_start(wf, &unknown, NULL, NULL));

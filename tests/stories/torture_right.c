@@ -72,7 +72,9 @@ echo(struct workflow *wf, json_object *input)
 	return input;
 }
 
-const struct workflow_type echo_type = { "echo", "1", echo };
+const struct workflow_type echo_type = { .name = "echo",
+	.version = "1",
+	.function = echo };
 
 /* Spends time in one of six ways; returns what that gave. */
 static const char *

@@ -102,12 +102,15 @@ go(const char *id)
 static void
 test_patch(void)
 {
-	static const struct workflow_type before[] = { { "patched", "1",
-	    unpatched } };
-	static const struct workflow_type now[] = { { "patched", "1",
-	    patched } };
-	static const struct workflow_type then[] = { { "patched", "1",
-	    deprecated } };
+	static const struct workflow_type before[] = {
+		{ .name = "patched", .version = "1", .function = unpatched }
+	};
+	static const struct workflow_type now[] = {
+		{ .name = "patched", .version = "1", .function = patched }
+	};
+	static const struct workflow_type then[] = {
+		{ .name = "patched", .version = "1", .function = deprecated }
+	};
 	pid_t daemon = start_daemon(before, 1);
 
 	start("old", "patched", "null");
@@ -181,10 +184,12 @@ wait_latest(const char *version, const char *runnable)
 static void
 test_versions(void)
 {
-	static const struct workflow_type one[] = { { "versioned", "v1",
-	    first } };
-	static const struct workflow_type two[] = { { "versioned", "v2",
-	    second } };
+	static const struct workflow_type one[] = {
+		{ .name = "versioned", .version = "v1", .function = first }
+	};
+	static const struct workflow_type two[] = {
+		{ .name = "versioned", .version = "v2", .function = second }
+	};
 	pid_t older = start_daemon(one, 1), newer;
 	int i;
 

@@ -36,7 +36,9 @@ player(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
-static const struct workflow_type listener_type = { "listener", "1", listener };
+static const struct workflow_type listener_type = { .name = "listener",
+	.version = "1",
+	.function = listener };
 
 /* Sends to its child by a step in SQL instead of wf_send. */
 static json_object *

@@ -43,6 +43,12 @@ static const struct workflow_type no_job = { .name = "job", .version = "1" };
 static const struct workflow_type nameless = { .version = "1",
 	.function = idle };
 
+static const struct workflow_type *const children[] = { &job, &next_job, NULL };
+static const struct workflow_type parent = { .name = "parent",
+	.version = "1",
+	.function = idle,
+	.children = children };
+
 static const char *const queues[] = { "main", DURABLE_INTERNAL_QUEUE, NULL };
 
 static FILE *said;
@@ -135,6 +141,10 @@ main(void)
 	    "a type without a function is refused");
 	refuses_types(&right, TYPES(&nameless), "name",
 	    "a type without a name is refused");
+
+	refuses_types(&right, TYPES(&job, &parent),
+	    "'parent' starts 'job' of version '2'",
+	    "a type without one of its children is refused");
 
 	refuses_queues(&right, NULL, "no queues", "queues NULL are refused");
 	refuses_queues(&right, QUEUES(NULL), "no queues",

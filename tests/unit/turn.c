@@ -260,10 +260,10 @@ two_steps(struct workflow *wf, json_object *input)
 }
 
 static const struct workflow_type all_types[] = {
-	{ "sleeper", "1", sleeper },
-	{ "listener", "1", listener },
-	{ "stepper", "1", stepper },
-	{ "two_steps", "1", two_steps },
+	{ .name = "sleeper", .version = "1", .function = sleeper },
+	{ .name = "listener", .version = "1", .function = listener },
+	{ .name = "stepper", .version = "1", .function = stepper },
+	{ .name = "two_steps", .version = "1", .function = two_steps },
 };
 static const struct workflow_type *const types[] = { &all_types[0],
 	&all_types[1], &all_types[2], &all_types[3], NULL };

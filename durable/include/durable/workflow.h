@@ -81,6 +81,11 @@ struct workflow_type {
 	const char *name;
 	const char *version;
 	workflow_function *function;
+	/*
+	 * Types that its function starts, ended by NULL; may be NULL.  An engine
+	 * that serves this type and not all of them does not start.
+	 */
+	const struct workflow_type *const *children;
 };
 
 /* The error of a step or a child. */
