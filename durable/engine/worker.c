@@ -20,7 +20,13 @@
 #include "engine/turn.h"
 
 /* After so many turns without a rest a worker stops listening. */
-#define BUSY_TURNS 8
+#define BUSY_TURNS    8
+
+/*
+ * The first rest of a worker that was busy.  A transaction that enqueues, and
+ * has found all workers busy, may commit after the worker's last look.
+ */
+#define FIRST_REST_MS 20
 
 /* Waits until fd (-1: none) has input, the time is over or SIGTERM comes. */
 static void
@@ -60,6 +66,7 @@ static bool
 worker_connect(struct worker *worker)
 {
 	worker->ready = false;
+	worker->rests = false;
 	worker->schema_errors = 0;
 	switch (session_open(worker->session)) {
 	case SESSION_READY:
@@ -197,12 +204,22 @@ worker_work(struct worker *worker)
 
 /*
  * A notification wakes every session that listens, whatever it is about, and
- * costs each a transaction.  So a busy worker does not listen.
+ * costs each a transaction.  So a busy worker does not listen.  The advisory
+ * lock tells durable.announce that a worker listens and would run what comes.
  */
 static void
 worker_listen(struct worker *worker, bool listen)
 {
+	bool rests = listen && !worker->stood_by;
+
 	worker->busy_turns = 0;
+	if (rests != worker->rests)
+		db_queue(worker->db,
+		    rests ? "select pg_advisory_lock_shared(1146442305, 2)"
+			  : "select pg_advisory_unlock_shared(1146442305, 2)",
+		    0, NULL);
+	worker->rests = rests;
+	worker->first_rest = rests;
 	if (session_listen(worker->session, listen) != DB_DONE)
 		session_lose(worker->session);
 }
@@ -238,11 +255,14 @@ worker_rest(struct worker *worker, int idle_ms)
 		if (listening && ++worker->busy_turns >= BUSY_TURNS &&
 		    worker->engine->crash_channel == NULL)
 			worker_listen(worker, false);
-	} else if (!listening) {
+	} else if (!listening || worker->rests == worker->stood_by) {
 		worker_listen(worker, true);
 	} else if (db_take_swollen(worker->db)) {
 		worker_shrink(worker);
 	} else {
+		if (worker->first_rest && idle_ms > FIRST_REST_MS)
+			idle_ms = FIRST_REST_MS;
+		worker->first_rest = false;
 		worker->busy_turns = 0;
 		wait_for(worker, db_fd(worker->db), idle_ms);
 		take_notifications(worker);

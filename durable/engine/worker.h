@@ -29,6 +29,8 @@ struct worker {
 	struct standby_member member;
 	struct backoff backoff; /* between turns that are repeated */
 	bool stood_by;          /* the last pass: another worker is active */
+	bool rests;             /* listens and is active, as its lock says */
+	bool first_rest;        /* the next rest is the first since then */
 	int busy_turns;         /* passes since the last rest */
 	int64_t repeated_ms;    /* when a repeated turn was last logged */
 	bool ready;             /* counts as alive in the database */

@@ -25,6 +25,8 @@ declare
     sent text[];
 begin
     if start_ids <> '{}' then
+        -- The courier notifies behind its commit.
+        perform set_config('durable.has_announced', 'true', true);
         -- In the order of the ids, as in every batch, so that none deadlocks.
         with inserted as (
             insert into dbos.workflow_status (workflow_uuid, status, name,

@@ -41,6 +41,32 @@ comment on function durable.hint(text, text[]) is
     'full.) Called by the functions that wake, by a worker behind its turn and '
     'by a client''s courier.';
 
+create or replace function durable.announce()
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('durable.has_announced', true) = 'true' then
+        return;
+    end if;
+    perform set_config('durable.has_announced', 'true', true);
+    -- A worker holds this lock, shared, while it listens and runs no turns.  It
+    -- is let go at once, so that no worker waits for it.
+    if pg_try_advisory_lock(1146442305, 2) then
+        perform pg_advisory_unlock(1146442305, 2);
+    else
+        perform durable.hint('durable_due', '{""}');
+    end if;
+end
+$$;
+comment on function durable.announce() is
+    'Tells the workers, once in a transaction, that there is a workflow to run. '
+    'Commits that notify wait for each other, so it does not notify when all '
+    'workers are busy: they look again by themselves. A function whose caller '
+    'notifies behind the commit sets durable.has_announced itself.';
+
 create or replace function durable.heed_notification_queue()
 returns void
 language plpgsql
@@ -211,17 +237,22 @@ declare
     moved text[];
     stopped text[];
     ended text[];
+    enqueued boolean;
 begin
     select array_agg(a.workflow_uuid),
         array_agg(a.workflow_uuid) filter (where a.status in ('CANCELLED',
             'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')),
         array_agg(a.workflow_uuid) filter (where a.status not in ('ENQUEUED',
-            'DELAYED'))
-    into moved, stopped, ended
+            'DELAYED')),
+        bool_or(a.status = 'ENQUEUED')
+    into moved, stopped, ended, enqueued
     from arrived as a
     where a.status <> 'PENDING';
     if moved is null then
         return null;
+    end if;
+    if enqueued then
+        perform durable.announce();
     end if;
     if stopped is not null then
         -- Before its waits, as by a step master that records a step.
@@ -273,9 +304,26 @@ $$;
 comment on function durable.wake_by_status() is
     'Trigger after update on dbos.workflow_status: deletes the waits of '
     'workflows that a tool cancelled or enqueued again, or makes them due if '
-    'they are to clean up, and deletes their external steps; makes the workflows '
+    'they are to clean up, and deletes their external steps; announces what is '
+    'enqueued again; makes the workflows '
     'due that wait for the result or a stream of an ended one, and notifies '
     'durable_due.';
+
+create or replace function durable.wake_by_enqueue()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform durable.announce();
+    return null;
+end
+$$;
+comment on function durable.wake_by_enqueue() is
+    'Trigger after insert on dbos.workflow_status: announces what any program '
+    'enqueues. It fires at the commit, so that a worker that becomes idle '
+    'during a long transaction hears of it.';
 
 create or replace function durable.forget_workflow()
 returns trigger
@@ -347,6 +395,20 @@ after update on dbos.workflow_status
 referencing new table as arrived
 for each statement
 execute function durable.wake_by_status();
+
+select not exists (
+    select from pg_trigger as t
+    where t.tgrelid = 'dbos.workflow_status'::regclass
+        and t.tgname = 'durable_wake_by_enqueue') as missing \gset
+\if :missing
+create constraint trigger durable_wake_by_enqueue
+after insert on dbos.workflow_status
+deferrable initially deferred
+for each row
+when (new.status in ('ENQUEUED', 'DELAYED')
+    and current_setting('durable.has_announced', true) is distinct from 'true')
+execute function durable.wake_by_enqueue();
+\endif
 
 create or replace trigger durable_forget_workflow
 after delete on dbos.workflow_status
