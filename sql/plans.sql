@@ -7,7 +7,8 @@
 -- planned for an empty table would still be used when the table is large.  Only
 -- what the web reads and what watches may sort, because it orders a few rows by
 -- columns of several tables.  They are the functions' own, so that the statements of a workflow's steps, which
--- run in the same sessions, are planned as everywhere else.
+-- run in the same sessions, are planned as everywhere else.  A function that
+-- plans each call anew, for filters, keeps its own.
 
 do $$
 declare
@@ -23,6 +24,8 @@ begin
         join pg_language as l on l.oid = p.prolang
         where n.nspname in ('durable', 'store')
             and l.lanname = 'plpgsql'
+            and not coalesce(p.proconfig, '{}')
+                @> array['plan_cache_mode=force_custom_plan']
             -- The crash button's function is a superuser's.
             and pg_has_role(p.proowner, 'usage')
     loop

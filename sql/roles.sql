@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- The three roles.  The owner owns every object and cannot log in.  Web and
--- daemon may each execute a few functions and read no table.  Run by a role
--- that may create roles; existing roles stay as they are.
+-- The roles.  The owner owns every object and cannot log in.  Web and daemon may
+-- each execute a few functions and read no table; members of durable_client, the
+-- functions of durable/api.sql.  Run by a role that may create roles; existing
+-- roles stay as they are.
 
 select not exists (select from pg_roles where rolname = 'widget_store_owner')
     as missing \gset
@@ -20,6 +21,12 @@ select not exists (select from pg_roles where rolname = 'widget_store_daemon')
     as missing \gset
 \if :missing
 create role widget_store_daemon login;
+\endif
+
+select not exists (select from pg_roles where rolname = 'durable_client')
+    as missing \gset
+\if :missing
+create role durable_client nologin;
 \endif
 
 -- The installer creates everything as the owner.  Since PostgreSQL 16 the

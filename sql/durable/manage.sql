@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- What workflows do to other workflows: start, find, cancel and resume them.
--- Called by a worker in its turn.
+-- Called by a worker in its turn, and by api.sql.
 
 create or replace function durable.turn_start(
     ids text[],
@@ -162,13 +162,10 @@ comment on function durable.turn_start_with(text[], text[], text[], text[],
     'workflow of this deduplication id; with join_duplicate joined and the id '
     'of that workflow.';
 
-create or replace function durable.turn_control(ids text[], commands text[])
+create or replace function durable.control(ids text[], commands text[])
 returns void
 language plpgsql
-security definer
 set search_path = pg_catalog, pg_temp
--- As turn_events; another turn may have locked the workflow.
-set lock_timeout = '200ms'
 as $$
 declare
     present_ms bigint := durable.now_ms();
@@ -216,10 +213,25 @@ begin
     end loop;
 end
 $$;
-comment on function durable.turn_control(text[], text[]) is
+comment on function durable.control(text[], text[]) is
     'Cancels workflows, alone or with all that they and their children have '
     'started (cancel family), or enqueues them again (resume), unless they have '
     'ended by themselves. Of several commands for a workflow the last counts.';
+
+create or replace function durable.turn_control(ids text[], commands text[])
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+-- As turn_events; another turn may have locked the workflow.
+set lock_timeout = '200ms'
+as $$
+begin
+    perform durable.control(ids, commands);
+end
+$$;
+comment on function durable.turn_control(text[], text[]) is
+    'durable.control, for a turn.';
 
 create or replace function durable.turn_attributes(
     ids text[],

@@ -372,7 +372,8 @@ comment on function durable.signatures() is
     'Daemon and web call it when they have connected, and refuse to start with '
     'another number than their own.';
 
-grant usage on schema durable to widget_store_web, widget_store_daemon;
+grant usage on schema durable
+to widget_store_web, widget_store_daemon, durable_client;
 grant execute on function
     durable.version(),
     durable.signatures()

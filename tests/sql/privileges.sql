@@ -2,7 +2,7 @@
 --
 -- The privileges of each role, and that every object has a comment.
 
-select plan(44);
+select plan(48);
 
 create view test.functions as
 select p.oid, n.nspname as schema, p.proname as name, p.prosecdef, p.proconfig,
@@ -117,6 +117,24 @@ from unnest(array[
 select is(test.as_role('widget_store_daemon',
     'select store.create_order(''{0}'')'),
     '1', 'the daemon may call create_order');
+
+-- The members of durable_client.
+
+select is(test.executable('durable_client'), array['durable.cancel_workflow',
+    'durable.client_metrics', 'durable.delete_workflow',
+    'durable.fork_workflow', 'durable.get_event', 'durable.get_workflow',
+    'durable.list_queues', 'durable.list_schedules', 'durable.list_steps',
+    'durable.list_workflows', 'durable.read_stream', 'durable.register_queue',
+    'durable.resume_workflow', 'durable.send_message', 'durable.start_workflow',
+    'durable.version'],
+    'a client may execute what it needs and nothing else');
+select is(test.touchable('durable_client'), null, 'a client may touch no table');
+select is(has_schema_privilege('durable_client', 'dbos', 'usage'), false,
+    'a client does not see the system database');
+select is(rolcanlogin or rolsuper or rolcreaterole or rolcreatedb, false,
+    'durable_client cannot log in and has no special right')
+from pg_roles
+where rolname = 'durable_client';
 
 -- Other roles.
 

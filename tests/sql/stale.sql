@@ -9,7 +9,7 @@
     \set rows 20000
 \endif
 
-select plan(63);
+select plan(75);
 
 create table test.statements (title text, statement text);
 insert into test.statements
@@ -31,6 +31,10 @@ values ('turn_take', $$select durable.turn_take('{job@1}', '{main}',
     ('a message', $$select durable.client_submit('{}', '{}', '{}', '{}', 'app',
         '{w7,w9}', '{job,job}', '{topic,topic}', '{1,1}', '{key,key}')$$),
     ('client_events', $$select durable.client_events('{w7,w9}', '{a,a}')$$),
+    ('get_workflow', $$select durable.get_workflow('w7')$$),
+    ('list_steps', $$select durable.list_steps('w7')$$),
+    ('get_event', $$select durable.get_event('w7', 'a')$$),
+    ('resume_workflow', $$select durable.resume_workflow('w8')$$),
     ('workflow_result', $$select durable.workflow_result('w7')$$),
     ('turn_statuses', $$select durable.turn_statuses('{w7,w9}',
         '{PENDING,PENDING}', '{0,0}', '{1,1}', '{null,null}', '{null,null}',
