@@ -162,7 +162,8 @@ http_accept(struct http_source *source)
 		.path = read_path(source),
 		.query = parameter(source, "QUERY_STRING"),
 		.if_none_match = parameter(source, "HTTP_IF_NONE_MATCH"),
-		.content_length = parameter(source, "CONTENT_LENGTH") };
+		.content_length = parameter(source, "CONTENT_LENGTH"),
+		.authorization = parameter(source, "HTTP_AUTHORIZATION") };
 	if (request->query == NULL)
 		request->query = "";
 	return request;

@@ -24,6 +24,7 @@ struct http_request {
 	const char *query;          /* what follows the ?, or "" */
 	const char *if_none_match;  /* NULL when there is none */
 	const char *content_length; /* NULL or "" when there is none */
+	const char *authorization;  /* NULL when there is none */
 	struct arena *arena;        /* reset by http_finish */
 	int status;                 /* of the answer, 0: not answered yet */
 	const char *problem;        /* of an error, for the log, or NULL */

@@ -11,6 +11,7 @@
 #include "base/prefork.h"
 #include "fcgi/listen.h"
 #include "fcgi/metrics.h"
+#include "fcgi/operator_token.h"
 #include "fcgi/serve.h"
 
 #ifndef VERSION
@@ -35,10 +36,11 @@ int
 main(int argc, char *argv[])
 {
 	struct serve serve = { .conninfo = "",
+		.operator_conninfo = "",
 		.workers = 2,
 		.threads = 512,
 		.wait_timeout_ms = 20000 };
-	const char *path = NULL;
+	const char *path = NULL, *token_path = NULL;
 	const struct option_def defs[] = {
 		{ "database", OPTION_TEXT, &serve.conninfo, 0, 0,
 		    "connection string; empty: the PG* environment" },
@@ -50,6 +52,10 @@ main(int argc, char *argv[])
 		    "requests that a worker answers at a time" },
 		{ "wait-timeout-ms", OPTION_NUMBER, &serve.wait_timeout_ms, 1,
 		    600000, "how long a request waits for an event" },
+		{ "operator-token-file", OPTION_TEXT, &token_path, 0, 0,
+		    "the operators' token; default: no view of workflows" },
+		{ "operator-database", OPTION_TEXT, &serve.operator_conninfo, 0,
+		    0, "connection string of a member of durable_client" },
 		{ "allow-crash", OPTION_YES_NO, &serve.allow_crash, 0, 0,
 		    "whether the crash button works" },
 		{ "machine-room", OPTION_YES_NO, &serve.machine_room, 0, 0,
@@ -60,6 +66,11 @@ main(int argc, char *argv[])
 
 	log_open("widget-store.fcgi");
 	options_read(argc, argv, VERSION, defs);
+	if (token_path != NULL) {
+		serve.operator_token = operator_token_read(token_path);
+		if (serve.operator_token == NULL)
+			return 2;
+	}
 	raise_descriptor_limit();
 	serve.listen_fd = listen_open(path);
 	if (serve.listen_fd < 0)

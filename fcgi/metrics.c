@@ -21,7 +21,7 @@
 #include "fcgi/routes.h"
 #include "fcgi/site.h"
 
-#define ROUTES_MAX 24
+#define ROUTES_MAX 32
 #define CLASSES    6 /* a status divided by 100; 0 is not used */
 
 /* Upper bounds of the histogram's buckets; the last bucket has none. */

@@ -17,6 +17,14 @@ static const char key_characters[] =
 static const char id_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-:";
 
+bool
+route_is_id(const char *text)
+{
+	size_t len = strspn(text, id_characters);
+
+	return len > 0 && len <= ID_MAX && text[len] == '\0';
+}
+
 /* The length of a pattern's constant part: up to the first brace. */
 static size_t
 stem_length(const char *pattern)

@@ -9,6 +9,8 @@
 #ifndef FCGI_ROUTE_H
 #define FCGI_ROUTE_H
 
+#include <stdbool.h>
+
 #include "fcgi/http.h"
 
 #define ROUTE_SEGMENTS_MAX 2
@@ -44,6 +46,9 @@ struct route_match {
 	const char *allow;         /* the route's methods, or NULL */
 	const char *segments[ROUTE_SEGMENTS_MAX]; /* in the arena */
 };
+
+/* Whether a text may stand for {id}. */
+bool route_is_id(const char *text);
 
 /*
  * Finds the first route with a pattern like the request's path, in a table that

@@ -45,6 +45,13 @@ route_handler crash_executor;
 route_handler crash_database;
 route_handler crash_everything;
 
+/* operator.c: 404 unless --operator-token-file */
+route_handler operator_get_workflows;
+route_handler operator_get_workflow;
+route_handler operator_cancel;
+route_handler operator_resume;
+route_handler operator_fork;
+
 /* health.c */
 route_handler health_get;
 route_handler health_get_ready;

@@ -374,6 +374,8 @@ serve_work(struct prefork_worker *self, const void *arg)
 	struct web_worker worker = {
 		.site = { .metrics = serve->metrics,
 		    .conninfo = serve->conninfo,
+		    .operator_conninfo = serve->operator_conninfo,
+		    .operator_token = serve->operator_token,
 		    .threads = serve->threads * serve->workers,
 		    /* An eighth is left for requests that only read. */
 		    .waiting_max = serve->threads - serve->threads / 8,

@@ -14,8 +14,10 @@ struct serve {
 	const char *conninfo; /* libpq's; "" for the environment */
 	int listen_fd;        /* shared by all workers */
 	int workers;
-	int threads;         /* of one worker, at most */
-	int wait_timeout_ms; /* for an event; then 503 */
+	int threads;                   /* of one worker, at most */
+	int wait_timeout_ms;           /* for an event; then 503 */
+	const char *operator_conninfo; /* of a member of durable_client */
+	const char *operator_token;    /* NULL: there is no view of workflows */
 	bool allow_crash;
 	bool machine_room;
 	struct metrics *metrics;

@@ -16,10 +16,12 @@ struct metrics;
 struct site {
 	struct client *client;
 	struct metrics *metrics;
-	const char *conninfo; /* libpq's; "" for the environment */
-	int threads;          /* of all workers, at most */
-	int waiting_max;      /* requests of this worker that may wait */
-	int wait_timeout_ms;  /* for an event */
+	const char *conninfo;          /* libpq's; "" for the environment */
+	const char *operator_conninfo; /* of a member of durable_client */
+	const char *operator_token;    /* NULL: there is no view of workflows */
+	int threads;                   /* of all workers, at most */
+	int waiting_max;     /* requests of this worker that may wait */
+	int wait_timeout_ms; /* for an event */
 	bool allow_crash;
 	bool machine_room;
 };
