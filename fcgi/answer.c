@@ -62,6 +62,7 @@ answer_has_value(struct http_request *request,
 		http_try_again(request, texts->late);
 		return false;
 	case CLIENT_REFUSED:
+	case CLIENT_FAILED:
 		http_error(request, 500, "The database refused the request");
 		return false;
 	case CLIENT_UNAVAILABLE:

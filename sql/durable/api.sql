@@ -202,6 +202,13 @@ as $$
 declare
     fork text := coalesce(new_workflow_id, gen_random_uuid()::text);
 begin
+    if exists (
+        select from dbos.workflow_status as s
+        where s.workflow_uuid = new_workflow_id
+            and s.forked_from = fork_workflow.workflow_id)
+    then
+        return new_workflow_id;
+    end if;
     -- As the clients of the DBOS SDKs do it.
     insert into dbos.workflow_status (workflow_uuid, status, name, class_name,
         config_name, queue_name, authenticated_user, assumed_role,
@@ -257,7 +264,8 @@ $$;
 comment on function durable.fork_workflow(text, int, text, text) is
     'Enqueues a copy of a workflow with its steps before start_step, from where '
     'the copy goes on. Returns the id of the copy, or null: there is no such '
-    'workflow. Fails with unique_violation when the new id is known.';
+    'workflow. A new id that is a copy of it copies nothing again; that of another '
+    'workflow fails with unique_violation.';
 
 create or replace function durable.register_queue(
     name text,

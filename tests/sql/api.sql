@@ -3,7 +3,7 @@
 -- The functions for clients in any language: what they write is what the clients
 -- of the DBOS SDKs write, and a member of durable_client may call them all.
 
-select plan(63);
+select plan(65);
 
 create role member in role durable_client;
 
@@ -207,6 +207,10 @@ where s.workflow_uuid = 'fork';
 select ok(s.was_forked_from, 'the first one is marked')
 from dbos.workflow_status as s
 where s.workflow_uuid = 'q4';
+select is(durable.fork_workflow('q4', 0, 'fork'), 'fork',
+    'a fork is repeated safely');
+select throws_ok($$select durable.fork_workflow('q4', 0, 'q_3')$$, '23505', null,
+    'a fork does not take the id of another workflow');
 select is(durable.fork_workflow('absent'), null,
     'an unknown workflow is not forked');
 select is(test.as_role('member', $$select durable.delete_workflow('q4')$$),

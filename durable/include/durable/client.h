@@ -12,6 +12,9 @@
 #ifndef DURABLE_CLIENT_H
 #define DURABLE_CLIENT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -19,15 +22,17 @@ extern "C" {
 
 struct client;
 struct monitor_member;
+struct pg_conn; /* libpq's PGconn */
 
 enum client_outcome {
-	CLIENT_ANSWERED,   /* value holds the answer */
-	CLIENT_NOTHING,    /* there is no value and will be none */
-	CLIENT_UNKNOWN,    /* no such workflow */
-	CLIENT_CONFLICT,   /* the id belongs to another kind of workflow */
-	CLIENT_LATE,       /* submitted, but the event was not set in time */
-	CLIENT_REFUSED,    /* the database refused; the courier logged it */
-	CLIENT_UNAVAILABLE /* no database: the call may be submitted or not */
+	CLIENT_ANSWERED,    /* value holds the answer */
+	CLIENT_NOTHING,     /* there is no value and will be none */
+	CLIENT_UNKNOWN,     /* no such workflow */
+	CLIENT_CONFLICT,    /* the id belongs to another kind of workflow */
+	CLIENT_LATE,        /* submitted, but the event was not set in time */
+	CLIENT_REFUSED,     /* the database refused; the courier logged it */
+	CLIENT_UNAVAILABLE, /* no database: the call may be submitted or not */
+	CLIENT_FAILED /* the workflow failed or was cancelled: value holds why */
 };
 
 struct client_answer {
@@ -52,6 +57,29 @@ struct client_send {
 	const char *key;     /* idempotency key, unique per workflow */
 	const char *event;   /* key of the event to wait for */
 	int timeout_ms;
+};
+
+/* What is NULL or 0 is not asked for. */
+struct client_enqueue {
+	const char *id;   /* of the workflow; also the idempotency key */
+	const char *name; /* of the workflow function */
+	const char *queue;
+	const char *input;       /* JSON of the argument */
+	const char *application; /* whose workflow it is */
+	const char *version;     /* the only one that may run it */
+	const char *class_name, *config_name;
+	const char *partition_key, *deduplication_id;
+	const char *attributes; /* JSON object */
+	int priority;           /* lower is earlier */
+	int64_t delay_ms, timeout_ms;
+};
+
+struct client_filter {
+	const char *const *statuses; /* ended by NULL */
+	const char *name, *queue, *application, *id_prefix;
+	int64_t from_ms, until_ms; /* of the creation, since the epoch */
+	int limit;                 /* 0: 100 */
+	int offset;
 };
 
 struct client_stats {
@@ -110,6 +138,79 @@ struct client_answer client_query(struct client *client, const char *sql,
  */
 struct client_answer client_read_stream(struct client *client, const char *id,
     const char *key, int offset);
+
+/*
+ * The calls from here to client_delete want a session whose role is a member of
+ * durable_client, too; else they are CLIENT_UNAVAILABLE, and the log says why.  The
+ * workflows may be those of any application, and of the SDKs of DBOS.  Each call
+ * is safe to repeat.
+ */
+
+/*
+ * Enqueues a workflow with options, unless its id is known, and waits for
+ * nothing.  The value is its id.
+ */
+struct client_answer
+client_enqueue(struct client *client, const struct client_enqueue *enqueue);
+
+/*
+ * Waits until a workflow has ended, for at most timeout_ms, and looks at least
+ * twice in a second.  The value is its output, JSON; CLIENT_NOTHING: that is
+ * null; CLIENT_FAILED: the value is the error, a JSON object with name and
+ * message; CLIENT_LATE: it has not ended.
+ */
+struct client_answer
+client_result(struct client *client, const char *id, int timeout_ms);
+
+/* A workflow, as a JSON object with the members of durable.workflow. */
+struct client_answer client_get(struct client *client, const char *id);
+
+/*
+ * The workflows that pass a filter, the newest first: a JSON array of such
+ * objects, without inputs and outputs.  CLIENT_REFUSED after five seconds:
+ * durable.list_workflows says which filters are fast.
+ */
+struct client_answer
+client_list(struct client *client, const struct client_filter *filter);
+
+/* The steps of a workflow: a JSON array with the columns of durable.list_steps. */
+struct client_answer client_steps(struct client *client, const char *id);
+
+/*
+ * Cancels a workflow, with children also what it has started, or enqueues it
+ * again, unless it has ended by itself.  The value is its status.
+ */
+struct client_answer
+client_cancel(struct client *client, const char *id, bool children);
+struct client_answer client_resume(struct client *client, const char *id);
+
+/*
+ * Enqueues a copy of a workflow that goes on at a step, under the id fork.  The
+ * value is that id.
+ */
+struct client_answer client_fork(struct client *client, const char *id,
+    int start_step, const char *fork);
+
+/*
+ * Deletes a workflow, with children also what it has started.  CLIENT_UNKNOWN,
+ * too, when an earlier attempt deleted it.
+ */
+struct client_answer
+client_delete(struct client *client, const char *id, bool children);
+
+/*
+ * Enqueues a workflow or sends a message in the transaction that the caller has
+ * begun on a connection of its own: both happen when it commits.  They need no
+ * client, and block for one statement.  Without a key each message is another
+ * one.  The value of an enqueued workflow is its id.  CLIENT_CONFLICT: the id is
+ * that of another kind of workflow, or its queue has the deduplication id.
+ * After any outcome but CLIENT_ANSWERED PostgreSQL has aborted the transaction,
+ * and PQerrorMessage says why.
+ */
+struct client_answer
+client_enqueue_in(struct pg_conn *conn, const struct client_enqueue *enqueue);
+struct client_answer client_send_in(struct pg_conn *conn, const char *id,
+    const char *topic, const char *message, const char *key);
 
 /*
  * Returns a descriptor, owned by the client, that becomes readable when the
