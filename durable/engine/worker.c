@@ -23,8 +23,8 @@
 #define BUSY_TURNS    8
 
 /*
- * The first rest of a worker that was busy.  A transaction that enqueues, and
- * has found all workers busy, may commit after the worker's last look.
+ * The first rest of a worker that was busy, or was told that more comes: what
+ * durable.announce did not tell may commit after the worker's last look.
  */
 #define FIRST_REST_MS 20
 
@@ -104,6 +104,8 @@ take_notifications(struct worker *worker)
 				    "ends, the master starts another");
 			raise(SIGKILL);
 		}
+		if (strcmp(notification->payload, "more") == 0)
+			worker->first_rest = true;
 		notified = true;
 	}
 	return notified;

@@ -30,7 +30,7 @@ struct worker {
 	struct backoff backoff; /* between turns that are repeated */
 	bool stood_by;          /* the last pass: another worker is active */
 	bool rests;             /* listens and is active, as its lock says */
-	bool first_rest;        /* the next rest is the first since then */
+	bool first_rest;        /* the next rest is a short one */
 	int busy_turns;         /* passes since the last rest */
 	int64_t repeated_ms;    /* when a repeated turn was last logged */
 	bool ready;             /* counts as alive in the database */

@@ -41,6 +41,23 @@ comment on function durable.hint(text, text[]) is
     'full.) Called by the functions that wake, by a worker behind its turn and '
     'by a client''s courier.';
 
+create or replace function durable.worker_rests()
+returns boolean
+language plpgsql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- A worker holds this lock, shared, while it listens and runs no turns.  It
+    -- is let go at once, so that no worker waits for it.
+    return not pg_try_advisory_lock(1146442305, 2)
+        or not pg_advisory_unlock(1146442305, 2);
+end
+$$;
+comment on function durable.worker_rests() is
+    'Whether a worker would hear of a notification: all others are busy, and look '
+    'again by themselves.';
+
 create or replace function durable.announce()
 returns void
 language plpgsql
@@ -52,20 +69,19 @@ begin
         return;
     end if;
     perform set_config('durable.has_announced', 'true', true);
-    -- A worker holds this lock, shared, while it listens and runs no turns.  It
-    -- is let go at once, so that no worker waits for it.
-    if pg_try_advisory_lock(1146442305, 2) then
-        perform pg_advisory_unlock(1146442305, 2);
-    else
-        perform durable.hint('durable_due', '{""}');
+    if durable.worker_rests()
+        and pg_try_advisory_xact_lock(1146442305, 3)
+    then
+        perform durable.hint('durable_due', '{more}');
     end if;
 end
 $$;
 comment on function durable.announce() is
-    'Tells the workers, once in a transaction, that there is a workflow to run. '
-    'Commits that notify wait for each other, so it does not notify when all '
-    'workers are busy: they look again by themselves. A function whose caller '
-    'notifies behind the commit sets durable.has_announced itself.';
+    'Tells the workers at a commit that there is a workflow to run, unless all '
+    'are busy, or a commit that is under way tells them. Commits that notify wait '
+    'for each other, so that there is one at a time; a worker that is told more '
+    'looks again soon, for those behind it. A function whose caller notifies '
+    'behind its commit sets durable.has_announced itself.';
 
 create or replace function durable.heed_notification_queue()
 returns void
@@ -251,8 +267,8 @@ begin
     if moved is null then
         return null;
     end if;
-    if enqueued then
-        perform durable.announce();
+    if enqueued and durable.worker_rests() then
+        perform durable.hint('durable_due', '{""}');
     end if;
     if stopped is not null then
         -- Before its waits, as by a step master that records a step.

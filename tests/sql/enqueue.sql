@@ -3,7 +3,7 @@
 -- What any program enqueues by SQL wakes an idle worker, once a transaction; it
 -- notifies neither busy workers, nor behind our client, which does so itself.
 
-select plan(15);
+select plan(16);
 
 -- A session that listens, as a worker does.
 select test.other('listen durable_due');
@@ -19,16 +19,16 @@ where locktype = 'advisory';
 select dblink_exec('idle',
     'do $do$ begin perform pg_advisory_lock_shared(1146442305, 2); end $do$');
 select dbos.enqueue_workflow('job', 'main', workflow_id => 'a');
-select is(test.notified(), 'durable_due',
+select is(test.notified(), 'durable_due more',
     'dbos.enqueue_workflow wakes an idle worker');
 select dbos.enqueue_workflow('job', 'main', workflow_id => 'delayed',
     delay_until_epoch_ms => 9000000000000);
-select is(test.notified(), 'durable_due',
+select is(test.notified(), 'durable_due more',
     'a delayed workflow does, so that the worker knows when');
 insert into dbos.workflow_status (workflow_uuid, status, name, queue_name,
     executor_id, application_id, assumed_role, recovery_attempts, creator_xid)
 values ('b', 'ENQUEUED', 'job', 'main', '', '', '', 0, 'x');
-select is(test.notified(), 'durable_due',
+select is(test.notified(), 'durable_due more',
     'the insert of an official client does');
 insert into dbos.workflow_status (workflow_uuid, status, name, executor_id)
 values ('p', 'PENDING', 'job', 'another');
@@ -40,7 +40,7 @@ select 'many ' || n, 'ENQUEUED', 'job', 'main'
 from generate_series(1, 1000) as n;
 select dbos.enqueue_workflow('job', 'main', workflow_id => 'c');
 commit;
-select is(test.notified(), 'durable_due',
+select is(test.notified(), 'durable_due more',
     'a transaction with many sends one notification');
 begin;
 select dbos.enqueue_workflow('job', 'main', workflow_id => 'd');
@@ -50,8 +50,18 @@ select is(test.notified(), null,
 begin isolation level serializable;
 select dbos.enqueue_workflow('job', 'main', workflow_id => 'e');
 commit;
-select is(test.notified(), 'durable_due',
+select is(test.notified(), 'durable_due more',
     'a serializable transaction notifies');
+
+-- Another commit is under way that notifies.
+begin;
+select dblink_exec('idle', 'begin');
+select dblink_exec('idle', 'do $do$ begin
+    perform pg_advisory_xact_lock(1146442305, 3); end $do$');
+select dbos.enqueue_workflow('job', 'main', workflow_id => 'second');
+commit;
+select is(test.notified(), null, 'of two commits at a time one notifies');
+select dblink_exec('idle', 'commit');
 
 -- The check is made at the commit.
 select dblink_exec('idle',
@@ -61,7 +71,7 @@ select dbos.enqueue_workflow('job', 'main', workflow_id => 'f');
 select dblink_exec('idle',
     'do $do$ begin perform pg_advisory_lock_shared(1146442305, 2); end $do$');
 commit;
-select is(test.notified(), 'durable_due',
+select is(test.notified(), 'durable_due more',
     'a worker that becomes idle during the transaction is notified');
 
 select durable.client_submit('{g}', '{job}', '{main}', '{null}', 'app', '{}',
@@ -92,7 +102,7 @@ set role guest;
 insert into dbos.workflow_status (workflow_uuid, status, name, queue_name)
 values ('i', 'ENQUEUED', 'job', 'main');
 reset role;
-select is(test.notified(), 'durable_due',
+select is(test.notified(), 'durable_due more',
     'a role that may only insert wakes an idle worker');
 
 select finish();
