@@ -72,6 +72,9 @@ main(int argc, char *argv[])
 		    "file with the key that signs these events" },
 		{ "notify-timeout-ms", OPTION_NUMBER, &webhook_timeout_ms, 100,
 		    50000, "how long their receiver may take" },
+		{ "all-queues", OPTION_YES_NO, &engine.all_queues, 0, 0,
+		    "serve every queue that is registered for the store, not "
+		    "its own only" },
 		{ "executor-id", OPTION_TEXT, &engine.executor, 0, 0,
 		    "this daemon's name in the system database" },
 		{ "allow-crash", OPTION_YES_NO, &allow_crash, 0, 0,

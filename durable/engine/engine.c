@@ -20,7 +20,8 @@
 
 /*
  * How often a worker sweeps, and how long it rests at most, because a
- * notification may be lost.  The others sweep in case the first one cannot.
+ * notification may be lost.  The others sweep in case the first one cannot, and
+ * as often when they have to find new queues.
  */
 #define SAFETY_INTERVAL_MS 1000
 #define OTHERS_INTERVAL_MS WORKER_IDLE_MS
@@ -72,8 +73,9 @@ run_worker(struct prefork_worker *self, const struct crew *crew)
 		    .served = served,
 		    .session = session,
 		    .db = session_db(session),
-		    .interval_ms = self->slot == 0 ? SAFETY_INTERVAL_MS
-						   : OTHERS_INTERVAL_MS,
+		    .interval_ms = self->slot == 0 || engine->all_queues
+			? SAFETY_INTERVAL_MS
+			: OTHERS_INTERVAL_MS,
 		    .notes_served = self->slot == 0 },
 		.member = { .standby = self->standby,
 		    .slot = self->slot,
@@ -275,7 +277,8 @@ engine_can_run(const struct engine *engine, int workers)
 	return is_name("application", engine->application) &&
 	    is_name("executor", engine->executor) &&
 	    can_serve_types(engine->types) &&
-	    can_serve_queues(engine->queues) && can_run_steps(engine->steps) &&
+	    (engine->all_queues || can_serve_queues(engine->queues)) &&
+	    can_run_steps(engine->steps) &&
 	    is_at_least(0, "step_processes", engine->step_processes) &&
 	    is_at_least(1, "turn_size", engine->turn_size) &&
 	    is_at_least(1, "turn_limit_s", engine->turn_limit_s) &&

@@ -18,6 +18,7 @@ struct served {
 	const struct engine *engine;
 	int types_count, queues_count;
 	struct strbuf all, runnable, types, queues, name;
+	struct strbuf all_queues; /* array literal of what served_queues parts */
 	char *superseded; /* array literal of names, or NULL */
 };
 
@@ -82,9 +83,32 @@ served_new(const struct engine *engine)
 		served->types_count++;
 	list_runnable(served, &served->all, NULL);
 	list_runnable(served, &served->runnable, NULL);
-	for (; *queue != NULL; queue++)
+	for (; !engine->all_queues && *queue != NULL; queue++) {
+		strbuf_add_element(&served->all_queues, *queue);
 		served->queues_count++;
+	}
+	strbuf_end_array(&served->all_queues);
 	return served;
+}
+
+bool
+served_set_queues(struct served *served, const char *queues)
+{
+	struct array_elements names;
+	struct arena *arena;
+	const char *name;
+
+	if (strcmp(served->all_queues.text, queues) == 0)
+		return false;
+	strbuf_reset(&served->all_queues);
+	strbuf_add_text(&served->all_queues, queues);
+	served->queues_count = 0;
+	arena = arena_new();
+	names = array_literal_read(arena, queues);
+	while (array_literal_next(&names, &name))
+		served->queues_count++;
+	arena_free(arena);
+	return true;
 }
 
 bool
@@ -110,6 +134,7 @@ served_free(struct served *served)
 	strbuf_free(&served->runnable);
 	strbuf_free(&served->types);
 	strbuf_free(&served->queues);
+	strbuf_free(&served->all_queues);
 	strbuf_free(&served->name);
 	free(served->superseded);
 	free(served);
@@ -145,15 +170,22 @@ served_types(struct served *served, const struct standby_partition *partition)
 const char *
 served_queues(struct served *served, const struct standby_partition *partition)
 {
+	struct array_elements names;
+	struct arena *arena;
+	const char *name;
 	int i;
 
+	if (partition == NULL || partition->parts <= 1)
+		return served->all_queues.text;
+	arena = arena_new();
+	names = array_literal_read(arena, served->all_queues.text);
 	strbuf_reset(&served->queues);
-	for (i = 0; i < served->queues_count; i++)
-		if (partition == NULL ||
-		    standby_partition_has(partition, i, served->queues_count))
-			strbuf_add_element(&served->queues,
-			    served->engine->queues[i]);
-	return strbuf_end_array(&served->queues);
+	for (i = 0; array_literal_next(&names, &name); i++)
+		if (standby_partition_has(partition, i, served->queues_count))
+			strbuf_add_element(&served->queues, name);
+	strbuf_end_array(&served->queues);
+	arena_free(arena);
+	return served->queues.text;
 }
 
 const struct workflow_type *

@@ -31,6 +31,12 @@ const char *served_all(const struct served *served);
 bool served_supersede(struct served *served, const char *names);
 
 /*
+ * Replaces the queues (an array literal), of an engine that serves all of its
+ * application.  Returns whether this is new.
+ */
+bool served_set_queues(struct served *served, const char *queues);
+
+/*
  * The types in a partition, as durable.waits has them (name@version@application),
  * or the queues; partition NULL means all.  Valid until the next call.
  */

@@ -86,13 +86,36 @@ supersede(struct sweep *sweep, const struct db_rows *rows)
 		    names);
 }
 
+/* Asks for the queues, if the daemon serves all of its application. */
+static void
+queue_all_queues(struct sweep *sweep, struct arena *arena,
+    const struct db_rows **queues)
+{
+	if (sweep->engine->all_queues)
+		db_queue_rows(sweep->db, arena, "select durable.all_queues($1)",
+		    1, &sweep->engine->application, queues);
+}
+
+/* Heeds the answer. */
+static void
+set_queues(struct sweep *sweep, const struct db_rows *rows)
+{
+	const char *queues = rows == NULL ? NULL : db_value(rows, 0, 0);
+
+	if (queues == NULL || !served_set_queues(sweep->served, queues))
+		return;
+	sweep->noted_ms = 0;
+	if (sweep->notes_served)
+		log_info("this daemon serves the queues %s", queues);
+}
+
 bool
 sweep_register(struct sweep *sweep)
 {
 	const struct workflow_type *const *type = sweep->engine->types;
 	const char *const known[] = { sweep->engine->application,
 		served_all(sweep->served) };
-	const struct db_rows *superseded = NULL;
+	const struct db_rows *superseded = NULL, *queues = NULL;
 	struct arena *arena = arena_new();
 	const char *params[3];
 	bool done;
@@ -107,8 +130,10 @@ sweep_register(struct sweep *sweep)
 	db_queue(sweep->db, "select durable.register($1, $2, $3)", 3, params);
 	db_queue_rows(sweep->db, arena, "select durable.register_types($1, $2)",
 	    2, known, &superseded);
+	queue_all_queues(sweep, arena, &queues);
 	done = db_finish(sweep->db) == DB_DONE;
 	supersede(sweep, superseded);
+	set_queues(sweep, queues);
 	arena_free(arena);
 	return done;
 }
@@ -120,7 +145,10 @@ static const struct {
 	{ "unserved", "workflows wait and no daemon serves them, such as ",
 	    ": start a daemon with this name, version and queue, or cancel "
 	    "them" },
-	{ "limits", "the limits of these queues are not honoured yet: ", "" },
+	{ "partitions",
+	    "workflows without a partition key wait for ever in queues that "
+	    "have limits for partitions: ",
+	    ": cancel them, or end these limits" },
 	{ "schedules", "these schedules are not honoured yet: ", "" },
 	{ "notifications",
 	    "no notifications are sent, and workers and web look every second "
@@ -234,7 +262,7 @@ sweep_now(struct sweep *sweep)
 	const char *const known[] = { sweep->engine->application,
 		served_all(sweep->served) };
 	const struct db_rows *swept = NULL, *enqueued = NULL, *left = NULL;
-	const struct db_rows *superseded = NULL;
+	const struct db_rows *superseded = NULL, *queues = NULL;
 	struct arena *arena = arena_new();
 	enum db_outcome outcome;
 
@@ -244,6 +272,7 @@ sweep_now(struct sweep *sweep)
 	    "select durable.enqueue_delayed($1, $2, $3)", 3, params, &enqueued);
 	db_queue_rows(sweep->db, arena, "select durable.superseded($1, $2)", 2,
 	    known, &superseded);
+	queue_all_queues(sweep, arena, &queues);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
 	/* In a transaction of its own, which holds no lock of the sweep's. */
@@ -252,6 +281,7 @@ sweep_now(struct sweep *sweep)
 	outcome = db_finish(sweep->db);
 	sweep->more = says_more(swept) || says_more(enqueued);
 	supersede(sweep, superseded);
+	set_queues(sweep, queues);
 	end_if_used(sweep, left);
 	arena_free(arena);
 	return outcome != DB_LOST;

@@ -23,10 +23,13 @@
 #define LOOK_SHARE        20
 #define LOOK_PAUSE_MAX_MS 5000
 
-static const char begin_sql[] =
-    "select present_ms, has_suspects from durable.turn_begin()";
+static const char admit_sql[] =
+    "select durable.admit($1, $2, $3, $4, $5) as again_ms";
 
-enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS };
+static const char begin_sql[] =
+    "select present_ms, has_suspects, has_limits from durable.turn_begin($1)";
+
+enum { BEGIN_PRESENT_MS, BEGIN_HAS_SUSPECTS, BEGIN_HAS_LIMITS };
 
 static const char take_sql[] =
     "select workflow_uuid, source, timer_group, timer_group_size, held_since, "
@@ -320,6 +323,43 @@ turn_load_note_look(struct turn *turn)
 }
 
 /*
+ * Queues the admission to queues with limits, in a transaction of its own before
+ * the turn's, so that no other one waits for the lock of a queue until the turn
+ * ends.
+ */
+static void
+queue_admission(struct turn *turn, const struct turn_plan *plan,
+    const struct db_rows **admitted)
+{
+	const char *const params[] = { served_queues(turn->served,
+					   &plan->partition),
+		served_runnable(turn->served), turn->engine->application,
+		turn->engine->executor,
+		arena_number(turn->arena, turn->engine->turn_size) };
+
+	if (plan->only != NULL || !turn->has_limits)
+		return;
+	db_queue_rows(turn->db, turn->arena, admit_sql, 5, params, admitted);
+	db_sync(turn->db);
+}
+
+/* Notes when to look at the queues with limits again: at once behind any work. */
+static void
+note_admission(struct turn *turn, const struct turn_plan *plan,
+    const struct db_rows *admitted, bool had_limits)
+{
+	const char *again_ms = admitted == NULL ? NULL
+						: db_value(admitted, 0, 0);
+
+	if (plan->only != NULL || !turn->has_limits)
+		return;
+	if (turn->taken > 0 || !had_limits)
+		turn_wait_note_due(turn, turn->begun_ms);
+	else if (again_ms != NULL)
+		turn_wait_note_due(turn, number_of(again_ms));
+}
+
+/*
  * One round trip, but a statement each, because what the workflows begin with
  * has to be seen by a later snapshot than the one that locked them.
  */
@@ -334,13 +374,15 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 		arena_number(turn->arena, turn->max_workflows), plan->only,
 		arena_number(turn->arena, begin_look(turn, &plan->partition)) };
 	const struct db_rows *begun = NULL, *taken = NULL, *workflows = NULL,
-			     *messages = NULL, *state = NULL;
+			     *messages = NULL, *state = NULL, *admitted = NULL;
+	bool had_limits = turn->has_limits;
 
+	queue_admission(turn, plan, &admitted);
 	db_queue(turn->db, "begin", 0, NULL);
 	/* Settings may have changed between two turns: see turn_session.c. */
 	if (turn->session_state == NULL || plan->alone)
 		turn_session_queue_state(turn, &state);
-	db_queue_rows(turn->db, turn->arena, begin_sql, 0, NULL, &begun);
+	db_queue_rows(turn->db, turn->arena, begin_sql, 1, &params[1], &begun);
 	db_queue_rows(turn->db, turn->arena, take_sql, 7, params, &taken);
 	db_queue_rows(turn->db, turn->arena, load_sql, 0, NULL, &workflows);
 	db_queue_rows(turn->db, turn->arena, inbox_sql, 0, NULL, &messages);
@@ -353,7 +395,9 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 	turn->begun_ms = number_at(begun, 0, BEGIN_PRESENT_MS);
 	turn->begun_own_ms = clock_monotonic_ms();
 	turn->saw_suspects = is_true(begun, 0, BEGIN_HAS_SUSPECTS);
+	turn->has_limits = is_true(begun, 0, BEGIN_HAS_LIMITS);
 	make_runs(turn, taken);
+	note_admission(turn, plan, admitted, had_limits);
 	turn->full = turn->full || (plan->only == NULL && is_full(turn, taken));
 	turn->look.took_ms = clock_monotonic_ms() - asked_ms;
 	load_runs(turn, workflows, messages);

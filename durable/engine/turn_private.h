@@ -93,6 +93,7 @@ struct turn {
 	bool full;             /* more may be due than it took */
 	struct look look;
 	bool saw_suspects;
+	bool has_limits; /* a queue of this worker, when it last looked */
 	struct line *lines, **last_line;
 	struct turn_suspect *error_suspects;
 	size_t error_suspects_count;

@@ -264,15 +264,20 @@ begin
     return query
     select n.kind, n.what
     from (
-        values ('unserved', waiting.example), ('limits', (
-            select string_agg(q.name, ', ' order by q.name)
-            from dbos.queues as q
-            where q.name = any (note_served.queues)
-                and (q.partition_queue
-                    or num_nonnulls(q.concurrency, q.worker_concurrency,
-                        q.rate_limit_max, q.partition_concurrency,
-                        q.partition_worker_concurrency,
-                        q.partition_rate_limit_max) > 0))), ('schedules', (
+        values ('unserved', waiting.example), ('partitions', (
+            select string_agg(l.name, ', ' order by l.name)
+            from durable.limited_queues as l
+            where l.name = any (note_served.queues)
+                and l.is_partitioned
+                -- In the order of the index, so that the planner uses no other.
+                and (
+                    select true
+                    from dbos.workflow_status as s
+                    where s.queue_name = l.name
+                        and s.status = 'ENQUEUED'
+                        and s.queue_partition_key is null
+                    order by s.priority, s.created_at
+                    limit 1))), ('schedules', (
             select string_agg(s.schedule_name, ', ' order by s.schedule_name)
             from dbos.workflow_schedules as s
             where s.status = 'ACTIVE'
@@ -287,10 +292,11 @@ $$;
 comment on function durable.note_served(text, text[], text[]) is
     'Called by a daemon''s first worker every half a minute: notes what the '
     'daemon serves, and how many workflows no daemon does. Returns what an '
-    'operator should know: an example of these (unserved), and what is not '
-    'honoured yet: queues of the daemon with limits (limits) and schedules of '
-    'its application that are ACTIVE (schedules); and how full the notification '
-    'queue is when durable.hint sends none (notifications).';
+    'operator should know: an example of these (unserved), queues of the daemon '
+    'with limits for partitions in which workflows of no partition wait '
+    '(partitions), what is not honoured yet: schedules of its application that '
+    'are ACTIVE (schedules); and how full the notification queue is when '
+    'durable.hint sends none (notifications).';
 
 
 grant execute on function durable.note_served(text, text[], text[])

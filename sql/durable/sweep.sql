@@ -369,10 +369,32 @@ comment on function durable.register(text, text, text[]) is
     'tools of the DBOS family which version and queues are served. What is '
     'registered already stays.';
 
+create or replace function durable.all_queues(application text)
+returns text[]
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return '{_dbos_internal_queue}'::text[] || array(
+        select q.name
+        from dbos.queues as q
+        where coalesce(q.application_name, all_queues.application)
+                = all_queues.application
+            and q.name not like '\_dbos\_%'
+        order by q.name);
+end
+$$;
+comment on function durable.all_queues(text) is
+    'The queues of an application and of none, with the internal one. Called by '
+    'each worker with its sweep, if its daemon serves all.';
+
 
 -- Grants.
 
 grant execute on function
+    durable.all_queues(text),
     durable.enqueue_delayed(text[], text[], text),
     durable.sweep(text[], text, boolean),
     durable.end_frozen(),

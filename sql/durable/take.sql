@@ -2,8 +2,9 @@
 --
 -- What a worker calls to find its work.
 --
--- In a turn a worker calls, in one transaction: turn_begin and turn_take
--- (here); turn_load and turn_inbox (load.sql); the statements of the steps; the
+-- Before its turn a worker calls admit (queue.sql), if a queue has limits.  In
+-- the turn it calls, in one transaction: turn_begin and turn_take (here);
+-- turn_load and turn_inbox (load.sql); the statements of the steps; the
 -- writers (write.sql); and next_due (here) when it may sleep after the turn.
 
 create or replace function durable.can_run(
@@ -61,15 +62,20 @@ create or replace function durable.is_due(
 returns boolean
 language sql
 stable
-return status = 'ENQUEUED' or durable.goes_on(id, status) and exists (
-    select from durable.waiting as w
-    where w.workflow_uuid = id
-        and w.wake_at <= present_ms);
+return case status when 'ENQUEUED' then not exists (
+        select from dbos.workflow_status as s
+        join durable.limited_queues as l on l.name = s.queue_name
+        where s.workflow_uuid = id)
+    else durable.goes_on(id, status) and exists (
+        select from durable.waiting as w
+        where w.workflow_uuid = id
+            and w.wake_at <= present_ms) end;
 comment on function durable.is_due(text, text, bigint) is
-    'Whether a workflow can go on at this time.';
+    'Whether a workflow can go on at this time: one that is enqueued in a queue '
+    'with limits cannot, until it is admitted.';
 
-create or replace function durable.turn_begin()
-returns table (present_ms bigint, has_suspects boolean)
+create or replace function durable.turn_begin(queues text[])
+returns table (present_ms bigint, has_suspects boolean, has_limits boolean)
 language plpgsql
 stable
 security definer
@@ -79,12 +85,15 @@ begin
     return query
     select durable.now_ms(), exists (
         select from durable.suspects as x
-        where durable.attempt_is_due(x.next_at, durable.now_ms()));
+        where durable.attempt_is_due(x.next_at, durable.now_ms())), exists (
+        select from durable.limited_queues as l
+        where l.name = any (queues));
 end
 $$;
-comment on function durable.turn_begin() is
-    'The time at which a turn begins, in milliseconds since the epoch, and '
-    'whether a suspect may be tried.  Called by a worker, first in its turn.';
+comment on function durable.turn_begin(text[]) is
+    'The time at which a turn begins, in milliseconds since the epoch, whether '
+    'a suspect may be tried, and whether one of the queues has limits.  Called '
+    'by a worker, first in its turn.';
 
 create or replace function durable.set_taken(ids text[])
 returns text
@@ -154,10 +163,15 @@ begin atomic
             and s.status = 'ENQUEUED'
             and s.created_at >= from_ms
         order by s.priority, s.created_at
-        limit 1);
+        limit 1)
+    and (
+        select true
+        from durable.limited_queues as l
+        where l.name = q.queue) is null;
 end;
 comment on function durable.waiting_queues(text[], bigint) is
-    'The queues in which any workflow is enqueued, whether or not it is served.';
+    'The queues without limits in which any workflow is enqueued, whether or '
+    'not it is served.';
 
 create or replace function durable.is_large(bytes bigint)
 returns boolean
@@ -384,6 +398,11 @@ begin
                     limit max_workflows) as s
                 -- Each length is looked up once.
                 offset 0) as l) as e
+        -- Here, too, because a queue may have got limits a moment ago.
+        where (
+            select true
+            from durable.limited_queues as l
+            where l.name = q.queue) is null
     )
     select e.*
     from enqueued as e
@@ -396,7 +415,8 @@ end
 $$;
 comment on function durable.take_enqueued(text[], text[], text, bigint, int,
     text[]) is
-    'Takes at most max_workflows of each queue that the worker may run, in the '
+    'Takes at most max_workflows of each queue that the worker may run and that '
+    'has no limits, in the '
     'order of the queue.  Of several types it locks as many each, and leaves '
     'the last to another turn.';
 
@@ -593,7 +613,7 @@ comment on function durable.next_due(text[], text[], text[], text, bigint,
 
 grant execute on function
     durable.now_ms(),
-    durable.turn_begin(),
+    durable.turn_begin(text[]),
     durable.taken(),
     durable.turn_take(text[], text[], text[], text, int, text[], bigint),
     durable.next_due(text[], text[], text[], text, bigint, bigint)

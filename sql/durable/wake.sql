@@ -251,17 +251,18 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     moved text[];
+    queues text[];
     stopped text[];
     ended text[];
     enqueued boolean;
 begin
-    select array_agg(a.workflow_uuid),
+    select array_agg(a.workflow_uuid), array_agg(a.queue_name),
         array_agg(a.workflow_uuid) filter (where a.status in ('CANCELLED',
             'ENQUEUED', 'DELAYED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')),
         array_agg(a.workflow_uuid) filter (where a.status not in ('ENQUEUED',
             'DELAYED')),
         bool_or(a.status = 'ENQUEUED')
-    into moved, stopped, ended, enqueued
+    into moved, queues, stopped, ended, enqueued
     from arrived as a
     where a.status <> 'PENDING';
     if moved is null then
@@ -286,6 +287,8 @@ begin
             perform durable.hint('durable_due', '{""}');
         end if;
     end if;
+    -- What was cancelled or moved names its queue no more.
+    perform durable.hint_room(queues, stopped is not null);
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
         select id
@@ -323,7 +326,7 @@ comment on function durable.wake_by_status() is
     'they are to clean up, and deletes their external steps; announces what is '
     'enqueued again; makes the workflows '
     'due that wait for the result or a stream of an ended one, and notifies '
-    'durable_due.';
+    'durable_due, also of the room that it leaves in a queue with limits.';
 
 create or replace function durable.wake_by_enqueue()
 returns trigger

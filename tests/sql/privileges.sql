@@ -82,7 +82,7 @@ select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name),
     'the daemon may execute what it needs and nothing else')
 from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable.monitor_enter',
-    'durable.enqueue_delayed', 'durable.monitor_leave', 'durable.sweep',
+    'durable.admit', 'durable.all_queues', 'durable.enqueue_delayed', 'durable.monitor_leave', 'durable.sweep',
     'durable.taken', 'durable.turn_timer_groups', 'durable.turn_attempt', 'durable.turn_attempted',
     'durable.turn_cleared',
     'durable.turn_begin', 'durable.turn_cleanups', 'durable.turn_consumed',

@@ -26,7 +26,7 @@ select is(count(*), 0::bigint, 'no suspect is tried while all have a pause')
 from durable.turn_attempt('{job@,job@1}', 'app', 3);
 select is(has_suspects, false,
     'a turn sees no suspects while all have a pause')
-from durable.turn_begin();
+from durable.turn_begin('{main}');
 select is(string_agg(attempts::text, ','), '0,0',
     'an attempt that has only begun does not count')
 from durable.suspects;
@@ -59,7 +59,7 @@ from durable.suspects as x;
 update durable.suspects set next_at = durable.now_ms() + 3600000;
 select is(has_suspects, true,
     'a suspect is tried although the clock was put back')
-from durable.turn_begin();
+from durable.turn_begin('{main}');
 select durable.turn_attempted('w');
 select is((x.begun, x.next_at <= durable.now_ms())::text, '(20,t)',
     'an attempt that its session survives is taken back')

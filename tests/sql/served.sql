@@ -3,7 +3,7 @@
 -- Workflows that no daemon serves are counted, and what is not honoured yet is
 -- named.
 
-select plan(19);
+select plan(20);
 
 -- What a daemon is told, and the number that is left for the metrics.
 create function test.told(
@@ -86,17 +86,23 @@ select is(test.told(), 'unserved: other in queue q0; 10000',
     'they are counted to ten thousand');
 select test.clear();
 
--- Not honoured yet.
+-- Without a partition, and not honoured yet.
 
-insert into dbos.queues (name, concurrency)
+insert into dbos.queues (name, partition_concurrency)
 values ('main', 5), ('second', null), ('theirs', 7);
-select is(test.told(), 'limits: main; 0', 'a limit of our queue is told');
+select test.workflow('whole ' || queue, queue => queue)
+from unnest('{main,second,theirs}'::text[]) as queue;
+select is(test.told(queues => '{main,second}'), 'partitions: main; unserved: '
+    'job in queue theirs; 1',
+    'what waits without a partition in a queue of ours that has some is told');
+select test.clear();
+select is(test.told(), '0', 'the queue alone is not');
 insert into dbos.workflow_schedules (schedule_id, schedule_name, workflow_name,
     schedule, context, status, application_name)
 values ('1', 'nightly', 'job', '0 0 * * *', 'null', 'ACTIVE', 'app'),
     ('2', 'paused', 'job', '0 0 * * *', 'null', 'PAUSED', 'app'),
     ('3', 'theirs', 'job', '0 0 * * *', 'null', 'ACTIVE', 'other');
-select is(test.told(), 'limits: main; schedules: nightly; 0',
+select is(test.told(), 'schedules: nightly; 0',
     'an active schedule of ours is told');
 
 -- With thousands that are served in front.
@@ -104,7 +110,7 @@ select is(test.told(), 'limits: main; schedules: nightly; 0',
 select test.workflow('front ' || n, queue => 'main')
 from generate_series(1, 3000) as n;
 analyze;
-select is(test.told(), 'limits: main; schedules: nightly; 0',
+select is(test.told(), 'partitions: main; schedules: nightly; 0',
     'a long queue that is served is not told');
 insert into dbos.workflow_status (workflow_uuid, status, queue_name, name,
     application_name)
@@ -112,7 +118,7 @@ select 'more ' || n, 'ENQUEUED', 'main', 'job', 'app'
 from generate_series(1, 10000) as n;
 select test.workflow('hidden', name => 'other');
 select is(test.told(),
-    'limits: main; schedules: nightly; unserved: other in queue main; 1',
+    'partitions: main; schedules: nightly; unserved: other in queue main; 1',
     'what no daemon serves is told from behind ten thousand that are served');
 
 select finish();

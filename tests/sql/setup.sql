@@ -57,7 +57,7 @@ declare
 begin
     select t.present_ms
     into begun_ms
-    from durable.turn_begin() as t;
+    from durable.turn_begin('{main}') as t;
     taken := string_to_array(test.taken(max_workflows, null, types, queues),
         ',');
     delete from durable.waits where workflow_uuid = any (taken);
@@ -225,6 +225,7 @@ volatile
 begin atomic
     delete from durable.waits;
     delete from durable.timer_groups;
+    delete from durable.queue_rounds;
     delete from durable.suspects;
     delete from dbos.workflow_status;
     delete from dbos.workflow_input;

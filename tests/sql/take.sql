@@ -8,13 +8,13 @@ select plan(94);
 
 select ok(abs(t.present_ms - extract(epoch from clock_timestamp()) * 1000)
     < 1000, 'a turn has the time of the database')
-from durable.turn_begin() as t;
+from durable.turn_begin('{main}') as t;
 select is(t.has_suspects, false,
     'a turn finds no suspects in a healthy database')
-from durable.turn_begin() as t;
+from durable.turn_begin('{main}') as t;
 insert into durable.suspects values ('s', 1);
 select is(t.has_suspects, true, 'a turn returns whether there are suspects')
-from durable.turn_begin() as t;
+from durable.turn_begin('{main}') as t;
 select test.clear();
 
 -- Taking from queues.

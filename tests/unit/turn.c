@@ -296,7 +296,7 @@ begin_turn(int at_ms)
 	arena_reset(arena);
 	replies_count = 0;
 	reply("durable.turn_begin",
-	    arena_printf(arena, "%" PRId64 "|f", NOW_MS + at_ms));
+	    arena_printf(arena, "%" PRId64 "|f|f", NOW_MS + at_ms));
 	reply("durable.next_due", "");
 }
 

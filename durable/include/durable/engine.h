@@ -27,6 +27,12 @@ struct engine {
 	const struct workflow_type *const *types; /* ended by NULL */
 	const char *const *queues; /* ended by NULL; with the internal one */
 	/*
+	 * Serves instead of queues, which may be NULL, all that dbos.queues has
+	 * for the application or for none, and the internal one: also what is
+	 * registered later, within a second.
+	 */
+	bool all_queues;
+	/*
 	 * The external steps that this daemon runs, ended by NULL; NULL: none.
 	 * With some it has one process more, with a session, and up to
 	 * step_processes (0: 16) without one, each of which runs a step at a
