@@ -69,7 +69,8 @@ story_start_daemon(const struct engine *engine,
 		list[i] = &types[i];
 	tested.conninfo = "";
 	tested.application = "test";
-	tested.executor = "tests";
+	if (tested.executor == NULL)
+		tested.executor = "tests";
 	tested.types = list;
 	tested.queues = queues;
 	log_open("engine");

@@ -38,7 +38,8 @@ void story_end(void);
 
 /*
  * Starts a daemon of application and queue "test", with this many workers and
- * with types_count types.  engine has its limits.
+ * with types_count types.  engine has its limits, and its executor's name if that
+ * matters.
  */
 pid_t story_start_daemon(const struct engine *engine,
     const struct workflow_type *types, size_t types_count, int workers);
