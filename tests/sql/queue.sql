@@ -285,19 +285,23 @@ select test.clear();
 
 -- Several sessions.
 
-select test.limit('{"concurrency":2}'), test.enqueue('a,b,c');
+select test.limit('{"concurrency":2}'), test.enqueue('a,b,c'),
+    test.enqueue('o', name => 'other');
 select test.other('begin');
-select test.other($$select durable.admit('{main}', '{job@1,job@}', 'app',
-    'other', 1)::text$$);
-select is(test.admitted(), '', 'a session that finds another one admit admits none');
+select test.other($$select durable.admit('{main}', '{other@1,other@}', 'app',
+    'other', 64)::text$$);
+select is(test.admitted(), '',
+    'a session that finds another one admit, which serves others, admits none');
 select ok(test.again_in() between 1 and 20, 'but looks again soon');
 select test.other('commit');
-select is(test.admitted(), 'a,b', 'and counts what that one has admitted');
-select test.finish_all('a,b');
+select is(test.admitted(), 'a,o', 'and counts what that one has admitted');
+select test.finish_all('a,o');
+select test.clear();
+select test.enqueue('c');
 select test.other('begin');
 select test.other($$select workflow_uuid from dbos.workflow_status
     where workflow_uuid = 'c' for update$$);
-select is(test.admitted(), '', 'what another session has locked is not begun');
+select is(test.admitted(), '', 'what another session has locked does not begin');
 select ok(test.again_in() between 1 and 20, 'nor is it forgotten');
 select test.other('rollback');
 select test.clear();

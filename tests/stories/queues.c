@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Queues with limits, which three daemons serve that serve all queues.
- * queues.tap starts the cluster and this program.
+ * queues.tap starts the cluster and this program: queues [PEER], where PEER is a
+ * program that shares queues with them.
  *
  * That no limit is exceeded is computed from the rows: a workflow is in its queue
  * from started_at_epoch_ms until completed_at.
@@ -214,7 +215,7 @@ test_partitions(void)
 }
 
 int
-main(void)
+main(int argc, char *argv[])
 {
 	bool stopped = true;
 	int i;
@@ -227,6 +228,8 @@ main(void)
 	test_calm();
 	test_partitions();
 	test_killed();
+	if (argc == 2)
+		ok(system(argv[1]) == 0, "an SDK keeps the limits beside us");
 	for (i = 0; i < DAEMONS; i++)
 		stopped = story_stop_daemon(daemons[i]) && stopped;
 	ok(stopped, "SIGTERM ends the daemons with status 0");
