@@ -18,7 +18,8 @@ struct served {
 	const struct engine *engine;
 	int types_count, queues_count;
 	struct strbuf all, runnable, types, queues, name;
-	struct strbuf all_queues; /* array literal of what served_queues parts */
+	struct strbuf
+	    all_queues;   /* array literal of what served_queues parts */
 	char *superseded; /* array literal of names, or NULL */
 };
 

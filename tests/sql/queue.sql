@@ -5,7 +5,10 @@
 select plan(63);
 
 -- Registers queue "main" with these columns, or changes it.
-create function test.limit(columns jsonb default '{}', queue text default 'main')
+create function test.limit(
+    columns jsonb default '{}',
+    queue text default 'main'
+)
 returns void
 language plpgsql
 as $$
@@ -93,7 +96,8 @@ select is(t.has_limits, false, 'a turn is told of no limits')
 from durable.turn_begin('{main,second}') as t;
 select test.limit('{"partition_queue":true,"priority_enabled":true,
     "rate_limit_max":1}');
-select is(test.taken(), 'a', 'a rate without a period is no limit, nor are flags');
+select is(test.taken(), 'a',
+    'a rate without a period is no limit, nor are flags');
 select test.limit('{"concurrency":1}', '_dbos_internal_queue'),
     test.enqueue('i', queue => '_dbos_internal_queue');
 select is(test.taken(queues => '{_dbos_internal_queue}'), 'i',

@@ -151,10 +151,11 @@ test_calm(void)
 	ok(is_at_most(at_once("each"), 2 * DAEMONS),
 	    "no daemon runs more than it may");
 	/* In five seconds, while there are more to begin. */
-	rate = sql("select count(*) filter (where started_at_epoch_ms < first + "
-		   "5000) / 5.0 from (select started_at_epoch_ms, "
-		   "min(started_at_epoch_ms) over () as first "
-		   "from dbos.workflow_status where queue_name = 'both') as s");
+	rate = sql(
+	    "select count(*) filter (where started_at_epoch_ms < first + "
+	    "5000) / 5.0 from (select started_at_epoch_ms, "
+	    "min(started_at_epoch_ms) over () as first "
+	    "from dbos.workflow_status where queue_name = 'both') as s");
 	diag("%s a second", rate);
 	ok(rate != NULL && strtod(rate, NULL) >= 47.5,
 	    "a queue reaches 95 % of its rate");
@@ -195,7 +196,8 @@ test_partitions(void)
 	    "values ('shared', 32, 1)");
 	enqueue("shared", "shared", 3000, 1000, 5);
 	ok(all_ended("shared", 3000), "a thousand partitions end");
-	ok(is_at_most(at_once("shared"), 32), "within the limit of their queue");
+	ok(is_at_most(at_once("shared"), 32),
+	    "within the limit of their queue");
 	is_str(sql("select max(n) from (select sum(change) over (partition by "
 		   "key order by at_ms, change) as n from (select "
 		   "queue_partition_key as key, started_at_epoch_ms as at_ms, "
@@ -204,13 +206,14 @@ test_partitions(void)
 		   "completed_at, -1 from dbos.workflow_status where "
 		   "queue_name = 'shared') as c) as r"),
 	    "1", "and of each partition");
-	is_str(sql("select count(*) from (select min(started_at_epoch_ms) - "
-		   "lag(max(started_at_epoch_ms)) over (order by place) as gap "
-		   "from (select started_at_epoch_ms, row_number() over "
-		   "(partition by queue_partition_key "
-		   "order by started_at_epoch_ms) as place "
-		   "from dbos.workflow_status where queue_name = 'shared') as s "
-		   "group by place) as r where gap < 0"),
+	is_str(
+	    sql("select count(*) from (select min(started_at_epoch_ms) - "
+		"lag(max(started_at_epoch_ms)) over (order by place) as gap "
+		"from (select started_at_epoch_ms, row_number() over "
+		"(partition by queue_partition_key "
+		"order by started_at_epoch_ms) as place "
+		"from dbos.workflow_status where queue_name = 'shared') as s "
+		"group by place) as r where gap < 0"),
 	    "0", "no partition begins again before all others have");
 }
 
