@@ -508,6 +508,11 @@ select 'enqueued and not run for a minute', u.id, u.name || u.owner
 from unfinished as u
 where u.status = 'ENQUEUED'
     and u.changed_ms < (extract(epoch from now()) - 60) * 1000
+    -- Unless its queue has limits, for which it may have to wait.
+    and not exists (
+        select from dbos.workflow_status as s
+        join durable.limited_queues as l on l.name = s.queue_name
+        where s.workflow_uuid = u.id)
 union all
 select 'delayed a minute too long', u.id, u.name || u.owner
 from unfinished as u

@@ -118,13 +118,13 @@ begin
         return array(
             select s.started_at_epoch_ms
             from dbos.workflow_status as s
-            where s.queue_name = queue
+            where array[s.queue_name] = array[queue]
                 and s.rate_limited
-                and s.started_at_epoch_ms > present_ms - period_ms
-                and s.started_at_epoch_ms <= present_ms + period_ms
+                and s.started_at_epoch_ms + 0 > present_ms - period_ms
+                and s.started_at_epoch_ms + 0 <= present_ms + period_ms
                 and s.status not in ('ENQUEUED', 'DELAYED')
                 and coalesce(s.application_name, application) = application
-            order by s.started_at_epoch_ms desc
+            order by s.started_at_epoch_ms + 0 desc
             limit greatest(most, 0));
     end if;
     return array(

@@ -404,6 +404,13 @@ begin
         select l.*
         from durable.limited_queues as l
         where l.name = any (queues)
+            and (
+                select true
+                from dbos.workflow_status as s
+                where s.queue_name = l.name
+                    and s.status = 'ENQUEUED'
+                order by s.priority, s.created_at
+                limit 1)
         order by l.name
     loop
         continue when durable.find_enqueued(q.name, null, runnable,

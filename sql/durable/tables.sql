@@ -254,12 +254,16 @@ create index if not exists durable_deadline on dbos.workflow_status
     ((coalesce('@' || application_name, '')), (workflow_deadline_epoch_ms + 0))
 where status in ('ENQUEUED', 'PENDING', 'DELAYED')
     and workflow_deadline_epoch_ms is not null;
--- For queue.sql: what the partitions of a queue have, and began.
+-- For limits.sql and queue.sql: what the partitions of a queue have, and what
+-- began under a rate limit.
 create index if not exists durable_partitioned on dbos.workflow_status
     ((array[queue_name, left(name || '@' || coalesce(application_version, ''),
     200), coalesce('@' || application_name, '')]), queue_partition_key,
     priority, created_at)
 where status = 'ENQUEUED' and queue_partition_key is not null;
+create index if not exists durable_starts on dbos.workflow_status
+    ((array[queue_name]), (started_at_epoch_ms + 0))
+where rate_limited;
 create index if not exists durable_partition_starts on dbos.workflow_status
     ((array[queue_name, queue_partition_key]), (started_at_epoch_ms + 0))
 where rate_limited and queue_partition_key is not null;

@@ -9,7 +9,7 @@
     \set rows 20000
 \endif
 
-select plan(75);
+select plan(99);
 
 create table test.statements (title text, statement text);
 insert into test.statements
@@ -26,6 +26,22 @@ values ('turn_take', $$select durable.turn_take('{job@1}', '{main}',
     ('heed_arrivals', 'select durable.heed_arrivals(1000)'),
     ('enqueue_delayed', $$select durable.enqueue_delayed('{main}',
         '{job@1,job@}', 'app')$$),
+    ('count_pending', $$select durable.count_pending('main', null, 'app',
+        'me', 5)$$),
+    ('count_pending of a partition', $$select durable.count_pending('main',
+        'p', 'app', null, 5)$$),
+    ('latest_starts', $$select durable.latest_starts('main', null, 'app', 60000,
+        5)$$),
+    ('latest_starts of a partition', $$select durable.latest_starts('main',
+        'p', 'app', 60000, 5)$$),
+    ('find_enqueued', $$select durable.find_enqueued('main', null,
+        '{job@1,job@}', 'app', 5)$$),
+    ('find_enqueued of a partition', $$select durable.find_enqueued('main', 'p',
+        '{job@1,job@}', 'app', 5)$$),
+    ('the first partition', $$select durable.next_partition('main',
+        '{job@1,job@}', 'app', null)$$),
+    ('next_partition', $$select durable.next_partition('main', '{job@1,job@}',
+        'app', 'p')$$),
     ('a start', $$select durable.client_submit('{w7,w9}', '{job,job}',
         '{main,main}', '{null,null}', 'app', '{}', '{}', '{}', '{}', '{}')$$),
     ('a message', $$select durable.client_submit('{}', '{}', '{}', '{}', 'app',
@@ -82,9 +98,10 @@ set session_replication_role = replica
 as $$
 begin
     insert into dbos.workflow_status (workflow_uuid, status, name,
-        application_version, application_name, serialization, created_at)
+        application_version, application_name, serialization, created_at,
+        started_at_epoch_ms, queue_partition_key)
     select 'w' || n, case when n % 2 = 0 then 'SUCCESS' else 'PENDING' end,
-        'job', '1', 'app', 'portable_json', n
+        'job', '1', 'app', 'portable_json', n, durable.now_ms(), 'p'
     from generate_series(1, rows) as n;
     insert into dbos.workflow_input (workflow_uuid, inputs)
     select 'w' || n, '{}'

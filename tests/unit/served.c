@@ -26,9 +26,11 @@ main(void)
 	const struct engine engine = { .application = "app",
 		.types = types,
 		.queues = queues };
+	const struct engine open_engine = { .types = types,
+		.all_queues = true };
 	const struct engine idle = { .types = no_types, .queues = no_queues };
 	struct standby_partition part = { .part = 0, .parts = 2 };
-	struct served *served = served_new(&engine), *nothing;
+	struct served *served = served_new(&engine), *nothing, *all;
 
 	is_str(served_runnable(served),
 	    "{\"order@1\",\"order@2\",\"order@\","
@@ -74,6 +76,20 @@ main(void)
 	    "a worker without types serves none");
 	is_str(served_queues(nothing, NULL), "{}",
 	    "a worker without queues serves none");
+
+	all = served_new(&open_engine);
+	is_str(served_queues(all, NULL), "{}",
+	    "a worker of all queues serves none before it knows them");
+	ok(served_set_queues(all, "{a,\"b,c\"}") &&
+		!served_set_queues(all, "{a,\"b,c\"}"),
+	    "it is told what is new");
+	is_str(served_queues(all, NULL), "{a,\"b,c\"}", "then it serves them");
+	part = (struct standby_partition){ .part = 1, .parts = 2 };
+	is_str(served_queues(all, &part), "{\"b,c\"}",
+	    "a partition has its part of them");
+	ok(served_set_queues(all, "{}"), "a queue may go");
+	is_str(served_queues(all, &part), "{}", "and is served no more");
+	served_free(all);
 
 	ok(served_type(&engine, "order", "1") == &old_order,
 	    "a workflow runs as the type of its version");
