@@ -66,7 +66,6 @@ create or replace function durable.count_pending(
 )
 returns int
 language plpgsql
-set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- In the order of the index, so that the planner uses no other.
@@ -108,7 +107,6 @@ create or replace function durable.latest_starts(
 )
 returns bigint[]
 language plpgsql
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     present_ms constant bigint := durable.now_ms();
@@ -161,7 +159,6 @@ create or replace function durable.room(
     out again_ms bigint
 )
 language plpgsql
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     starts bigint[];
@@ -192,28 +189,3 @@ comment on function durable.room(text, text, text, text, int, int, int, bigint,
     'queue or of one of its partitions; again_ms: when the rate limit has room '
     'again, if it has none. Any interval of the period has rate_max starts at '
     'most, because each start counts those of the period before it.';
-
-create or replace function durable.hint_room(queues text[], any_queue boolean)
-returns void
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    if exists (
-        select from durable.limited_queues as l
-        where (any_queue or l.name = any (queues))
-            and (
-                select true
-                from dbos.workflow_status as s
-                where s.queue_name = l.name
-                    and s.status = 'ENQUEUED'
-                order by s.priority, s.created_at
-                limit 1))
-    then
-        perform durable.hint('durable_due', '{""}');
-    end if;
-end
-$$;
-comment on function durable.hint_room(text[], boolean) is
-    'Notifies the workers when workflows wait in a queue with limits, one of '
-    'these or any one, because there may be room in it.';

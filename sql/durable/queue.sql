@@ -32,7 +32,6 @@ create or replace function durable.find_enqueued(
 )
 returns text[]
 language plpgsql
-set search_path = pg_catalog, pg_temp
 as $$
 begin
     return array(
@@ -76,7 +75,6 @@ create or replace function durable.next_partition(
 )
 returns text
 language plpgsql
-set search_path = pg_catalog, pg_temp
 as $$
 begin
     return min(n.key)
@@ -268,6 +266,11 @@ declare
         select r.partition_key
         from durable.queue_rounds as r
         where r.queue = q.name);
+    types constant text[] := array(
+        select r.type
+        from unnest(runnable) as r (type)
+        where durable.find_enqueued(q.name, null, array[r.type], application,
+            1) <> '{}');
     is_behind_end boolean := start is null;
     key text := start;
     last_key text;
@@ -277,10 +280,10 @@ begin
     ids := '{}';
     loop
         last_key := key;
-        key := durable.next_partition(q.name, runnable, application, key);
+        key := durable.next_partition(q.name, types, application, key);
         if key is null and not is_behind_end then
             is_behind_end := true;
-            key := durable.next_partition(q.name, runnable, application, null);
+            key := durable.next_partition(q.name, types, application, null);
         end if;
         exit when key is null or is_behind_end and key > start;
         looks := looks + 1;
@@ -291,7 +294,7 @@ begin
             q.partition_rate_max, q.partition_rate_ms,
             least(quota, room - cardinality(ids))) as r;
         if own.room > 0 then
-            ids := ids || durable.find_enqueued(q.name, key, runnable,
+            ids := ids || durable.find_enqueued(q.name, key, types,
                 application, own.room);
         end if;
         again_ms := least(again_ms, own.again_ms);

@@ -287,8 +287,20 @@ begin
             perform durable.hint('durable_due', '{""}');
         end if;
     end if;
-    -- What was cancelled or moved names its queue no more.
-    perform durable.hint_room(queues, stopped is not null);
+    if exists (
+        select from durable.limited_queues as l
+        -- What was stopped names its queue no more.
+        where (stopped is not null or l.name = any (queues))
+            and (
+                select true
+                from dbos.workflow_status as s
+                where s.queue_name = l.name
+                    and s.status = 'ENQUEUED'
+                order by s.priority, s.created_at
+                limit 1))
+    then
+        perform durable.hint('durable_due', '{""}');
+    end if;
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
         select id

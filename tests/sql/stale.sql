@@ -12,6 +12,31 @@
 select plan(99);
 
 create table test.statements (title text, statement text);
+
+-- Runs a statement with the settings of durable.admit, which calls it.
+create function test.within(statement text)
+returns void
+language plpgsql
+as $$
+begin
+    execute statement;
+end
+$$;
+do $$
+declare
+    setting text;
+begin
+    for setting in
+        select unnest(p.proconfig)
+        from pg_proc as p
+        where p.oid = 'durable.admit'::regproc
+    loop
+        execute format('alter function test.within set %I = %s',
+            split_part(setting, '=', 1), split_part(setting, '=', 2));
+    end loop;
+end
+$$;
+
 insert into test.statements
 values ('turn_take', $$select durable.turn_take('{job@1}', '{main}',
         '{job@1,job@}', 'app', 64, null)$$),
@@ -26,22 +51,24 @@ values ('turn_take', $$select durable.turn_take('{job@1}', '{main}',
     ('heed_arrivals', 'select durable.heed_arrivals(1000)'),
     ('enqueue_delayed', $$select durable.enqueue_delayed('{main}',
         '{job@1,job@}', 'app')$$),
-    ('count_pending', $$select durable.count_pending('main', null, 'app',
-        'me', 5)$$),
-    ('count_pending of a partition', $$select durable.count_pending('main',
-        'p', 'app', null, 5)$$),
-    ('latest_starts', $$select durable.latest_starts('main', null, 'app', 60000,
-        5)$$),
-    ('latest_starts of a partition', $$select durable.latest_starts('main',
-        'p', 'app', 60000, 5)$$),
-    ('find_enqueued', $$select durable.find_enqueued('main', null,
-        '{job@1,job@}', 'app', 5)$$),
-    ('find_enqueued of a partition', $$select durable.find_enqueued('main', 'p',
-        '{job@1,job@}', 'app', 5)$$),
-    ('the first partition', $$select durable.next_partition('main',
-        '{job@1,job@}', 'app', null)$$),
-    ('next_partition', $$select durable.next_partition('main', '{job@1,job@}',
-        'app', 'p')$$),
+    ('count_pending', $$select test.within($a$select durable.count_pending(
+        'main', null, 'app', 'me', 5)$a$)$$),
+    ('count_pending of a partition', $$select test.within($a$
+        select durable.count_pending('main', 'p', 'app', null, 5)$a$)$$),
+    ('latest_starts', $$select test.within($a$select durable.latest_starts(
+        'main', null, 'app', 60000, 5)$a$)$$),
+    ('latest_starts of a partition', $$select test.within($a$
+        select durable.latest_starts('main', 'p', 'app', 60000, 5)$a$)$$),
+    ('find_enqueued', $$select test.within($a$select durable.find_enqueued(
+        'main', null, '{job@1,job@}', 'app', 5)$a$)$$),
+    ('find_enqueued of a partition', $$select test.within($a$
+        select durable.find_enqueued('main', 'p', '{job@1,job@}', 'app', 5)
+        $a$)$$),
+    ('the first partition', $$select test.within($a$
+        select durable.next_partition('main', '{job@1,job@}', 'app', null)
+        $a$)$$),
+    ('next_partition', $$select test.within($a$select durable.next_partition(
+        'main', '{job@1,job@}', 'app', 'p')$a$)$$),
     ('a start', $$select durable.client_submit('{w7,w9}', '{job,job}',
         '{main,main}', '{null,null}', 'app', '{}', '{}', '{}', '{}', '{}')$$),
     ('a message', $$select durable.client_submit('{}', '{}', '{}', '{}', 'app',

@@ -51,21 +51,25 @@ start_daemon(int i)
 static void
 strike(int number)
 {
-	int i = number % DAEMONS, worker;
+	int i = number % DAEMONS;
 	bool all = number % 2 == 1;
+	char line[128] = "", *at = line;
+	pid_t worker;
 	FILE *file = fopen(arena_printf(arena, "/proc/%d/task/%d/children",
 			       (int)daemons[i], (int)daemons[i]),
 	    "r");
 
 	if (all)
 		kill(daemons[i], SIGSTOP);
-	while (file != NULL && fscanf(file, "%d", &worker) == 1) {
-		kill(worker, SIGKILL);
-		if (!all)
-			break;
-	}
+	if (file == NULL || fgets(line, sizeof(line), file) == NULL)
+		diag("daemon %d has no processes", i);
 	if (file != NULL)
 		fclose(file);
+	do {
+		worker = (pid_t)strtol(at, &at, 10);
+		if (worker > 0)
+			kill(worker, SIGKILL);
+	} while (all && worker > 0);
 	if (!all)
 		return;
 	kill(daemons[i], SIGKILL);
