@@ -76,7 +76,12 @@ run_worker(struct prefork_worker *self, const struct crew *crew)
 		    .interval_ms = self->slot == 0 || engine->all_queues
 			? SAFETY_INTERVAL_MS
 			: OTHERS_INTERVAL_MS,
-		    .notes_served = self->slot == 0 },
+		    .notes_served = self->slot == 0,
+		    .schedule = { .engine = engine,
+			.served = served,
+			.db = session_db(session),
+			.began_ms = self->master_started_ms,
+			.wakes = self->slot == 0 } },
 		.member = { .standby = self->standby,
 		    .slot = self->slot,
 		    .wait_mask = &self->wait_mask },

@@ -149,7 +149,9 @@ static const struct {
 	    "workflows without a partition key wait for ever in queues that "
 	    "have limits for partitions: ",
 	    ": cancel them, or end these limits" },
-	{ "schedules", "these schedules are not honoured yet: ", "" },
+	{ "schedules", "these schedules do not fire: ",
+	    ": correct or delete them, or start a daemon that runs their "
+	    "workflows" },
 	{ "notifications",
 	    "no notifications are sent, and workers and web look every second "
 	    "instead, because PostgreSQL's notification queue is full to ",
@@ -200,13 +202,23 @@ note_served(struct sweep *sweep)
 	return !lost;
 }
 
-int
-sweep_due_in_ms(const struct sweep *sweep)
+/* As sweep_due_in_ms, of the sweep alone. */
+static int
+interval_left_ms(const struct sweep *sweep)
 {
 	int64_t left_ms = sweep->swept_ms + sweep->interval_ms -
 	    clock_monotonic_ms();
 
 	return sweep->more || left_ms < 0 ? 0 : (int)left_ms;
+}
+
+int
+sweep_due_in_ms(const struct sweep *sweep)
+{
+	int left_ms = interval_left_ms(sweep);
+	int schedule_ms = schedule_due_in_ms(&sweep->schedule);
+
+	return schedule_ms < left_ms ? schedule_ms : left_ms;
 }
 
 /*
@@ -263,6 +275,7 @@ sweep_now(struct sweep *sweep)
 		served_all(sweep->served) };
 	const struct db_rows *swept = NULL, *enqueued = NULL, *left = NULL;
 	const struct db_rows *superseded = NULL, *queues = NULL;
+	const struct db_rows *schedule = NULL;
 	struct arena *arena = arena_new();
 	enum db_outcome outcome;
 
@@ -273,6 +286,7 @@ sweep_now(struct sweep *sweep)
 	db_queue_rows(sweep->db, arena, "select durable.superseded($1, $2)", 2,
 	    known, &superseded);
 	queue_all_queues(sweep, arena, &queues);
+	schedule_queue_look(&sweep->schedule, arena, &schedule);
 	if (sweep->count++ % FROZEN_SWEEPS == 0)
 		db_queue(sweep->db, "select durable.end_frozen()", 0, NULL);
 	/* In a transaction of its own, which holds no lock of the sweep's. */
@@ -282,16 +296,16 @@ sweep_now(struct sweep *sweep)
 	sweep->more = says_more(swept) || says_more(enqueued);
 	supersede(sweep, superseded);
 	set_queues(sweep, queues);
+	schedule_note(&sweep->schedule, schedule);
 	end_if_used(sweep, left);
 	arena_free(arena);
 	return outcome != DB_LOST;
 }
 
-bool
-sweep_if_due(struct sweep *sweep)
+/* A sweep, and every half a minute what is served and warned of. */
+static bool
+sweep_all(struct sweep *sweep)
 {
-	if (sweep_due_in_ms(sweep) > 0)
-		return true;
 	sweep->swept_ms = clock_monotonic_ms();
 	if (sweep->notes_served &&
 	    (sweep->noted_ms == 0 ||
@@ -301,4 +315,12 @@ sweep_if_due(struct sweep *sweep)
 			return false;
 	}
 	return sweep_now(sweep);
+}
+
+bool
+sweep_if_due(struct sweep *sweep)
+{
+	if (interval_left_ms(sweep) == 0 && !sweep_all(sweep))
+		return false;
+	return schedule_fire_if_due(&sweep->schedule);
 }

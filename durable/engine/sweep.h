@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/schedule.h"
+
 struct db;
 struct engine;
 struct served;
@@ -22,7 +24,7 @@ struct warning {
 	int64_t said_ms;
 };
 
-/* Its maker sets the members up to notes_served; the others begin as zero. */
+/* Its maker sets the members up to schedule; the others begin as zero. */
 struct sweep {
 	const struct engine *engine;
 	struct served *served;
@@ -30,6 +32,7 @@ struct sweep {
 	struct db *db; /* of the session */
 	int interval_ms;
 	bool notes_served; /* also says what is served, and warns */
+	struct schedule schedule;
 	int64_t swept_ms, noted_ms;
 	bool more; /* was left to do by the last sweep */
 	unsigned count;
@@ -42,13 +45,13 @@ struct sweep {
  */
 bool sweep_register(struct sweep *sweep);
 
-/* For how many milliseconds no sweep is due; 0: one is due. */
+/* For how many milliseconds no sweep and no schedule is due; 0: one is due. */
 int sweep_due_in_ms(const struct sweep *sweep);
 
 /*
- * Sweeps when one is due: when the interval is over, or at once when the last
- * sweep left more to do.  So what comes due together waits for no interval, and
- * the turns between the sweeps wait for no long transaction.
+ * Fires the schedules that are due, and sweeps: when the interval is over, or at
+ * once when the last sweep left more to do.  So what comes due together waits for
+ * no interval, and the turns between the sweeps wait for no long transaction.
  *
  * A sweep wakes workflows that nothing else will wake, enqueues delayed ones,
  * cancels late ones, and ends the sessions of frozen processes.  Every half a

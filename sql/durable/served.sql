@@ -277,12 +277,8 @@ begin
                         and s.status = 'ENQUEUED'
                         and s.queue_partition_key is null
                     order by s.priority, s.created_at
-                    limit 1))), ('schedules', (
-            select string_agg(s.schedule_name, ', ' order by s.schedule_name)
-            from dbos.workflow_schedules as s
-            where s.status = 'ACTIVE'
-                and coalesce(s.application_name, note_served.application)
-                    = note_served.application)), ('notifications', (
+                    limit 1))), ('schedules',
+            durable.idle_schedules(note_served.application)), ('notifications', (
             select q.tenths * 10 || ' %'
             from durable.notification_queue as q
             where q.tenths >= 6))) as n (kind, what)
@@ -294,8 +290,8 @@ comment on function durable.note_served(text, text[], text[]) is
     'daemon serves, and how many workflows no daemon does. Returns what an '
     'operator should know: an example of these (unserved), queues of the daemon '
     'with limits for partitions in which workflows of no partition wait '
-    '(partitions), what is not honoured yet: schedules of its application that '
-    'are ACTIVE (schedules); and how full the notification queue is when '
+    '(partitions), which schedules do not fire (schedules, '
+    'durable.idle_schedules), and how full the notification queue is when '
     'durable.hint sends none (notifications).';
 
 

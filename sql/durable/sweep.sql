@@ -41,12 +41,17 @@ begin
         set next_at = present_ms
         where e.next_at > present_ms
             and e.next_at <= former_ms + 60000;
+        -- What has fired already has its id.
+        update durable.schedules as p
+        set past_ms = present_ms,
+            next_at = present_ms
+        where p.past_ms > present_ms;
     end if;
 end
 $$;
 comment on function durable.heed_clock() is
     'When the clock was put back: makes due what was due before, by waits and '
-    'by timer groups. A workflow that wakes before its time suspends itself '
+    'by timer groups, and lets schedules fire from now on. A workflow that wakes before its time suspends itself '
     'again. Called by durable.sweep.';
 
 create or replace function durable.cancel_late(

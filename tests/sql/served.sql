@@ -100,17 +100,26 @@ select is(test.told(), '0', 'the queue alone is not');
 insert into dbos.workflow_schedules (schedule_id, schedule_name, workflow_name,
     schedule, context, status, application_name)
 values ('1', 'nightly', 'job', '0 0 * * *', 'null', 'ACTIVE', 'app'),
-    ('2', 'paused', 'job', '0 0 * * *', 'null', 'PAUSED', 'app'),
-    ('3', 'theirs', 'job', '0 0 * * *', 'null', 'ACTIVE', 'other');
-select is(test.told(), 'schedules: nightly; 0',
-    'an active schedule of ours is told');
+    ('2', 'paused', 'other', '0 0 * * *', 'null', 'PAUSED', 'app'),
+    ('3', 'theirs', 'other', '0 0 * * *', 'null', 'ACTIVE', 'other'),
+    ('4', 'free', 'other', '0 0 * * *', 'null', 'ACTIVE', null);
+select is(test.told(), '0',
+    'a schedule that fires is not told, nor one that another application may '
+    'fire');
+insert into dbos.workflow_schedules (schedule_id, schedule_name, workflow_name,
+    schedule, context, status, application_name)
+values ('5', 'absent', 'other', '0 0 * * *', 'null', 'ACTIVE', 'app');
+select is(test.told(),
+    'schedules: "absent" (no daemon runs other); 0',
+    'a schedule of a workflow that no daemon runs is told');
 
 -- With thousands that are served in front.
 
 select test.workflow('front ' || n, queue => 'main')
 from generate_series(1, 3000) as n;
 analyze;
-select is(test.told(), 'partitions: main; schedules: nightly; 0',
+select is(test.told(),
+    'partitions: main; schedules: "absent" (no daemon runs other); 0',
     'a long queue that is served is not told');
 insert into dbos.workflow_status (workflow_uuid, status, queue_name, name,
     application_name)
@@ -118,7 +127,8 @@ select 'more ' || n, 'ENQUEUED', 'main', 'job', 'app'
 from generate_series(1, 10000) as n;
 select test.workflow('hidden', name => 'other');
 select is(test.told(),
-    'partitions: main; schedules: nightly; unserved: other in queue main; 1',
+    'partitions: main; schedules: "absent" (no daemon runs other); '
+        'unserved: other in queue main; 1',
     'what no daemon serves is told from behind ten thousand that are served');
 
 select finish();
