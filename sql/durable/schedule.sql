@@ -208,7 +208,7 @@ begin
             whole -> 'meta' -> 'values', true), '}',
             case when same <> '' then ',"referentialEqualities":{'
                 || substr(same, 2) || '}' end,
-            ',"v":1},"__dbos_serializer":"superjson"}');
+            '},"__dbos_serializer":"superjson"}');
         serialization := 'js_superjson';
     else
         before := '{"positionalArgs":["';

@@ -113,7 +113,7 @@ from dbos.workflow_status as s
 order by s.workflow_uuid
 limit 1;
 select is(i.inputs, '{"json":["' || substr(i.workflow_uuid, 9)
-    || '",{"b": [1, "x"]}],"meta":{"values":{"0":["Date"]},"v":1},'
+    || '",{"b": [1, "x"]}],"meta":{"values":{"0":["Date"]}},'
     '"__dbos_serializer":"superjson"}', 'its arguments are time and context')
 from dbos.workflow_input as i
 order by i.workflow_uuid
@@ -201,18 +201,18 @@ select is(a.before || a.behind, c.wanted, 'superjson: ' || c.context)
 from (
     values ('{"json":null,"meta":{"values":["undefined"]},'
         '"__dbos_serializer":"superjson"}', '{"json":["",null],"meta":'
-        '{"values":{"0":["Date"],"1":["undefined"]},"v":1},'
+        '{"values":{"0":["Date"],"1":["undefined"]}},'
         '"__dbos_serializer":"superjson"}'),
     ('{"json":{"a":1,"b.c":[2]},"meta":{"values":{"a":["Date"],"b\\.c":["set"]'
         ',"d":["map",{"0.1":["Date"]}]},"referentialEqualities":{"a":["e"]}},'
         '"__dbos_serializer":"superjson"}', '{"json":["",{"a":1,"b.c":[2]}],'
         '"meta":{"values":{"0":["Date"],"1.a":["Date"],"1.b\\.c":["set"],'
         '"1.d":["map",{"0.1":["Date"]}]},"referentialEqualities":'
-        '{"1.a":["1.e"]},"v":1},"__dbos_serializer":"superjson"}'),
+        '{"1.a":["1.e"]}},"__dbos_serializer":"superjson"}'),
     ('{"json":{"a":null},"meta":{"referentialEqualities":[["a"],{"b":["c"]}]},'
         '"__dbos_serializer":"superjson"}', '{"json":["",{"a":null}],"meta":'
         '{"values":{"0":["Date"]},"referentialEqualities":{"1":["1.a"],'
-        '"1.b":["1.c"]},"v":1},"__dbos_serializer":"superjson"}'))
+        '"1.b":["1.c"]}},"__dbos_serializer":"superjson"}'))
     as c (context, wanted)
 cross join lateral durable.schedule_arguments(c.context) as a;
 
