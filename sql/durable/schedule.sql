@@ -115,13 +115,11 @@ set role widget_store_owner;
 insert into durable.schedules (schedule_name, workflow_name, application_name,
     past_ms, next_at)
 select w.schedule_name, w.workflow_name, coalesce(w.application_name, ''),
-    durable.now_ms(), 0
-from dbos.workflow_schedules as w
+    n.present_ms, n.present_ms
+from (select durable.now_ms() as present_ms) as n
+cross join dbos.workflow_schedules as w
 where w.status = 'ACTIVE'
 on conflict do nothing;
-update durable.schedules as p
-set next_at = p.past_ms
-where p.next_at = 0;
 
 create or replace function durable.iso_ms(at_ms bigint)
 returns text
@@ -265,15 +263,22 @@ begin
         select 'sched-' || n.schedule || '-' || kind || t.at as id,
             w.schedule_name, w.workflow_name, w.workflow_class_name,
             coalesce(nullif(w.queue_name, ''), '_dbos_internal_queue') as queue,
-            coalesce(w.application_name, application) as owner, a.serialization,
-            durable.schedule_version(coalesce(w.application_name, application),
-                w.workflow_name) as version,
+            o.owner, a.serialization,
+            durable.schedule_version(o.owner, w.workflow_name) as version,
             a.before || t.at || a.behind as inputs
         from (
             select s.schedule, array_agg(durable.iso_ms(s.at_ms)) as at
             from unnest(schedules, times) as s (schedule, at_ms)
             group by s.schedule) as n
         join dbos.workflow_schedules as w on w.schedule_name = n.schedule
+        cross join lateral (
+            select coalesce(w.application_name, application, (
+                select y.application
+                from durable.types as y
+                where y.name = w.workflow_name
+                order by y.registered_at desc
+                limit 1)) as owner
+            offset 0) as o
         cross join lateral durable.schedule_arguments(w.context) as a
         cross join lateral unnest(n.at) as t (at)
     ), inserted as (
@@ -301,5 +306,6 @@ end
 $$;
 comment on function durable.enqueue_scheduled(text[], bigint[], text, text) is
     'Enqueues the workflows of schedules at times in milliseconds since the '
-    'epoch, an element each, unless they are there; of the application where '
-    'the schedule has none. kind: what the ids have in front of the time.';
+    'epoch, an element each, unless they are there. Where a schedule has no '
+    'application they are of this one or, when it is null, of one that has such '
+    'workflows. kind: what the ids have in front of the time.';

@@ -2,7 +2,7 @@
 --
 -- Schedules fire: each time once, for those that a daemon serves.
 
-select plan(50);
+select plan(52);
 
 -- Fires until nothing is due; the number of calls that it took.
 create function test.fire(
@@ -151,6 +151,12 @@ select is((
         || ' ' || s.queue_name, ',')
     from dbos.workflow_status as s), 'free app _dbos_internal_queue',
     'one of no application is whose daemon runs its workflow');
+select matches(durable.trigger_schedule('free'), '^sched-free-trigger-',
+    'and is triggered without one');
+select is(row(s.application_name, s.application_version)::text, '(app,1)',
+    'for an application that has its workflow')
+from dbos.workflow_status as s
+where s.workflow_uuid like 'sched-free-trigger-%';
 select test.empty();
 
 -- What cannot fire harms nothing.
