@@ -21,8 +21,9 @@ scheduled(struct workflow *wf, json_object *at)
 int
 main(void)
 {
-	static const struct workflow_type type = { "scheduled", "1",
-		scheduled };
+	static const struct workflow_type type = { .name = "scheduled",
+		.version = "1",
+		.function = scheduled };
 	static const struct workflow_type *const types[] = { &type, NULL };
 	static const char *const queues[] = { "test", DURABLE_INTERNAL_QUEUE,
 		NULL };
