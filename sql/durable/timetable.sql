@@ -204,7 +204,7 @@ comment on function durable.backfill_schedule(text, timestamptz, timestamptz) is
     'before until, unless they are there, and returns their ids. Raises '
     'no_data_found when there is no such schedule.';
 
-create or replace function durable.list_schedules()
+create or replace function durable.timetable()
 returns table (
     name text,
     workflow text,
@@ -235,7 +235,7 @@ begin
     order by w.schedule_name;
 end
 $$;
-comment on function durable.list_schedules() is
+comment on function durable.timetable() is
     'All schedules. next_at: null when it is PAUSED, fires never, or no daemon '
     'has looked at it yet; error: why an ACTIVE one does not fire.';
 
