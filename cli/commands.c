@@ -170,7 +170,7 @@ static const char schedules_columns[] =
     "name as \"SCHEDULE\", status as \"STATUS\", schedule as \"CRON\", "
     "coalesce(cron_timezone, 'UTC') as \"ZONE\", "
     "workflow_name as \"WORKFLOW\", queue_name as \"QUEUE\", "
-    "last_fired_at as \"LAST\"";
+    "last_fired_at as \"LAST\", next_at as \"NEXT\", error as \"ERROR\"";
 
 const struct command commands[] = {
 	{ "list", "list workflows, the newest first", "list_workflows", NULL,
@@ -216,7 +216,7 @@ const struct command commands[] = {
 	    (const char *const[]){ "NAME:name::text",
 		"FROM:\"from\"::timestamptz", "UNTIL:until::timestamptz",
 		NULL },
-	    NULL, NULL, run_table },
+	    NULL, "q as \"ID\"", run_table },
 	{ "stats", "print the figures of the engine", "client_metrics", NULL,
 	    NULL, NULL, run_table },
 	{ "top", "watch queues, workers and rates", "client_metrics", NULL,

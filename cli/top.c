@@ -53,10 +53,9 @@ print_figures(const PGresult *rows, struct commits *last)
 	    figure(rows, "waiting_workflows"),
 	    figure(rows, "enqueued_workflows"),
 	    figure(rows, "unserved_workflows"));
-	printf("a second: steps %.1f   ended %.1f   turns %.1f   commits "
-	       "%.1f\n\n",
+	printf("a second: steps %.1f   ended %.1f   commits %.1f\n\n",
 	    figure(rows, "steps_per_second"), figure(rows, "ended_per_second"),
-	    figure(rows, "turns_per_second"), rate);
+	    rate);
 	*last = present;
 }
 

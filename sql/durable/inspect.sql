@@ -349,36 +349,6 @@ comment on function durable.list_queues() is
     'workflows: how many are enqueued, and how many have begun and not ended, '
     'each counted to 10000.';
 
-create or replace function durable.list_schedules()
-returns table (
-    name text,
-    status text,
-    schedule text,
-    workflow_name text,
-    queue_name text,
-    application_name text,
-    cron_timezone text,
-    automatic_backfill boolean,
-    last_fired_at text
-)
-language plpgsql
-stable
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-begin
-    return query
-    select s.schedule_name, s.status, s.schedule, s.workflow_name, s.queue_name,
-        s.application_name, s.cron_timezone, s.automatic_backfill,
-        s.last_fired_at
-    from dbos.workflow_schedules as s
-    order by s.schedule_name;
-end
-$$;
-comment on function durable.list_schedules() is
-    'The schedules of all applications.';
-
 create or replace function durable.client_metrics()
 returns table (name text, value double precision)
 language plpgsql
@@ -424,7 +394,6 @@ grant execute on function
     durable.get_event(text, text),
     durable.read_stream(text, text, int, int),
     durable.list_queues(),
-    durable.list_schedules(),
     durable.client_metrics(),
     durable.version()
 to durable_client;

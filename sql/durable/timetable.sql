@@ -204,15 +204,15 @@ comment on function durable.backfill_schedule(text, timestamptz, timestamptz) is
     'before until, unless they are there, and returns their ids. Raises '
     'no_data_found when there is no such schedule.';
 
-create or replace function durable.timetable()
+create or replace function durable.list_schedules()
 returns table (
     name text,
-    workflow text,
-    schedule text,
-    timezone text,
     status text,
-    queue text,
-    application text,
+    schedule text,
+    workflow_name text,
+    queue_name text,
+    application_name text,
+    cron_timezone text,
     automatic_backfill boolean,
     last_fired_at timestamptz,
     next_at timestamptz,
@@ -226,8 +226,9 @@ as $$
 #variable_conflict use_column
 begin
     return query
-    select w.schedule_name, w.workflow_name, w.schedule, w.cron_timezone,
-        w.status, w.queue_name, w.application_name, w.automatic_backfill,
+    select w.schedule_name, w.status, w.schedule, w.workflow_name,
+        w.queue_name, w.application_name, w.cron_timezone,
+        w.automatic_backfill,
         to_timestamp(durable.from_iso(w.last_fired_at) / 1000.0),
         to_timestamp(nullif(p.next_at, p.past_ms) / 1000.0), p.error
     from dbos.workflow_schedules as w
@@ -235,7 +236,18 @@ begin
     order by w.schedule_name;
 end
 $$;
-comment on function durable.timetable() is
+comment on function durable.list_schedules() is
     'All schedules. next_at: null when it is PAUSED, fires never, or no daemon '
     'has looked at it yet; error: why an ACTIVE one does not fire.';
 
+
+grant execute on function
+    durable.create_schedule(text, text, text, json, text, text, text, text,
+        boolean, boolean),
+    durable.pause_schedule(text),
+    durable.resume_schedule(text),
+    durable.delete_schedule(text),
+    durable.trigger_schedule(text),
+    durable.backfill_schedule(text, timestamptz, timestamptz),
+    durable.list_schedules()
+to durable_client;

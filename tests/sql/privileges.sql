@@ -121,15 +121,17 @@ select is(test.as_role('widget_store_daemon',
 
 -- The members of durable_client.
 
-select is(test.executable('durable_client'), array['durable.cancel_workflow',
-    'durable.client_metrics', 'durable.delete_workflow',
-    'durable.fork_workflow', 'durable.get_event', 'durable.get_workflow',
-    'durable.list_queues', 'durable.list_schedules', 'durable.list_steps',
-    'durable.list_workflows', 'durable.operator_fork_json',
-    'durable.operator_list_json', 'durable.operator_workflow_json',
-    'durable.read_stream', 'durable.register_queue',
+select is(test.executable('durable_client'), array['durable.backfill_schedule',
+    'durable.cancel_workflow', 'durable.client_metrics',
+    'durable.create_schedule', 'durable.delete_schedule',
+    'durable.delete_workflow', 'durable.fork_workflow', 'durable.get_event',
+    'durable.get_workflow', 'durable.list_queues', 'durable.list_schedules',
+    'durable.list_steps', 'durable.list_workflows',
+    'durable.operator_fork_json', 'durable.operator_list_json',
+    'durable.operator_workflow_json', 'durable.pause_schedule',
+    'durable.read_stream', 'durable.register_queue', 'durable.resume_schedule',
     'durable.resume_workflow', 'durable.send_message', 'durable.start_workflow',
-    'durable.version'],
+    'durable.trigger_schedule', 'durable.version'],
     'a client may execute what it needs and nothing else');
 select is(test.touchable('durable_client'), null, 'a client may touch no table');
 select is(has_schema_privilege('durable_client', 'dbos', 'usage'), false,

@@ -182,7 +182,7 @@ select is(i.inputs, '{"positionalArgs":["' || substr(i.workflow_uuid, 13)
 from dbos.workflow_input as i;
 select is((
     select string_agg(left(l.name, 8) || ': ' || l.error, '; ' order by l.name)
-    from durable.timetable() as l
+    from durable.list_schedules() as l
     where l.error is not null),
     'context: its context is not readable; '
     'cron: "* * * * * * *" has not 5 or 6 fields; '

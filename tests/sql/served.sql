@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 --
--- Workflows that no daemon serves are counted, and what is not honoured yet is
+-- Workflows that no daemon serves are counted, and what does not begin or fire is
 -- named.
 
-select plan(20);
+select plan(21);
 
 -- What a daemon is told, and the number that is left for the metrics.
 create function test.told(
@@ -86,7 +86,7 @@ select is(test.told(), 'unserved: other in queue q0; 10000',
     'they are counted to ten thousand');
 select test.clear();
 
--- Without a partition, and not honoured yet.
+-- Without a partition, and schedules that do not fire.
 
 insert into dbos.queues (name, partition_concurrency)
 values ('main', 5), ('second', null), ('theirs', 7);
