@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /operator/: any workflow, for the store's operators, who have a token.  All of
+ * /operator/: any workflow, for the store's operators, by a token.  All of
  * it is 404 without --operator-token-file.
  */
 #include <stddef.h>
