@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * External steps whose step master, step process or worker dies, or loses its
- * session, at each point where something is committed or handed over.
+ * session, at each point where something is committed or handed over; and the
+ * admission of workflows from a queue with limits.
  * strikes.tap starts the cluster and this program, which is built with
  * failpoints.
  *
@@ -63,9 +64,11 @@ three_steps(struct workflow *wf, json_object *input)
 
 static const struct workflow_type type = TYPE(three_steps);
 static const struct workflow_type *const types[] = { &type, NULL };
-static const char *const queues[] = { "test", DURABLE_INTERNAL_QUEUE, NULL };
+static const char *const queues[] = { "test", "limited", DURABLE_INTERNAL_QUEUE,
+	NULL };
 
-static const char *const points[][2] = {
+/* A variable, a point, and the queue of the workflow if that has limits. */
+static const char *const points[][3] = {
 	{ "DURABLE_DIE", "before-commit:1" },
 	{ "DURABLE_DIE", "during-commit:1" },
 	{ "DURABLE_DIE", "after-commit:1" },
@@ -89,13 +92,22 @@ static const char *const points[][2] = {
 	{ "DURABLE_LOSE", "before-settle:1" },
 	{ "DURABLE_LOSE", "during-settle:1" },
 	{ "DURABLE_LOSE", "during-settle:2" },
+	/* Around the admission, whose round trip depends on when it is asked. */
+	{ "DURABLE_DIE", "before-trip:4", "limited" },
+	{ "DURABLE_DIE", "during-trip:4", "limited" },
+	{ "DURABLE_DIE", "during-trip:5", "limited" },
+	{ "DURABLE_DIE", "during-trip:6", "limited" },
+	{ "DURABLE_DIE", "during-trip:7", "limited" },
+	{ "DURABLE_DIE", "during-trip:8", "limited" },
+	{ "DURABLE_DIE", "after-trip:5", "limited" },
+	{ "DURABLE_LOSE", "during-trip:6", "limited" },
 };
 
 #define STRIKES (sizeof(points) / sizeof(points[0]))
 
 /* A point, and its daemon, whose application it names. */
 struct strike {
-	const char *variable, *point;
+	const char *variable, *point, *queue;
 	pid_t daemon;
 	bool has_struck;
 };
@@ -166,8 +178,8 @@ begin(struct strike *strike)
 {
 	start_daemon(strike, true);
 	sql("select durable.client_submit(array['%s'], array['three_steps'], "
-	    "array['test'], array['1'], '%s', '{}', '{}', '{}', '{}', '{}')",
-	    name_of(strike), name_of(strike));
+	    "array['%s'], array['1'], '%s', '{}', '{}', '{}', '{}', '{}')",
+	    name_of(strike), strike->queue, name_of(strike));
 }
 
 /* Kills a daemon whose point has struck, and starts an ordinary one. */
@@ -251,15 +263,22 @@ main(void)
 	size_t i;
 
 	close(mkstemp(effects));
-	story_begin("");
+	story_begin(
+	    "insert into dbos.queues (name, concurrency, rate_limit_max, "
+	    "rate_limit_period_sec) values ('limited', 1, 100, 1)");
 	for (i = 0; i < STRIKES; i++) {
 		strikes[i].variable = points[i][0];
 		strikes[i].point = points[i][1];
+		strikes[i].queue = points[i][2] == NULL ? "test" : points[i][2];
 		begin(&strikes[i]);
 	}
 	follow_all();
 	for (i = 0; i < STRIKES; i++)
 		check(&strikes[i]);
+	is_str(
+	    sql("select count(*) filter (where queue_name = 'limited') || ' ' "
+		"|| count(*) from dbos.workflow_status where rate_limited"),
+	    "8 8", "what is in a queue with limits was admitted");
 	is_str(sql("select (select count(*) from durable.external_steps) "
 		   "+ (select count(*) from durable.wait_items) "
 		   "+ (select count(*) from durable.waits)"),
