@@ -14,6 +14,7 @@
 
 #include <durable/client.h>
 #include "base/strbuf.h"
+#include "db/db.h"
 #include "fcgi/http.h"
 #include "fcgi/routes.h"
 #include "fcgi/site.h"
@@ -74,12 +75,16 @@ FCGX_Free(FCGX_Request *request, int close)
 	(void)close;
 }
 
+static char authorization[] = "Bearer token";
+
 char *
 FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 {
 	size_t i;
 
 	(void)envp;
+	if (strcmp(name, "HTTP_AUTHORIZATION") == 0)
+		return world.letter == 'u' ? NULL : authorization;
 	for (i = 0; i < NAMES; i++)
 		if (strcmp(name, names[i]) == 0)
 			return (char *)(uintptr_t)world.fields[i];
@@ -217,6 +222,59 @@ client_stats(struct client *client)
 	(void)client;
 	return (
 	    struct client_stats){ .waiting = world.letter == 'f' ? 100 : 0 };
+}
+
+/* The connection of the operators' view. */
+
+struct db *
+db_new(const char *conninfo, const char *application_name)
+{
+	(void)conninfo, (void)application_name;
+	return (struct db *)&world;
+}
+
+bool
+db_connect(struct db *db, const char *setup)
+{
+	(void)db, (void)setup;
+	require(world.letter != 'u', "an operator gives the token");
+	return world.letter != 'f';
+}
+
+const struct db_rows *
+db_query(struct db *db, struct arena *arena, const char *sql, size_t nparams,
+    const char *const params[])
+{
+	size_t i;
+
+	(void)arena, (void)sql;
+	for (i = 0; i < nparams; i++)
+		if (params[i] != NULL)
+			expect_id(params[i]);
+	return world.letter == 'r' ? NULL : (const struct db_rows *)db;
+}
+
+const char *
+db_value(const struct db_rows *rows, size_t row, int column)
+{
+	(void)rows, (void)row, (void)column;
+	return world.letter == 'n' ? NULL : "[]";
+}
+
+const struct db_error *
+db_last_error(const struct db *db)
+{
+	static const struct db_error error = { .outcome = DB_REFUSED,
+		.message = "a \"message\"" };
+
+	(void)db;
+	return &error;
+}
+
+void
+db_free(struct db *db)
+{
+	(void)db;
 }
 
 /* The routes that need no database. */
@@ -372,7 +430,9 @@ try_parameters(const struct http_request *request)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct site site = { .waiting_max = 50 };
+	static const struct site site = { .operator_conninfo = "",
+		.operator_token = "token",
+		.waiting_max = 50 };
 	struct arena *arena = arena_new();
 	struct input input = input_of(data, size);
 	struct http_source *source;
