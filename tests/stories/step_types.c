@@ -100,6 +100,9 @@ wild(struct step_call *call, json_object *argument)
 		exit(3);
 	if (strcmp(how, "close") == 0)
 		close_range(3, ~0U, 0);
+	if (strcmp(how, "leak") == 0)
+		while (dup(STDERR_FILENO) >= 0)
+			;
 	if (strcmp(how, "deaf") == 0)
 		signal(SIGTERM, SIG_IGN);
 	if (strcmp(how, "fork") == 0) {

@@ -172,7 +172,7 @@ static void
 test_wild(void)
 {
 	static const char *const ways[] = { "crash", "exit", "hang", "deaf",
-		"close", "fork", "noise" };
+		"close", "fork", "noise", "leak" };
 	const char *id;
 	size_t i;
 	int left = 0;
