@@ -14,6 +14,8 @@
  * --answers FILE gets a line for every right answer: when it came, in
  * milliseconds since the epoch, and how many it took, repetitions included.
  *
+ * --patience N is for how many seconds behind the end the last answers may come.
+ *
  * --pay ID pays for one waiting checkout, repeating every two milliseconds, and
  * prints after how many milliseconds it was answered: how long a store was
  * down.
@@ -74,7 +76,11 @@ static struct {
 	FILE *acknowledged; /* what was answered, for the audit, or NULL */
 	FILE *answers;      /* when each right answer came, or NULL */
 	int64_t retry_us;
-} config = { .clients = 64, .seconds = 10, .retry_us = RETRY_US };
+	double patience; /* seconds for the last answers, behind the end */
+} config = { .clients = 64,
+	.seconds = 10,
+	.retry_us = RETRY_US,
+	.patience = 60 };
 
 static struct client *clients;
 static struct series series[STAGES];
@@ -434,8 +440,8 @@ run(void)
 			begin_purchase(&clients[i], now_us());
 	}
 	while (drive() || now_us() < end_us) {
-		if (now_us() > end_us + 60 * INT64_C(1000000))
-			die("no answer for a minute");
+		if (now_us() > end_us + (int64_t)(config.patience * 1e6))
+			die("no answer for %.0f seconds", config.patience);
 		count = epoll_wait(epoll_fd, events, 256, 1);
 		for (i = 0; i < count; i++)
 			read_answer(events[i].data.ptr);
@@ -448,7 +454,7 @@ static void __attribute__((noreturn)) usage(int status)
 	fputs(
 	    "usage: load [--port N] [--clients N] [--seconds N] [--rate N]\n"
 	    "            [--checkouts] [--json] [--acknowledged FILE]\n"
-	    "            [--answers FILE]\n"
+	    "            [--answers FILE] [--patience N]\n"
 	    "       load [--port N] --pay ID\n"
 	    "Buys widgets from the store on 127.0.0.1:PORT (8080).  Raise the\n"
 	    "inventory first, or the store sells out.  --acknowledged adds\n"
@@ -465,6 +471,7 @@ read_options(int argc, char *argv[])
 		{ "clients", required_argument, NULL, 'c' },
 		{ "seconds", required_argument, NULL, 's' },
 		{ "rate", required_argument, NULL, 'r' },
+		{ "patience", required_argument, NULL, 'w' },
 		{ "checkouts", no_argument, NULL, 'k' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "answers", required_argument, NULL, 't' },
@@ -486,6 +493,9 @@ read_options(int argc, char *argv[])
 			break;
 		case 'r':
 			config.rate = strtod(optarg, NULL);
+			break;
+		case 'w':
+			config.patience = strtod(optarg, NULL);
 			break;
 		case 'k':
 			config.checkouts_only = true;
