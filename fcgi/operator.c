@@ -158,5 +158,7 @@ operator_fork(struct http_request *request, const struct site *site,
 	if (has_token(request, site) &&
 	    take_number(request, "step", STEP_MAX, &params[2]))
 		answer_from_database(request, site,
-		    "select durable.operator_fork_json($1, $2, $3)", 3, params);
+		    "select to_json(durable.fork_workflow($1, "
+		    "coalesce($3::int, 0), $2))",
+		    3, params);
 }

@@ -328,17 +328,13 @@ turn_load_note_look(struct turn *turn)
  * ends.
  */
 static void
-queue_admission(struct turn *turn, const struct turn_plan *plan,
+queue_admission(struct turn *turn, const char *queues,
     const struct db_rows **admitted)
 {
-	const char *const params[] = { served_queues(turn->served,
-					   &plan->partition),
-		served_runnable(turn->served), turn->engine->application,
-		turn->engine->executor,
+	const char *const params[] = { queues, served_runnable(turn->served),
+		turn->engine->application, turn->engine->executor,
 		arena_number(turn->arena, turn->engine->turn_size) };
 
-	if (plan->only != NULL || !turn->has_limits)
-		return;
 	db_queue_rows(turn->db, turn->arena, admit_sql, 5, params, admitted);
 	db_sync(turn->db);
 }
@@ -377,7 +373,8 @@ turn_load(struct turn *turn, const struct turn_plan *plan)
 			     *messages = NULL, *state = NULL, *admitted = NULL;
 	bool had_limits = turn->has_limits;
 
-	queue_admission(turn, plan, &admitted);
+	if (plan->only == NULL && had_limits)
+		queue_admission(turn, params[1], &admitted);
 	db_queue(turn->db, "begin", 0, NULL);
 	/* Settings may have changed between two turns: see turn_session.c. */
 	if (turn->session_state == NULL || plan->alone)

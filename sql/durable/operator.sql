@@ -58,35 +58,8 @@ comment on function durable.operator_workflow_json(text) is
     'A workflow with its journal and its turns, as JSON; null when there is none '
     'of this id.';
 
-create or replace function durable.operator_fork_json(
-    id text,
-    new_id text,
-    start_step int
-)
-returns text
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    -- The fork that this request has made before.
-    if exists (
-        select from dbos.workflow_status as s
-        where s.workflow_uuid = new_id
-            and s.forked_from = id) then
-        return to_json(new_id)::text;
-    end if;
-    return to_json(durable.fork_workflow(id, coalesce(start_step, 0),
-        new_id))::text;
-end
-$$;
-comment on function durable.operator_fork_json(text, text, int) is
-    'Forks a workflow before a step (null: 0), once for a new id. Returns the new '
-    'id as JSON; null when there is no such workflow.';
-
 
 grant execute on function
     durable.operator_list_json(text, text, text, int),
-    durable.operator_workflow_json(text),
-    durable.operator_fork_json(text, text, int)
+    durable.operator_workflow_json(text)
 to durable_client;
