@@ -145,12 +145,18 @@ run_suspend(struct workflow *wf, const struct wait *wait)
 	run_leave(wf, RUN_SUSPENDED);
 }
 
+static const char *
+encode_error(struct workflow *wf, const char *name, const char *message)
+{
+	return value_encode_error(turn_arena(wf->turn), name, message,
+	    wf->serialization);
+}
+
 void
 run_fail(struct workflow *wf, const char *name, const char *message)
 {
 	wf->end = RUN_FAILED;
-	wf->failure = value_encode_error(turn_arena(wf->turn), name, message,
-	    wf->serialization);
+	wf->failure = encode_error(wf, name, message);
 }
 
 bool
@@ -165,10 +171,8 @@ run_is_marked(const struct workflow *wf, int number)
 void
 run_end_failed(struct workflow *wf, const char *name, const char *message)
 {
-	const char *error;
+	const char *error = encode_error(wf, name, message);
 
-	run_fail(wf, name, message);
-	error = wf->failure;
 	/* In a run that has left its journal no number is right. */
 	if (!wf->cleaning &&
 	    (!run_replaying(wf) || run_is_marked(wf, wf->next)))

@@ -109,8 +109,31 @@ pays(struct workflow *wf, json_object *input)
 	return NULL;
 }
 
+/* A clean-up that waits for an answer, and sleeps. */
+static void
+look_and_rest(struct workflow *wf, void *arg)
+{
+	static char none[] = "nothing";
+
+	undo(wf, wf_sql_bool(wf, "look", "select true", 0, NULL) ? arg : none);
+	wf_sleep(wf, 10);
+	undo(wf, arg);
+}
+
+/* Fails at once, or behind a wait, with clean-ups that wait. */
+static json_object *
+gives_up(struct workflow *wf, json_object *input)
+{
+	wf_push_cleanup(wf, undo, flight);
+	wf_push_cleanup(wf, pay_back, car);
+	wf_push_cleanup(wf, look_and_rest, car);
+	if (input != NULL)
+		wf_sleep(wf, json_object_get_int(input));
+	wf_fail(wf, "NoRoom", "there is no room");
+}
+
 static const struct workflow_type types[] = { TYPE(books), TYPE(books_slowly),
-	TYPE(books_badly), TYPE(pays), TYPE(sleeper) };
+	TYPE(books_badly), TYPE(pays), TYPE(gives_up), TYPE(sleeper) };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
@@ -238,6 +261,27 @@ test_ends(void)
 	    "a clean-up that fails ends the workflow with its error");
 }
 
+/* What a workflow that fails undoes, while it waits for answers and times. */
+static void
+test_waits(void)
+{
+	static const char *const inputs[] = { "null", "20" };
+	const char *id;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		id = arena_printf(arena, "gives_up_%s", inputs[i]);
+		start(id, "gives_up", inputs[i]);
+		is_str(output(id),
+		    "{\"name\":\"NoRoom\",\"message\":\"there is no "
+		    "room\"}",
+		    "the error of a workflow outlasts clean-ups that wait");
+		is_str(undone(id), "car car paid back flight",
+		    "a workflow that fails waits for its clean-ups");
+		is_str(ended(id), "ERROR", "and ends behind them");
+	}
+}
+
 static void
 test_external(void)
 {
@@ -270,6 +314,7 @@ main(void)
 	test_cancel();
 	test_deaths();
 	test_ends();
+	test_waits();
 	test_external();
 	ok(story_stop_daemon(daemon), "SIGTERM ends the daemon with status 0");
 	story_end();
