@@ -98,18 +98,24 @@ only_id(struct recovery *recovery, const char *ids)
 }
 
 /*
- * Whether the death of the worker before this one is an attempt at the one
- * workflow of the crash note, which process pid wrote.  What the machine, an
- * operator or the database ended is no workflow's fault; nor is the death of a
- * worker that only found the note.
+ * Whether the worker before this one, and so one of the workflows of the crash
+ * note that process pid wrote, ended the process.  What the machine, an operator
+ * or the database ended is no workflow's fault; nor is the death of a worker
+ * that only found the note.
  */
 static bool
-is_attempt(struct recovery *recovery, const char *ids, int pid)
+died_by_itself(const struct recovery *recovery, int pid)
 {
 	const struct prefork_worker *self = recovery->self;
 
-	return pid == self->dead_pid && self->died_by_itself &&
-	    only_id(recovery, ids) != NULL;
+	return pid == self->dead_pid && self->died_by_itself;
+}
+
+/* Whether that is an attempt at the one workflow of the crash note. */
+static bool
+is_attempt(struct recovery *recovery, const char *ids, int pid)
+{
+	return died_by_itself(recovery, pid) && only_id(recovery, ids) != NULL;
 }
 
 static void
@@ -147,23 +153,43 @@ own_outcome(const struct recovery *recovery)
 							       : TURN_RETRY;
 }
 
+/* Has a turn of these workflows, an array literal. */
+static enum turn_outcome
+run_together(struct recovery *recovery, const char *ids)
+{
+	return turn_run(recovery->turn, &(struct turn_plan){ .only = ids });
+}
+
+/* The ids in the first column of these rows, as an array literal. */
+static const char *
+ids_of(struct recovery *recovery, const struct db_rows *rows, size_t row,
+    size_t end)
+{
+	struct strbuf ids = { 0 };
+	const char *copy;
+
+	for (; row < end; row++)
+		strbuf_add_element(&ids, db_value(rows, row, 0));
+	copy = arena_strdup(recovery->arena, strbuf_end_array(&ids));
+	strbuf_free(&ids);
+	return copy;
+}
+
 /* Has turns of new suspects, as many in each as a turn may take now. */
 static enum turn_outcome
 run_suspects(struct recovery *recovery, const struct db_rows *rows)
 {
-	size_t row = 0, end;
+	size_t row = 0, end, count = db_row_count(rows);
 	enum turn_outcome outcome;
 
 	do {
-		struct strbuf ids = { 0 };
-
 		end = row + (size_t)turn_max_workflows(recovery->turn);
-		for (; row < db_row_count(rows) && row < end; row++)
-			strbuf_add_element(&ids, db_value(rows, row, 0));
-		outcome = turn_run(recovery->turn,
-		    &(struct turn_plan){ .only = strbuf_end_array(&ids) });
-		strbuf_free(&ids);
-	} while (outcome == TURN_COMMITTED && row < db_row_count(rows));
+		if (end > count)
+			end = count;
+		outcome = run_together(recovery,
+		    ids_of(recovery, rows, row, end));
+		row = end;
+	} while (outcome == TURN_COMMITTED && row < count);
 	return outcome;
 }
 
@@ -179,12 +205,13 @@ recovery_run(struct recovery *recovery)
 		arena_number(recovery->arena, engine->turn_size), note,
 		note != NULL && is_attempt(recovery, note, pid)
 		    ? arena_number(recovery->arena, recovery->self->died_ms)
-		    : NULL };
+		    : NULL,
+		note != NULL && died_by_itself(recovery, pid) ? "t" : "f" };
 	const struct db_rows *rows;
 	enum turn_outcome outcome;
 
 	rows = db_query(recovery->db, recovery->arena,
-	    "select durable.turn_suspect($1, $2, $3, $4, $5, $6, $7)", 7,
+	    "select durable.turn_suspect($1, $2, $3, $4, $5, $6, $7, $8)", 8,
 	    params);
 	if (rows == NULL) {
 		arena_reset(recovery->arena);
@@ -261,40 +288,29 @@ recovery_run_one_by_one(struct recovery *recovery)
 	return outcome;
 }
 
-/* The session, or the process, has survived the attempt. */
+/* The session, or the process, has survived the attempt at these suspects. */
 static void
-end_attempt(struct recovery *recovery, const char *id)
+end_attempt(struct recovery *recovery, const char *ids)
 {
-	db_queue(recovery->db, "select durable.turn_attempted($1)", 1, &id);
+	db_queue(recovery->db, "select durable.turn_attempted($1)", 1, &ids);
 	if (db_finish(recovery->db) == DB_LOST)
 		db_disconnect(recovery->db);
 }
 
 static const char attempt_sql[] = "select workflow_uuid, attempts, pause_ms "
-				  "from durable.turn_attempt($1, $2, $3)";
+				  "from durable.turn_attempt($1, $2, $3, $4)";
 
 enum { ATTEMPT_ID, ATTEMPT_ATTEMPTS, ATTEMPT_PAUSE_MS };
 
-/* Runs the suspect that turn_attempt has returned. */
+/* Runs the suspect that turn_attempt has returned alone. */
 static enum turn_outcome
-attempt(struct recovery *recovery, const struct db_rows *rows)
+attempt_alone(struct recovery *recovery, const struct db_rows *rows)
 {
 	const char *id = db_value(rows, 0, ATTEMPT_ID);
-	const char *attempts = db_value(rows, 0, ATTEMPT_ATTEMPTS);
-	enum turn_outcome outcome;
-
-	if (strtol(attempts, NULL, 10) >= recovery->engine->max_attempts) {
-		log_error("wf=%s is given up: %s processes that ran it have "
-			  "ended themselves; see the log of these processes, "
-			  "then resume it",
-		    id, attempts);
-		return TURN_COMMITTED;
-	}
-	outcome = run_alone(recovery,
+	enum turn_outcome outcome = run_alone(recovery,
 	    &(struct turn_suspect){ .id = id, .step = -1 }, NULL);
-	if (outcome != TURN_LOST)
-		end_attempt(recovery, id);
-	else
+
+	if (outcome == TURN_LOST)
 		log_warning("wf=%s ran alone when its session ended: %s; it is "
 			    "tried again in %s ms, and later each time; if "
 			    "that repeats, see the server's log for what its "
@@ -304,12 +320,35 @@ attempt(struct recovery *recovery, const struct db_rows *rows)
 	return outcome;
 }
 
+/* Runs the suspects that turn_attempt has returned. */
+static enum turn_outcome
+attempt(struct recovery *recovery, const struct db_rows *rows)
+{
+	const char *attempts = db_value(rows, 0, ATTEMPT_ATTEMPTS);
+	const char *ids;
+	enum turn_outcome outcome;
+
+	if (strtol(attempts, NULL, 10) >= recovery->engine->max_attempts) {
+		log_error("wf=%s is given up: %s processes that ran it have "
+			  "ended themselves; see the log of these processes, "
+			  "then resume it",
+		    db_value(rows, 0, ATTEMPT_ID), attempts);
+		return TURN_COMMITTED;
+	}
+	ids = ids_of(recovery, rows, 0, db_row_count(rows));
+	outcome = db_row_count(rows) == 1 ? attempt_alone(recovery, rows)
+					  : run_together(recovery, ids);
+	if (outcome != TURN_LOST)
+		end_attempt(recovery, ids);
+	return outcome;
+}
+
 bool
-recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
+recovery_try_suspects(struct recovery *recovery, enum turn_outcome *outcome)
 {
 	const struct engine *engine = recovery->engine;
 	const struct db_rows *rows;
-	const char *params[3];
+	const char *params[4];
 
 	/* Only ordinary turns find suspects, once recovering is over. */
 	if (recovery->recovering || !turn_saw_suspects(recovery->turn))
@@ -318,7 +357,9 @@ recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome)
 	params[0] = served_runnable(recovery->served);
 	params[1] = engine->application;
 	params[2] = arena_number(recovery->arena, engine->max_attempts);
-	rows = db_query(recovery->db, recovery->arena, attempt_sql, 3, params);
+	params[3] = arena_number(recovery->arena,
+	    turn_max_workflows(recovery->turn));
+	rows = db_query(recovery->db, recovery->arena, attempt_sql, 4, params);
 	if (rows == NULL)
 		*outcome = own_outcome(recovery);
 	else if (db_row_count(rows) == 0)

@@ -35,9 +35,9 @@ bool recovery_is_needed(struct recovery *recovery);
 /*
  * Notes the workflows of the crash note, or without a note all that are due, as
  * suspects, in a transaction of its own, and has turns of just these.  If one of
- * these ends with its process or session, too, each of its workflows runs alone
- * from then on.  A process that ended itself while it ran one workflow counts as
- * an attempt at that.
+ * these ends with its process or session, too, recovery_try_suspects runs its
+ * workflows from then on.  A process that ended itself while it ran one workflow
+ * counts as an attempt at that.
  */
 enum turn_outcome recovery_run(struct recovery *recovery);
 
@@ -48,11 +48,12 @@ enum turn_outcome recovery_run(struct recovery *recovery);
 enum turn_outcome recovery_run_one_by_one(struct recovery *recovery);
 
 /*
- * Runs one suspect alone; sets *outcome.  Gives it up after max_attempts.  When
- * the turn does not end, the next one waits for a pause that was noted before.
- * Returns false when no suspect is due and free.
+ * Runs a cohort of suspects, or one alone; sets *outcome.  Each attempt halves
+ * the cohort, and after a process that ended itself it is one.  Gives the one up
+ * after max_attempts; when its turn does not end, the next one waits for a pause
+ * that was noted before.  Returns false when no suspect is due and free.
  */
 bool
-recovery_try_suspect(struct recovery *recovery, enum turn_outcome *outcome);
+recovery_try_suspects(struct recovery *recovery, enum turn_outcome *outcome);
 
 #endif

@@ -153,7 +153,7 @@ run_turns(struct worker *worker, bool *more)
 		*more = true;
 	}
 	if (outcome == TURN_COMMITTED &&
-	    recovery_try_suspect(worker->recovery, &outcome))
+	    recovery_try_suspects(worker->recovery, &outcome))
 		*more = true;
 	return outcome;
 }

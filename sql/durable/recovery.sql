@@ -11,7 +11,8 @@ create or replace function durable.turn_suspect(
     application text,
     max_workflows int,
     crash_note text[],
-    death bigint
+    death bigint,
+    alone boolean
 )
 returns setof text
 language plpgsql
@@ -52,22 +53,37 @@ begin
                 and s.last_death is distinct from death
             for update skip locked);
     end if;
+    if alone then
+        update durable.suspects as x
+        set cohort = 1
+        where x.workflow_uuid in (
+            select s.workflow_uuid
+            from durable.suspects as s
+            where s.workflow_uuid = any (crash_note)
+                and s.cohort > 1
+            for update skip locked);
+    end if;
     return query
-    insert into durable.suspects as s (workflow_uuid, attempts, last_death)
-    select id, num_nonnulls(death), death
+    insert into durable.suspects as s (workflow_uuid, attempts, last_death,
+        cohort)
+    select id, num_nonnulls(death), death, case when alone then 1
+        else greatest(cardinality(taken) / 2, 1) end
     from unnest(taken) as id
     on conflict on constraint suspects_pkey do nothing
     returning s.workflow_uuid;
 end
 $$;
 comment on function durable.turn_suspect(text[], text[], text[], text, int,
-    text[], bigint) is
+    text[], bigint, boolean) is
     'Notes suspects, in a transaction of its own before the turns that run them: '
     'the workflows of a crash note that are still due, or, without a note '
     '(null), the due workflows that the calling worker is going to run.  death: '
     'when the worker of the note ended itself, in milliseconds since the epoch, '
     'if that is an attempt at the one workflow of the note; it is counted once, '
-    'however often the call is repeated.  Returns the ids of the new suspects.';
+    'however often the call is repeated.  alone: the worker of the note ended '
+    'itself, so that the note names a cause, and after the turns of new suspects '
+    'each runs alone; else cohorts begin with half of them.  Returns the ids of '
+    'the new suspects.';
 
 create or replace function durable.attempt_is_due(
     next_at bigint,
@@ -97,7 +113,8 @@ comment on function durable.release_attempt(text) is
 create or replace function durable.turn_attempt(
     runnable text[],
     application text,
-    max_attempts int
+    max_attempts int,
+    max_workflows int
 )
 returns table (workflow_uuid text, attempts int, pause_ms int)
 language plpgsql
@@ -106,19 +123,23 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    suspect text;
+    suspect record;
     workflow record;
+    chosen text[] := '{}';
+    found_attempts int;
+    size int;
     pause int := 0;
 begin
     for suspect in
-        select x.workflow_uuid
+        select x.workflow_uuid as id, x.cohort
         from durable.suspects as x
         where durable.attempt_is_due(x.next_at, durable.now_ms())
-        order by x.next_at, x.attempts, x.workflow_uuid
+        order by x.next_at, x.attempts, x.cohort desc, x.workflow_uuid
     loop
+        exit when cardinality(chosen) >= least(size, max_workflows);
         -- No other session tries it until this attempt has been made.
-        continue when not pg_try_advisory_lock(
-            'durable.suspects'::regclass::oid::int, hashtext(suspect));
+        continue when suspect.cohort <> size or not pg_try_advisory_lock(
+            'durable.suspects'::regclass::oid::int, hashtext(suspect.id));
         select s.status, x.attempts, x.begun, durable.can_run(s.name,
             s.application_version, s.application_name, runnable,
             application)
@@ -126,59 +147,83 @@ begin
         into workflow
         from durable.suspects as x
         join dbos.workflow_status as s on s.workflow_uuid = x.workflow_uuid
-        where x.workflow_uuid = suspect
-        -- The suspect's row, too, because another session may be about to take
-        -- its last attempt back, or to count one.
+        where x.workflow_uuid = suspect.id
             -- Another session may have tried it a moment ago.
             and durable.attempt_is_due(x.next_at, durable.now_ms())
+            and x.cohort = suspect.cohort
+        -- The suspect's row, too, because another session may be about to take
+        -- its last attempt back, or to count one.
         for update of s, x skip locked;
-        exit when workflow.ours and durable.is_due(suspect, workflow.status,
-            durable.now_ms());
+        if workflow.ours and durable.is_due(suspect.id, workflow.status,
+            durable.now_ms()) then
+            chosen := chosen || suspect.id;
+            size := suspect.cohort;
+            found_attempts := workflow.attempts;
+            pause := 1000 * 2 ^ least(workflow.begun, 6);
+            continue;
+        end if;
         -- A workflow that has had its turn meanwhile, or that a tool has ended,
         -- is no suspect any more.
         if workflow.ours or not (workflow.status = 'ENQUEUED'
-            or durable.goes_on(suspect, workflow.status)) then
+            or durable.goes_on(suspect.id, workflow.status)) then
             delete from durable.suspects as x
-            where x.workflow_uuid = suspect;
+            where x.workflow_uuid = suspect.id;
         end if;
-        perform durable.release_attempt(suspect);
-        workflow := null;
+        perform durable.release_attempt(suspect.id);
     end loop;
-    if workflow is null then
-        return;
-    end if;
-    if workflow.attempts < max_attempts then
-        pause := 1000 * 2 ^ least(workflow.begun, 6);
+    if size > 1 then
+        pause := 0;
+        update durable.suspects as x
+        set cohort = greatest(cardinality(chosen) / 2, 1)
+        where x.workflow_uuid = any (chosen);
+    elsif found_attempts < max_attempts then
         update durable.suspects as x
         set begun = x.begun + 1,
             next_at = durable.now_ms() + pause
-        where x.workflow_uuid = suspect;
+        where x.workflow_uuid = any (chosen);
     else
-        update dbos.workflow_status as s
-        set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED',
-            recovery_attempts = workflow.attempts,
-            queue_name = null,
-            owner_xid = null,
-            deduplication_id = null,
-            completed_at = durable.now_ms(),
-            updated_at = durable.now_ms()
-        where s.workflow_uuid = suspect;
-        delete from durable.suspects as x
-        where x.workflow_uuid = suspect;
-        perform durable.release_attempt(suspect);
+        perform durable.give_up(id, found_attempts)
+        from unnest(chosen) as id;
+        pause := 0;
     end if;
     return query
-    select suspect, workflow.attempts, pause;
+    select id, found_attempts, pause
+    from unnest(chosen) as id;
 end
 $$;
-comment on function durable.turn_attempt(text[], text, int) is
-    'Begins one more attempt at one due suspect, which is the session''s until '
-    'turn_attempted, or gives it up as MAX_RECOVERY_ATTEMPTS_EXCEEDED after '
-    'max_attempts.  Returns it with the attempts that turn_suspect has counted, '
-    'and the pause before the next one in case that this one does not end; no '
-    'row when no suspect is due and free.  The pause is noted before the '
-    'attempt, so that a workflow which ends its session, its machine or the '
-    'server costs the others little, and is never given up for that.';
+comment on function durable.turn_attempt(text[], text, int, int) is
+    'Begins one more attempt at a cohort of due suspects, of max_workflows at '
+    'most, or at one that runs alone; they are the session''s until '
+    'turn_attempted.  One that has max_attempts is given up as '
+    'MAX_RECOVERY_ATTEMPTS_EXCEEDED.  Returns them with the attempts that '
+    'turn_suspect has counted, and the pause before the next one in case that '
+    'this one does not end; no row when no suspect is due and free.  Pause and '
+    'half the cohort are noted before the attempt, so that a workflow which ends '
+    'its session, its machine or the server costs the others little, and is '
+    'never given up for that.';
+
+create or replace function durable.give_up(id text, counted int)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update dbos.workflow_status as s
+    set status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED',
+        recovery_attempts = counted,
+        queue_name = null,
+        owner_xid = null,
+        deduplication_id = null,
+        completed_at = durable.now_ms(),
+        updated_at = durable.now_ms()
+    where s.workflow_uuid = id;
+    delete from durable.suspects as x
+    where x.workflow_uuid = id;
+    perform durable.release_attempt(id);
+end
+$$;
+comment on function durable.give_up(text, int) is
+    'Ends a suspect after its last attempt.';
 
 create or replace function durable.turn_cleared()
 returns void
@@ -197,7 +242,7 @@ comment on function durable.turn_cleared() is
     'its begin, because turn_suspect could not count the death of the process '
     'before while a row is locked.';
 
-create or replace function durable.turn_attempted(id text)
+create or replace function durable.turn_attempted(ids text[])
 returns void
 language plpgsql
 security definer
@@ -208,19 +253,21 @@ begin
     -- Behind the suspects that are due already.
     set begun = x.begun - 1,
         next_at = durable.now_ms()
-    where x.workflow_uuid = id
+    where x.workflow_uuid = any (ids)
         and x.begun > 0;
-    perform durable.release_attempt(id);
+    perform durable.release_attempt(id)
+    from unnest(ids) as id;
 end
 $$;
-comment on function durable.turn_attempted(text) is
+comment on function durable.turn_attempted(text[]) is
     'Ends the attempt that turn_attempt began, when its session has survived it: '
     'a workflow that only met a circumstance is tried again without the pause.';
 
 
 grant execute on function
-    durable.turn_suspect(text[], text[], text[], text, int, text[], bigint),
-    durable.turn_attempt(text[], text, int),
-    durable.turn_attempted(text),
+    durable.turn_suspect(text[], text[], text[], text, int, text[], bigint,
+        boolean),
+    durable.turn_attempt(text[], text, int, int),
+    durable.turn_attempted(text[]),
     durable.turn_cleared()
 to widget_store_daemon;

@@ -294,12 +294,14 @@ create table if not exists durable.suspects (
     last_death bigint,
     begun int not null default 0
         constraint suspects_begun check (begun >= 0),
-    next_at bigint not null default 0
+    next_at bigint not null default 0,
+    cohort int not null default 1
+        constraint suspects_cohort check (cohort >= 1)
 );
 comment on table durable.suspects is
     'Workflows that may have killed their process or session. A worker that '
     'follows a crash notes them before it runs them; the commit of that turn '
-    'deletes them. What is left runs alone.';
+    'deletes them. What is left runs in ever smaller cohorts, then alone.';
 comment on column durable.suspects.workflow_uuid is
     'The workflow, which was due when it was noted.';
 comment on column durable.suspects.attempts is
@@ -313,6 +315,9 @@ comment on column durable.suspects.begun is
     'or the machine did.';
 comment on column durable.suspects.next_at is
     'When it may be tried next, in milliseconds since the epoch.';
+comment on column durable.suspects.cohort is
+    'How many suspects the turn of the next attempt may have. Each attempt '
+    'halves it; after a process that ended itself it is 1.';
 
 create table if not exists durable.arrivals (
     workflow_uuid text not null

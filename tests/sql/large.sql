@@ -105,7 +105,7 @@ select is(test.sorted(test.taken()), 'q1,q2,q3,q4',
 select is(string_agg(id, ',' order by id), 'q1,q2,q4',
     'a recovering worker suspects what its turn takes')
 from durable.turn_suspect('{job@1}', '{main}', '{job@1,job@}', 'app', 64, null,
-    null) as id;
+    null, false) as id;
 select test.clear();
 
 -- Writing.

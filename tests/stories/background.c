@@ -104,6 +104,17 @@ loop_until_one(struct durable *durable, const int *number)
 	return *number == 1;
 }
 
+/* Waits until so many runs are counted: a worker counts what has committed. */
+static bool
+counts_runs(struct durable *durable, unsigned long runs)
+{
+	time_t end = time(NULL) + WAIT_S;
+
+	while (durable_stats(durable).runs != runs && time(NULL) < end)
+		poll(NULL, 0, 10);
+	return durable_stats(durable).runs == runs;
+}
+
 /* Whether the engine ends by itself while the program waits for that. */
 static bool
 ends(struct durable *durable)
@@ -162,9 +173,9 @@ test_loop(struct durable *durable)
 	ok(loop_until_one(durable, &said.greetings),
 	    "the log has a workflow's line, with its id, once");
 	is_int(said.foreign, 0, "the log is called in the program's process");
+	ok(counts_runs(durable, 2), "each run is counted");
 	stats = durable_stats(durable);
-	ok(stats.turns >= 1 && stats.runs == 2 && stats.steps == 1 &&
-		stats.errors == 1,
+	ok(stats.turns >= 1 && stats.steps == 1 && stats.errors == 1,
 	    "turns, runs, steps and errors are counted");
 	kill(worker, SIGKILL);
 	start("bob", "greets", "\"Bob\"");
@@ -172,8 +183,7 @@ test_loop(struct durable *durable)
 	       "select status from dbos.workflow_status "
 	       "where workflow_uuid = 'bob'"),
 	    "a worker that was killed is replaced");
-	is_int((long long)durable_stats(durable).runs, 3,
-	    "the counts outlive a worker");
+	ok(counts_runs(durable, 3), "the counts outlive a worker");
 }
 
 typedef void signal_handler(int);

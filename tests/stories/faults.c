@@ -142,6 +142,27 @@ test_poison(void)
 	    "no workflow stays suspect after the poison is given up");
 }
 
+/* As a host leaves them that lost its power in the midst of a recovery. */
+static void
+test_many_suspects(void)
+{
+	sql("with noted as (insert into durable.suspects "
+	    "(workflow_uuid, attempts, cohort) "
+	    "select 'left' || n, 0, 150 from generate_series(1, 300) as n) "
+	    "select durable.client_submit(array_agg('left' || n), "
+	    "array_agg('good'::text), array_agg('test'::text), "
+	    "array_agg(null::text), 'test', "
+	    "'{}', '{}', '{}', '{}', '{}') from generate_series(1, 300) as n");
+	ok(wait_sql("300",
+	       "select count(*) from dbos.workflow_status "
+	       "where workflow_uuid like 'left%' and status = 'SUCCESS'"),
+	    "hundreds of suspects end");
+	ok(strtol(sql("select count(distinct xmin::text) from test.notes "
+		      "where id like 'left%%'"),
+	       NULL, 10) < 100,
+	    "suspects that killed no process alone run in cohorts");
+}
+
 /*
  * A session that looks like a worker's freezes while it sends: the server waits
  * for the rest of a statement, and the transaction keeps its locks.
@@ -355,6 +376,7 @@ main(void)
 	test_mended_tables();
 	test_half_sent();
 	test_poison();
+	test_many_suspects();
 	is_str(ended("plodder"), "SUCCESS",
 	    "a workflow of many short steps may outlast the turn limit");
 	is_str(steps("plodder"), "0 plod, 1 plod, 2 plod, 3 plod",

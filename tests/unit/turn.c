@@ -733,10 +733,10 @@ memory_of_looks(struct recovery *recovery)
 	enum turn_outcome outcome;
 	size_t before, i;
 
-	recovery_try_suspect(recovery, &outcome);
+	recovery_try_suspects(recovery, &outcome);
 	before = mallinfo2().uordblks;
 	for (i = 0; i < 20000; i++) {
-		recovery_try_suspect(recovery, &outcome);
+		recovery_try_suspects(recovery, &outcome);
 		statements_count = 0;
 		arena_reset(arena);
 	}
@@ -751,14 +751,14 @@ test_suspects(struct recovery *recovery)
 	begin_turn(0);
 	run(&ordinary);
 	statements_count = 0;
-	ok(!recovery_try_suspect(recovery, &outcome) &&
+	ok(!recovery_try_suspects(recovery, &outcome) &&
 		!is_sent("durable.turn_attempt("),
 	    "a worker that saw no suspects looks for none");
 	ok(memory_of_looks(recovery) < 100000,
 	    "a worker that saw no suspects needs no more memory");
 
 	see_suspects();
-	ok(!recovery_try_suspect(recovery, &outcome) &&
+	ok(!recovery_try_suspects(recovery, &outcome) &&
 		is_sent("durable.turn_attempt("),
 	    "a worker that saw suspects looks for one");
 	ok(memory_of_looks(recovery) < 100000,
@@ -768,17 +768,31 @@ test_suspects(struct recovery *recovery)
 	reply("durable.turn_attempt(", "w|2|1000");
 	reply("durable.turn_take", "w||||");
 	reply("durable.turn_load", fresh("w", "sleeper"));
-	ok(recovery_try_suspect(recovery, &outcome) &&
+	ok(recovery_try_suspects(recovery, &outcome) &&
 		outcome == TURN_COMMITTED,
 	    "a suspect is tried");
 	is_str(sent("durable.turn_take", 6), "{\"w\"}",
 	    "a suspect is tried alone");
-	is_str(sent("durable.turn_attempted", 1), "w",
+	is_str(sent("durable.turn_attempted", 1), "{\"w\"}",
 	    "an attempt whose session goes on is ended");
 
 	see_suspects();
+	reply("durable.turn_attempt(", "w|0|0\nx|0|0");
+	reply("durable.turn_take", "w||||\nx||||");
+	reply("durable.turn_load",
+	    arena_printf(arena, "%s\n%s", fresh("w", "sleeper"),
+		fresh("x", "sleeper")));
+	ok(recovery_try_suspects(recovery, &outcome) &&
+		outcome == TURN_COMMITTED,
+	    "a cohort of suspects is tried");
+	is_str(sent("durable.turn_take", 6), "{\"w\",\"x\"}",
+	    "a cohort of suspects is tried together");
+	is_str(sent("durable.turn_attempted", 1), "{\"w\",\"x\"}",
+	    "an attempt at a cohort is ended for each");
+
+	see_suspects();
 	reply("durable.turn_attempt(", "w|3|0");
-	ok(recovery_try_suspect(recovery, &outcome) &&
+	ok(recovery_try_suspects(recovery, &outcome) &&
 		!is_sent("durable.turn_take"),
 	    "a suspect is not tried again after the last attempt");
 }
