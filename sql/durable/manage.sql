@@ -170,6 +170,7 @@ as $$
 declare
     present_ms bigint := durable.now_ms();
     parents text[];
+    seen text[] := '{}';
 begin
     loop
         -- As the clients of the DBOS SDKs do it.
@@ -206,10 +207,13 @@ begin
             from unnest(ids, commands) as c (id, command)
             where c.command = 'cancel family');
         exit when parents = '{}';
+        seen := seen || parents;
         select array_agg(s.workflow_uuid), array_agg('cancel family'::text)
         into ids, commands
         from dbos.workflow_status as s
-        where s.parent_workflow_id = any (parents);
+        where s.parent_workflow_id = any (parents)
+            -- Rows made by hand may form a circle.
+            and s.workflow_uuid <> all (seen);
     end loop;
 end
 $$;

@@ -2,7 +2,7 @@
 --
 -- What a turn writes, by kind.
 
-select plan(63);
+select plan(64);
 
 -- Children.
 
@@ -359,4 +359,17 @@ from dbos.workflow_status as s;
 select is((r.*)::text, '(CANCELLED,,,portable_json)',
     'workflow_result of a cancelled workflow has no value')
 from durable.workflow_result('w') as r;
+
+-- Families.
+
+select test.clear(), test.workflow('a'), test.workflow('b'), test.workflow('c');
+update dbos.workflow_status
+set parent_workflow_id = translate(workflow_uuid, 'abc', 'cab');
+set statement_timeout = '10s';
+select durable.turn_control('{a}', '{cancel family}');
+reset statement_timeout;
+select is(count(*), 3::bigint,
+    'a family is cancelled whose parents form a circle')
+from dbos.workflow_status
+where status = 'CANCELLED';
 select finish();
