@@ -295,10 +295,7 @@ metrics_get(struct http_request *request, const struct site *site,
     const char *const segments[])
 {
 	struct client_answer gauges = answer_query(request, site,
-	    "select string_agg(format("
-	    "E'# TYPE durable_%s gauge\\ndurable_%s %s\\n', "
-	    "name, name, value), '') from durable.metrics()",
-	    NULL, NULL);
+	    "select durable.metrics_page()", NULL, NULL);
 	struct strbuf page = { 0 };
 
 	(void)segments;

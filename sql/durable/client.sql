@@ -195,18 +195,24 @@ set search_path = pg_catalog, pg_temp
 begin atomic
     select count(*)
     from pg_locks as l
+    join pg_stat_activity as a on a.pid = l.pid
     where l.locktype = 'advisory'
         and l.database = (
             select d.oid from pg_database as d
             where d.datname = current_database())
         and l.classid = 1146442305
         and l.objid = 1
-        and l.granted;
+        and l.granted
+        -- Both columns are null for an owner that may not see them.
+        and (a.state is null
+            or a.state = 'active'
+            or a.state_change > clock_timestamp() - interval '3 s');
 end;
 comment on function durable.daemon_workers() is
-    'Returns the number of the daemon''s workers that are connected: each '
-    'holds a shared advisory lock as long as its session lasts. Called by '
-    'durable.daemon_alive and durable.metrics.';
+    'Returns the number of the daemon''s workers that can run workflows: each '
+    'holds a shared advisory lock as long as its session lasts, and sends a '
+    'statement or a Sync at least once a second, unless its process is frozen. '
+    'Called by durable.daemon_alive and durable.metrics.';
 
 create or replace function durable.daemon_alive()
 returns boolean
@@ -216,71 +222,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 return durable.daemon_workers() > 0;
 comment on function durable.daemon_alive() is
-    'Returns whether a worker of the daemon is connected. Called by the web '
-    'for /readyz.';
-
-create or replace function durable.metrics()
-returns table (name text, value double precision)
-language plpgsql
-volatile
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return query
-    select 'daemon_workers', durable.daemon_workers()::double precision;
-    return query
-    with recursive types as (
-        select min(w.type) as type
-        from durable.waits as w
-        union all
-        select (
-            select min(w.type)
-            from durable.waits as w
-            where w.type > t.type)
-        from types as t
-        where t.type is not null
-    )
-    select 'due_lag_seconds', greatest(0, durable.now_ms() - min(least((
-        select w.wake_at
-        from durable.waits as w
-        where w.type = t.type
-        order by w.wake_at
-        limit 1), (
-        select g.wake_at
-        from durable.timer_groups as g
-        where g.type = t.type
-        order by g.wake_at
-        limit 1)))) / 1000::double precision
-    from types as t;
-    return query
-    select 'waiting_workflows', greatest(c.reltuples, 0)::double precision
-    from pg_class as c
-    where c.oid = 'durable.waits'::regclass;
-    return query
-    select 'enqueued_workflows', count(*)::double precision
-    from (
-        select
-        from dbos.workflow_status as s
-        where s.status = 'ENQUEUED'
-        -- By the index that has only these.
-        order by durable.queue_key(s.queue_name, s.name,
-            s.application_version, s.application_name)
-        limit 10000) as enqueued;
-    return query
-    select 'unserved_workflows', u.workflows::double precision
-    from durable.unserved as u;
-    return query
-    select 'notification_queue_usage', q.tenths / 10::double precision
-    from durable.notification_queue as q;
-end
-$$;
-comment on function durable.metrics() is
-    'Returns the gauges of the web''s /metrics: connected workers; for how '
-    'long the oldest due wait has been due, in seconds, or 0; waiting '
-    'workflows, by the planner''s estimate; enqueued workflows, and workflows '
-    'that no daemon serves, both counted to 10000; how full the notification '
-    'queue of the server is, in tenths from 0 to 1.';
+    'Returns whether a worker of the daemon can run workflows. Called by the '
+    'web for /readyz.';
 
 
 -- Grants.
@@ -289,8 +232,7 @@ grant execute on function
     durable.client_submit(text[], text[], text[], text[], text, text[],
         text[], text[], text[], text[]),
     durable.client_events(text[], text[]),
-    durable.daemon_alive(),
-    durable.metrics()
+    durable.daemon_alive()
 to widget_store_web;
 grant execute on function durable.is_json(text)
 to pg_read_all_data;

@@ -361,7 +361,8 @@ declare
 begin
     return query
     select m.name, m.value
-    from durable.metrics() as m;
+    from durable.metrics() as m
+    where m.labels = '';
     return query
     select 'steps_per_second', count(*) / 5::double precision
     from (

@@ -2,7 +2,7 @@
 --
 -- The client half: intents, messages, events, and the figures for monitoring.
 
-select plan(55);
+select plan(57);
 
 create function test.start(
     ids text[],
@@ -215,8 +215,16 @@ select is(durable.daemon_alive(), false,
     'daemon_alive is false without a worker');
 select test.other('select pg_advisory_lock_shared(1146442305, 1)::text');
 select is(durable.daemon_alive(), true, 'daemon_alive is true with a worker');
-select is(count(*), 6::bigint, 'metrics returns six gauges')
-from durable.metrics();
+select is(count(*), 8::bigint, 'metrics returns eight gauges without labels')
+from durable.metrics()
+where labels = '';
+select is(string_agg(format('%s %s', labels, value), ' '),
+    '{queue="main"} 6', 'and the enqueued workflows of each queue')
+from durable.metrics()
+where name = 'queue_enqueued_workflows';
+select ok(durable.metrics_page() ~ (E'# HELP durable_suspects [A-Z][^\n]*\n'
+    '# TYPE durable_suspects gauge\ndurable_suspects 0\n'),
+    'metrics_page is what Prometheus reads');
 select is(value, 1::double precision, 'daemon_workers counts the workers')
 from durable.metrics()
 where name = 'daemon_workers';

@@ -48,7 +48,7 @@ create role stranger;
 select is(test.executable('widget_store_web'), array['durable.client_events',
     'durable.client_stream',
     'durable.client_submit', 'durable.daemon_alive',
-    'durable.heed_notification_queue', 'durable.hint', 'durable.metrics',
+    'durable.heed_notification_queue', 'durable.hint', 'durable.metrics_page',
     'durable.monitor_enter', 'durable.monitor_leave', 'durable.signatures',
     'durable.version', 'durable.workflow_json', 'store.crash_executor', 'store.order_json',
     'store.orders_json', 'store.payment_json',
