@@ -8,6 +8,7 @@
 
 #include <durable/engine.h>
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/options.h"
 #include "daemon/checkout.h"
 #include "daemon/dispatch.h"
@@ -42,7 +43,7 @@ main(int argc, char *argv[])
 		.schema_patience_s = 300,
 		.memory_limit_mb = 1024 };
 	const char *notify_url = NULL, *notify_secret_file = NULL;
-	bool allow_crash = false;
+	bool allow_crash = false, core_dumps = false;
 	int workers = 2;
 	const struct option_def defs[] = {
 		{ "database", OPTION_TEXT, &engine.conninfo, 0, 0,
@@ -81,6 +82,8 @@ main(int argc, char *argv[])
 		    "whether the crash button kills the workers" },
 		{ "machine-room", OPTION_YES_NO, &engine.machine_room, 0, 0,
 		    "record which worker runs what, for the machine room" },
+		{ "core-dumps", OPTION_YES_NO, &core_dumps, 0, 0,
+		    "whether a crash may leave a core, which has secrets" },
 		{ .name = NULL }
 	};
 
@@ -88,6 +91,8 @@ main(int argc, char *argv[])
 	if (gethostname(host, sizeof(host) - 1) != 0)
 		snprintf(host, sizeof(host), "local");
 	options_read(argc, argv, VERSION, defs);
+	if (!core_dumps)
+		memory_forbid_cores();
 	if (allow_crash)
 		engine.crash_channel = "widget_store_crash";
 	if (notify_url != NULL) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Posts signed events, by libcurl and OpenSSL.
+ * Posts signed events, by libcurl.
  */
 #include "daemon/webhook.h"
 
@@ -13,62 +13,18 @@ int webhook_timeout_ms = 10000;
 #include <curl/curl.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define SECRET_MIN    24
-#define SECRET_MAX    64
-#define ANSWER_MAX    65536
-#define HEADER_LEN    512
-#define BASE64_LEN(n) (((n) + 2) / 3 * 4)
+#include "webhook/signature.h"
+
+#define ANSWER_MAX 65536
+#define HEADER_LEN (32 + SIGNATURE_SECRETS_MAX * SIGNATURE_LEN)
 
 static const char *receiver;
-static unsigned char secret[BASE64_LEN(SECRET_MAX)];
-static int secret_len;
-
-/* Decodes the secret of a line; returns its length, or -1. */
-static int
-read_secret(const char *line)
-{
-	static const char prefix[] = "whsec_";
-	size_t len = strcspn(line, " \t\r\n");
-	int bytes;
-
-	if (len <= strlen(prefix) || len - strlen(prefix) > sizeof(secret) ||
-	    strncmp(line, prefix, strlen(prefix)) != 0)
-		return -1;
-	bytes = EVP_DecodeBlock(secret,
-	    (const unsigned char *)line + strlen(prefix),
-	    (int)(len - strlen(prefix)));
-	/* OpenSSL counts what stands for the padding. */
-	while (bytes > 0 && line[--len] == '=')
-		bytes--;
-	return bytes < SECRET_MIN || bytes > SECRET_MAX ? -1 : bytes;
-}
-
-static bool
-read_secret_file(const char *path)
-{
-	char line[HEADER_LEN] = "";
-	FILE *file = fopen(path, "re");
-
-	if (file == NULL) {
-		log_error("cannot open '%s': %s", path, strerror(errno));
-		return false;
-	}
-	if (fgets(line, sizeof(line), file) == NULL)
-		line[0] = '\0';
-	fclose(file);
-	secret_len = read_secret(line);
-	explicit_bzero(line, sizeof(line));
-	if (secret_len < 0)
-		log_error("cannot use '%s': its first line is not whsec_ and "
-			  "the base64 of %d to %d bytes",
-		    path, SECRET_MIN, SECRET_MAX);
-	return secret_len >= 0;
-}
+static struct signature_keys keys;
 
 static bool
 is_http(const char *url)
@@ -97,25 +53,22 @@ webhook_open(const char *url, const char *secret_file)
 		    url);
 		return false;
 	}
-	return read_secret_file(secret_file);
+	return signature_read_keys(&keys, SIGNATURE_STANDARD, secret_file);
 }
 
-/* Writes the header's line of the signature. */
+/* Writes the header's line of the signatures, one by each secret. */
 static void
 sign(char line[HEADER_LEN], const char *id, int64_t time_s, const char *body)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	char base64[BASE64_LEN(EVP_MAX_MD_SIZE) + 1];
-	unsigned int digest_len = 0;
-	char *text;
+	char text[SIGNATURE_LEN];
+	int len = snprintf(line, HEADER_LEN, "webhook-signature:");
+	size_t i;
 
-	if (asprintf(&text, "%s.%" PRId64 ".%s", id, time_s, body) < 0 ||
-	    HMAC(EVP_sha256(), secret, secret_len, (unsigned char *)text,
-		strlen(text), digest, &digest_len) == NULL)
-		abort();
-	free(text);
-	EVP_EncodeBlock((unsigned char *)base64, digest, (int)digest_len);
-	snprintf(line, HEADER_LEN, "webhook-signature: v1,%s", base64);
+	for (i = 0; i < keys.count; i++) {
+		signature_sign(&keys.secrets[i], id, time_s, body, text);
+		len += snprintf(line + len, HEADER_LEN - (size_t)len, " %s",
+		    text);
+	}
 }
 
 static struct curl_slist *

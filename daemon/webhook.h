@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Posts events as Standard Webhooks 1.0.0 says: with the headers webhook-id,
- * webhook-timestamp and webhook-signature, "v1," and the base64 of the
- * HMAC-SHA256 of "id.timestamp.body".
+ * webhook-timestamp and webhook-signature.
  */
 #ifndef DAEMON_WEBHOOK_H
 #define DAEMON_WEBHOOK_H
@@ -16,9 +15,10 @@ extern int webhook_timeout_ms;
 
 /*
  * Sets the receiver, an http or https URL that must live as long as the process,
- * and reads the secret from a file: "whsec_" and the base64 of 24 to 64 bytes.
- * Call it before the first worker.  Returns false, with a line in the log, when
- * one of them is missing or wrong, or the program is built without libcurl.
+ * and reads the secrets from a file (webhook/signature.h): every event is signed
+ * by each of them.  Call it before the first worker.  Returns false, with a line
+ * in the log, when one of them is missing or wrong, or the program is built
+ * without libcurl.
  */
 bool webhook_open(const char *url, const char *secret_file);
 

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests and answers over libfcgi.
+ * Requests and answers over FastCGI.
  */
 #include "fcgi/http.h"
 
-#include <fcgiapp.h>
-
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,16 +17,19 @@
 #include "base/memory.h"
 #include "base/strbuf.h"
 #include "db/value.h"
+#include "fcgi/connection.h"
+#include "fcgi/fastcgi.h"
 
-#define EXHAUSTED_PAUSE_MS 50
-
-#define DIGITS_MAX         16 /* of 2^53, the last exact number of JSON */
+#define DIGITS_MAX 16 /* of 2^53, the last exact number of JSON */
 
 struct http_source {
-	FCGX_Request fcgx;
+	int listen_fd, timeout_ms;
+	int fd; /* the connection, after http_accept */
+	struct fastcgi records;
 	struct http_request request; /* the public part */
-	struct strbuf head;          /* of the answer */
+	struct strbuf head;          /* of the answer, and its body */
 	struct strbuf headers;       /* added by http_header */
+	struct strbuf out;           /* the answer's records */
 };
 
 static struct http_source *
@@ -43,19 +42,17 @@ source_of(struct http_request *request)
 void
 http_init(void)
 {
-	if (FCGX_Init() != 0)
-		abort();
-	/* At SIGUSR1 libfcgi stops accepting connections. */
+	signal(SIGPIPE, SIG_IGN);
 	signal(SIGUSR1, SIG_IGN);
 }
 
 struct http_source *
-http_source_new(int listen_fd)
+http_source_new(int listen_fd, int timeout_ms)
 {
 	struct http_source *source = memory_new(sizeof(*source));
 
-	if (FCGX_InitRequest(&source->fcgx, listen_fd, 0) != 0)
-		abort();
+	source->listen_fd = listen_fd;
+	source->timeout_ms = timeout_ms;
 	source->request.arena = arena_new();
 	return source;
 }
@@ -63,9 +60,10 @@ http_source_new(int listen_fd)
 void
 http_source_free(struct http_source *source)
 {
-	FCGX_Free(&source->fcgx, 1);
+	fastcgi_free(&source->records);
 	strbuf_free(&source->head);
 	strbuf_free(&source->headers);
+	strbuf_free(&source->out);
 	arena_free(source->request.arena);
 	free(source);
 }
@@ -73,7 +71,13 @@ http_source_free(struct http_source *source)
 static const char *
 parameter(const struct http_source *source, const char *name)
 {
-	return FCGX_GetParam(name, source->fcgx.envp);
+	return fastcgi_parameter(&source->records, source->request.arena, name);
+}
+
+const char *
+http_variable(struct http_request *request, const char *name)
+{
+	return parameter(source_of(request), name);
 }
 
 static enum http_method
@@ -108,6 +112,15 @@ http_method_name(enum http_method method)
 	return "a request";
 }
 
+/* The site decides which requests are the operators' (operator.conf). */
+static bool
+is_operator(const struct http_source *source)
+{
+	const char *said = parameter(source, "WS_OPERATOR");
+
+	return said != NULL && strcmp(said, "1") == 0;
+}
+
 /* The path: nginx sends DOCUMENT_URI, other servers send REQUEST_URI. */
 static const char *
 read_path(const struct http_source *source)
@@ -122,48 +135,35 @@ read_path(const struct http_source *source)
 	return copy;
 }
 
-/*
- * Reads the body before the answer, because closing a connection with unread
- * bytes resets it, and nginx may lose the answer.  A body that is longer than
- * any route takes is refused, so its rest is not read.
- */
-static void
-read_to_the_end(struct http_source *source)
-{
-	char part[4096];
-	int len, rest = HTTP_BODY_MAX + 1;
-
-	do {
-		len = FCGX_GetStr(part,
-		    rest < (int)sizeof(part) ? rest : (int)sizeof(part),
-		    source->fcgx.in);
-		rest -= len;
-	} while (len > 0 && rest > 0);
-}
-
 struct http_request *
 http_accept(struct http_source *source)
 {
 	struct http_request *request = &source->request;
 	struct arena *arena = request->arena;
 
-	int error = FCGX_Accept_r(&source->fcgx);
-
-	if (error < 0) {
-		/* No descriptor or memory is free until a request ends. */
-		if (error == -EMFILE || error == -ENFILE || error == -ENOMEM ||
-		    error == -ENOBUFS)
-			poll(NULL, 0, EXHAUSTED_PAUSE_MS);
+	/*
+	 * The body is read before the answer, because closing a connection with
+	 * unread bytes resets it, and nginx may lose the answer.
+	 */
+	source->records.body_max = HTTP_BODY_MAX;
+	source->fd = connection_accept(source->listen_fd, &source->records,
+	    source->timeout_ms);
+	if (source->fd < 0) {
+		fastcgi_reset(&source->records);
 		return NULL;
 	}
-	read_to_the_end(source);
 	*request = (struct http_request){ .arena = arena,
 		.method = read_method(parameter(source, "REQUEST_METHOD")),
 		.path = read_path(source),
 		.query = parameter(source, "QUERY_STRING"),
 		.if_none_match = parameter(source, "HTTP_IF_NONE_MATCH"),
 		.content_length = parameter(source, "CONTENT_LENGTH"),
-		.authorization = parameter(source, "HTTP_AUTHORIZATION") };
+		.authorization = parameter(source, "HTTP_AUTHORIZATION"),
+		.is_operator = is_operator(source),
+		.body = source->records.body.len == 0
+		    ? ""
+		    : source->records.body.text,
+		.body_len = source->records.body.len };
 	if (request->query == NULL)
 		request->query = "";
 	return request;
@@ -172,13 +172,13 @@ http_accept(struct http_source *source)
 void
 http_finish(struct http_source *source)
 {
-	/*
-	 * Otherwise libfcgi reads until nginx closes the connection; the
-	 * request has been read whole, so there is nothing to wait for.
-	 */
-	FCGX_Detach(&source->fcgx);
-	FCGX_Finish_r(&source->fcgx);
+	fastcgi_answer(&source->records, source->head.text, source->head.len,
+	    &source->out);
+	connection_end(source->fd, &source->out, source->timeout_ms);
+	fastcgi_reset(&source->records);
+	strbuf_reset(&source->head);
 	strbuf_reset(&source->headers);
+	strbuf_reset(&source->out);
 	arena_reset(source->request.arena);
 }
 
@@ -190,6 +190,7 @@ reason(int status)
 		const char *reason;
 	} reasons[] = { { 200, "OK" }, { 204, "No Content" },
 		{ 304, "Not Modified" }, { 400, "Bad Request" },
+		{ 401, "Unauthorized" }, { 403, "Forbidden" },
 		{ 404, "Not Found" }, { 405, "Method Not Allowed" },
 		{ 409, "Conflict" }, { 413, "Content Too Large" },
 		{ 500, "Internal Server Error" },
@@ -217,7 +218,7 @@ http_header(struct http_request *request, const char *name, const char *value)
 	add_header(&source_of(request)->headers, name, value);
 }
 
-/* Writes the whole answer; a failed write only means that nginx has gone. */
+/* Writes the answer, which http_finish sends. */
 static void
 put_response(struct http_request *request, int status, const char *body)
 {
@@ -238,7 +239,6 @@ put_response(struct http_request *request, int status, const char *body)
 	strbuf_add_text(head, "\r\n");
 	if (!bodiless && request->method != HTTP_HEAD)
 		strbuf_add_text(head, body);
-	FCGX_PutStr(head->text, (int)head->len, source->fcgx.out);
 }
 
 void
@@ -336,6 +336,10 @@ http_check_body(struct http_request *request, long max)
 	const char *text = request->content_length;
 	size_t digits;
 
+	if (request->body_len > (size_t)max) {
+		http_error(request, 413, "The body is too long");
+		return false;
+	}
 	if (text == NULL || *text == '\0')
 		return true;
 	digits = strspn(text, "0123456789");

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * HTTP behind nginx: requests arrive over FastCGI, and each is answered once.
- * No other file uses libfcgi.
  *
- * A request and all that it points to live until http_finish.  Its body is
- * read and discarded, because no route uses one.
+ * A request and all that it points to live until http_finish.
  */
 #ifndef FCGI_HTTP_H
 #define FCGI_HTTP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct arena;
 
 /* The longest body that a route may take, in bytes. */
-#define HTTP_BODY_MAX (64 * 1024)
+#define HTTP_BODY_MAX (64L * 1024)
 
 enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
 
@@ -25,6 +24,9 @@ struct http_request {
 	const char *if_none_match;  /* NULL when there is none */
 	const char *content_length; /* NULL or "" when there is none */
 	const char *authorization;  /* NULL when there is none */
+	bool is_operator;           /* so nginx says; see operator.conf */
+	const char *body;           /* its bytes, and a NUL behind them */
+	size_t body_len;            /* at most HTTP_BODY_MAX, or one more */
 	struct arena *arena;        /* reset by http_finish */
 	int status;                 /* of the answer, 0: not answered yet */
 	const char *problem;        /* of an error, for the log, or NULL */
@@ -34,23 +36,26 @@ struct http_request {
 struct http_source;
 
 /*
- * Prepares libfcgi, once in a process, before any other call here and before
- * the first thread.  It ends the process when that fails.
+ * Ignores the signals that a connection or a log rotation may send; once in a
+ * process, before the first thread.
  */
 void http_init(void);
 
 /*
  * Makes a source that accepts requests on a listening socket, which may be
- * non-blocking and shared by threads and processes.  The caller owns the
- * source and frees it with http_source_free; the socket stays the caller's.
+ * non-blocking and shared by threads and processes.  A client may take
+ * timeout_ms to send its request, and as long to receive the answer.  The
+ * caller owns the source and frees it with http_source_free; the socket stays
+ * the caller's.
  */
-struct http_source *http_source_new(int listen_fd);
+struct http_source *http_source_new(int listen_fd, int timeout_ms);
 void http_source_free(struct http_source *source);
 
 /*
  * Accepts a connection and reads the request on it; blocks until the request
  * is complete.  Returns NULL when there was no connection, for example because
- * another process accepted it.  The source owns the request; the caller ends
+ * another process accepted it, or no well-formed request in time on it.  The
+ * source owns the request; the caller ends
  * it with http_finish before the next http_accept.
  */
 struct http_request *http_accept(struct http_source *source);
@@ -60,6 +65,12 @@ struct http_request *http_accept(struct http_source *source);
  * request's arena.
  */
 void http_finish(struct http_source *source);
+
+/*
+ * Returns what the site sends under this name, as HTTP_WEBHOOK_ID, in the
+ * request's arena; NULL when it sends nothing.
+ */
+const char *http_variable(struct http_request *request, const char *name);
 
 /* The method's name for the log, or "a request". */
 const char *http_method_name(enum http_method method);
@@ -95,8 +106,9 @@ void http_error(struct http_request *request, int status, const char *message);
 void http_try_again(struct http_request *request, const char *message);
 
 /*
- * Returns whether the Content-Length is sound and at most max bytes, which is
- * HTTP_BODY_MAX or less; when it returns false it has answered 400 or 413.
+ * Returns whether the Content-Length is sound, and it and the body have at most
+ * max bytes, which is HTTP_BODY_MAX or less; when it returns false it has
+ * answered 400 or 413.
  */
 bool http_check_body(struct http_request *request, long max);
 

@@ -48,8 +48,9 @@ orders_get_one(struct http_request *request, const struct site *site,
 		return;
 	}
 	answer = answer_query(request, site,
-	    site->machine_room ? "select store.watched_order_json($1)"
-			       : "select store.order_json($1)",
+	    site->machine_room && request->is_operator
+		? "select store.watched_order_json($1)"
+		: "select store.order_json($1)",
 	    segments[0], NULL);
 	answer_with_json(request, &answer, &texts);
 }

@@ -18,6 +18,14 @@ static const char id_characters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-:";
 
 bool
+route_is_key(const char *text)
+{
+	size_t len = strspn(text, key_characters);
+
+	return len > 0 && len <= KEY_MAX && text[len] == '\0';
+}
+
+bool
 route_is_id(const char *text)
 {
 	size_t len = strspn(text, id_characters);

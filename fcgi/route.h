@@ -47,6 +47,9 @@ struct route_match {
 	const char *segments[ROUTE_SEGMENTS_MAX]; /* in the arena */
 };
 
+/* Whether a text may stand for {}. */
+bool route_is_key(const char *text);
+
 /* Whether a text may stand for {id}. */
 bool route_is_id(const char *text);
 

@@ -32,7 +32,10 @@
 #include "fcgi/site.h"
 
 /* A follower that is not called to lead for this long ends. */
-#define SPARE_MAX_S 5
+#define SPARE_MAX_S  5
+
+/* All stacks count for the limit of the memory, also what is not in use. */
+#define THREAD_STACK ((size_t)512 * 1024)
 
 struct thread {
 	struct web_worker *worker;
@@ -47,7 +50,7 @@ struct web_worker {
 	struct site site;
 	struct standby *standby;
 	int slot;
-	int listen_fd;
+	int listen_fd, read_timeout_ms;
 	int stop_fd;          /* eventfd: accept no more requests */
 	pthread_mutex_t lock; /* of the members below */
 	bool led;             /* a thread leads, or has been called to */
@@ -140,7 +143,8 @@ start_thread(struct web_worker *worker)
 	thread = thread_new(worker);
 	if (pthread_attr_init(&attributes) != 0 ||
 	    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) !=
-		0)
+		0 ||
+	    pthread_attr_setstacksize(&attributes, THREAD_STACK) != 0)
 		abort();
 	error = pthread_create(&id, &attributes, run_thread, thread);
 	pthread_attr_destroy(&attributes);
@@ -303,7 +307,8 @@ run_thread(void *arg)
 {
 	struct thread *self = arg;
 	struct web_worker *worker = self->worker;
-	struct http_source *source = http_source_new(worker->listen_fd);
+	struct http_source *source = http_source_new(worker->listen_fd,
+	    worker->read_timeout_ms);
 	struct http_request *request;
 
 	while (wait_for_connection(self)) {
@@ -380,11 +385,13 @@ serve_work(struct prefork_worker *self, const void *arg)
 		    /* An eighth is left for requests that only read. */
 		    .waiting_max = serve->threads - serve->threads / 8,
 		    .wait_timeout_ms = serve->wait_timeout_ms,
+		    .webhook_keys = serve->webhook_keys,
 		    .allow_crash = serve->allow_crash,
 		    .machine_room = serve->machine_room },
 		.standby = self->standby,
 		.slot = self->slot,
 		.listen_fd = serve->listen_fd,
+		.read_timeout_ms = serve->read_timeout_ms,
 		.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.ended = PTHREAD_COND_INITIALIZER,
@@ -397,6 +404,7 @@ serve_work(struct prefork_worker *self, const void *arg)
 
 	if (worker.stop_fd < 0)
 		abort();
+	memory_limit(serve->memory_limit_mb);
 	/* The threads mostly wait, so they share one heap, to save memory. */
 	mallopt(M_ARENA_MAX, 1);
 	metrics_enter(serve->metrics, self->slot);

@@ -9,6 +9,7 @@
 
 struct metrics;
 struct prefork_worker;
+struct signature_keys;
 
 struct serve {
 	const char *conninfo; /* libpq's; "" for the environment */
@@ -18,6 +19,10 @@ struct serve {
 	int wait_timeout_ms;           /* for an event; then 503 */
 	const char *operator_conninfo; /* of a member of durable_client */
 	const char *operator_token;    /* NULL: there is no view of workflows */
+	int memory_limit_mb;           /* of a worker; 0: none */
+	int read_timeout_ms; /* for a request, and for taking its answer */
+	const struct signature_keys
+	    *webhook_keys; /* NULL: any payment counts */
 	bool allow_crash;
 	bool machine_room;
 	struct metrics *metrics;

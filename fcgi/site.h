@@ -12,6 +12,7 @@
 
 struct client;
 struct metrics;
+struct signature_keys;
 
 struct site {
 	struct client *client;
@@ -22,6 +23,8 @@ struct site {
 	int threads;                   /* of all workers, at most */
 	int waiting_max;     /* requests of this worker that may wait */
 	int wait_timeout_ms; /* for an event */
+	const struct signature_keys
+	    *webhook_keys; /* NULL: any payment counts */
 	bool allow_crash;
 	bool machine_room;
 };

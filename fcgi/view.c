@@ -19,7 +19,7 @@ answer_view(struct http_request *request, const struct site *site,
 {
 	static const struct answer_texts texts = { .nothing = "There is none" };
 	const char *before = http_parameter(request, "before");
-	bool room = site->machine_room &&
+	bool room = site->machine_room && request->is_operator &&
 	    http_parameter(request, "room") != NULL;
 	struct client_answer answer;
 

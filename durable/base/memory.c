@@ -68,6 +68,15 @@ memory_check(void)
 }
 
 void
+memory_forbid_cores(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_CORE, &none) != 0)
+		log_warning("cannot forbid core dumps: %s", strerror(errno));
+}
+
+void
 memory_trim(void)
 {
 #ifdef __GLIBC__

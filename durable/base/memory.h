@@ -34,6 +34,12 @@ void memory_limit(int limit_mb);
  */
 void memory_check(void);
 
+/*
+ * Lets this process and its children write no core when they crash, because a
+ * core has the secrets of the process, and customers' data.
+ */
+void memory_forbid_cores(void);
+
 /* Gives memory that is free to the system, as far as the allocator can. */
 void memory_trim(void);
 

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret_file.h"
+
 #define EXIT_USAGE 2
 #define FILE_LEN   65536
 
@@ -17,6 +19,7 @@
 struct place {
 	const char *file; /* NULL: the command line */
 	int line;
+	bool is_public; /* every user may read the file */
 };
 
 static const char *program;
@@ -115,6 +118,19 @@ cut_comment(char *line)
 	}
 }
 
+/* Whether a value has a password: of a connection string, or of a URL. */
+static bool
+has_password(const char *value)
+{
+	const char *user = strstr(value, "://"), *at;
+
+	if (strcasestr(value, "password") != NULL)
+		return true;
+	if (user == NULL || (at = strchr(user + 3, '@')) == NULL)
+		return false;
+	return memchr(user + 3, ':', (size_t)(at - user - 3)) != NULL;
+}
+
 static void
 read_line(char *line, const struct option_def *defs, const struct place *place)
 {
@@ -133,14 +149,22 @@ read_line(char *line, const struct option_def *defs, const struct place *place)
 	def = find(defs, name, strlen(name));
 	if (def == NULL)
 		refuse(place, "unknown option '%s'", name);
-	assign(def, trim(equals + 1), place);
+	equals = trim(equals + 1);
+	if (place->is_public && has_password(equals))
+		refuse(place,
+		    "option '%s' has a password and every user may read the "
+		    "file: chmod 640 %s",
+		    name, place->file);
+	assign(def, equals, place);
 }
 
-static void
+/* Returns whether every user may read the file. */
+static bool
 load_file(const char *path)
 {
 	static const struct place nowhere = { 0 };
 	FILE *file = fopen(path, "re");
+	bool is_public;
 	size_t len;
 
 	if (file == NULL)
@@ -154,7 +178,9 @@ load_file(const char *path)
 	if (memchr(file_text, '\0', len) != NULL)
 		refuse(&nowhere, "cannot read '%s': it has a NUL byte", path);
 	file_text[len] = '\0';
+	is_public = secret_file_is_public(file);
 	fclose(file);
+	return is_public;
 }
 
 static void
@@ -163,7 +189,7 @@ read_file(const char *path, const struct option_def *defs)
 	struct place place = { .file = path };
 	char *rest = file_text, *line;
 
-	load_file(path);
+	place.is_public = load_file(path);
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		place.line++;
 		read_line(line, defs, &place);

@@ -3,7 +3,8 @@
  * Configuration: the same options on the command line (--name=value or
  * --name value) and in a file (name = value, # begins a comment), which
  * --config names.  The command line wins.  Passwords belong in the file, in
- * ~/.pgpass or in the environment, never on the command line.
+ * ~/.pgpass or in the environment, never on the command line.  A file with a
+ * password that every user may read is refused.
  */
 #ifndef DURABLE_OPTIONS_H
 #define DURABLE_OPTIONS_H

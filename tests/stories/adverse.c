@@ -7,8 +7,7 @@
  *
  *	ADVERSE_MEMORY		no memory
  *	ADVERSE_SHORT		fewer bytes, of read, write, recv and send
- *	ADVERSE_INTERRUPTED	EINTR, of all these, poll, ppoll and accept
- *	ADVERSE_LIBFCGI		the same, when it is libfcgi that calls
+ *	ADVERSE_INTERRUPTED	EINTR, of all these, poll, ppoll and accept4
  *	ADVERSE_SEED		which ones
  *
  * Only the store's programs are struck, not the shell that starts them, and not
@@ -29,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint64_t no_memory, fewer, interrupted, libfcgi, seed;
+static uint64_t no_memory, fewer, interrupted, seed;
 static atomic_uint_fast64_t calls;
 
 static uint64_t
@@ -48,7 +47,6 @@ static void __attribute__((constructor)) read_rates(void)
 	no_memory = read_rate("ADVERSE_MEMORY");
 	fewer = read_rate("ADVERSE_SHORT");
 	interrupted = read_rate("ADVERSE_INTERRUPTED");
-	libfcgi = read_rate("ADVERSE_LIBFCGI");
 }
 
 /* The process's next random number; splitmix64. */
@@ -79,19 +77,6 @@ some_of(size_t len)
 	    ? 1 + chance() % (len - 1)
 	    : len;
 }
-
-/* libfcgi has a rate of its own, because it gives up an interrupted request. */
-static bool
-is_interrupted(const void *caller)
-{
-	Dl_info info;
-	bool is_libfcgi = dladdr(caller, &info) != 0 &&
-	    strstr(info.dli_fname, "/libfcgi.") != NULL;
-
-	return meets(is_libfcgi ? libfcgi : interrupted, EINTR);
-}
-
-#define CALLER __builtin_return_address(0)
 
 /* Memory.  A dlsym that succeeds allocates nothing. */
 
@@ -130,7 +115,7 @@ realloc(void *old, size_t size)
 ssize_t
 read(int fd, void *bytes, size_t len)
 {
-	return is_interrupted(CALLER)
+	return meets(interrupted, EINTR)
 	    ? -1
 	    : syscall(SYS_read, fd, bytes, some_of(len));
 }
@@ -140,7 +125,7 @@ write(int fd, const void *bytes, size_t len)
 {
 	if (fd == STDERR_FILENO)
 		return syscall(SYS_write, fd, bytes, len);
-	return is_interrupted(CALLER)
+	return meets(interrupted, EINTR)
 	    ? -1
 	    : syscall(SYS_write, fd, bytes, some_of(len));
 }
@@ -148,7 +133,7 @@ write(int fd, const void *bytes, size_t len)
 ssize_t
 recv(int fd, void *bytes, size_t len, int flags)
 {
-	return is_interrupted(CALLER)
+	return meets(interrupted, EINTR)
 	    ? -1
 	    : recvfrom(fd, bytes, some_of(len), flags, NULL, NULL);
 }
@@ -156,15 +141,18 @@ recv(int fd, void *bytes, size_t len, int flags)
 ssize_t
 send(int fd, const void *bytes, size_t len, int flags)
 {
-	return is_interrupted(CALLER)
+	return meets(interrupted, EINTR)
 	    ? -1
 	    : sendto(fd, bytes, some_of(len), flags, NULL, 0);
 }
 
 int
-accept(int fd, struct sockaddr *restrict address, socklen_t *restrict len)
+accept4(int fd, struct sockaddr *restrict address, socklen_t *restrict len,
+    int flags)
 {
-	return is_interrupted(CALLER) ? -1 : accept4(fd, address, len, 0);
+	return meets(interrupted, EINTR)
+	    ? -1
+	    : (int)syscall(SYS_accept4, fd, address, len, flags);
 }
 
 static int
@@ -184,8 +172,8 @@ int
 ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
     const sigset_t *mask)
 {
-	return is_interrupted(CALLER) ? -1
-				      : wait_for(fds, count, timeout, mask);
+	return meets(interrupted, EINTR) ? -1
+					 : wait_for(fds, count, timeout, mask);
 }
 
 int
@@ -194,7 +182,7 @@ poll(struct pollfd *fds, nfds_t count, int timeout_ms)
 	const struct timespec timeout = { .tv_sec = timeout_ms / 1000,
 		.tv_nsec = timeout_ms % 1000 * 1000000L };
 
-	return is_interrupted(CALLER)
+	return meets(interrupted, EINTR)
 	    ? -1
 	    : wait_for(fds, count, timeout_ms < 0 ? NULL : &timeout, NULL);
 }

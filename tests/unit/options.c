@@ -3,6 +3,7 @@
  * Options: the command line, the file, and the messages for mistakes.
  */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -147,6 +148,28 @@ test_file(void)
 }
 
 static void
+test_public_file(void)
+{
+	chmod(path, 0644);
+	write_file("database = host=/run user=x\n");
+	gives(ARGS("--config", path), "host=/run user=x|2|no",
+	    "a file that every user may read may have no password");
+	write_file("workers = 3\ndatabase = user=x Password=y\n");
+	refuses(ARGS("--config", path), "chmod 640",
+	    "a file with a password that every user may read is refused");
+	write_file("database = postgresql://x:y@host/z\n");
+	refuses(ARGS("--config", path), "line 1: option 'database'",
+	    "so is one with a password in a URI");
+	write_file("database = postgresql://x@host:5432/z\n");
+	gives(ARGS("--config", path), "postgresql://x@host:5432/z|2|no",
+	    "a port is no password");
+	chmod(path, 0640);
+	write_file("database = user=x password=y\n");
+	gives(ARGS("--config", path), "user=x password=y|2|no",
+	    "a file with a password that a group may read is accepted");
+}
+
+static void
 test_mistakes(void)
 {
 	refuses(ARGS("--wrokers=5"), "unknown option '--wrokers'",
@@ -191,6 +214,7 @@ main(void)
 	close(fd);
 	test_command_line();
 	test_file();
+	test_public_file();
 	test_mistakes();
 	test_questions();
 	unlink(path);
