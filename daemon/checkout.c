@@ -61,8 +61,13 @@ checkout(struct workflow *wf, json_object *input)
 		update_order_status(wf, order_id, ORDER_CANCELLED);
 	}
 
-	/* POST /payment_webhook waits for this event and answers with it. */
-	wf_set_event(wf, ORDER_ID, wf_string(wf, wf_number(wf, order_id)));
+	/*
+	 * POST /payment_webhook waits for this event and answers with it: a
+	 * text when the payment was taken, a number when it was not.
+	 */
+	wf_set_event(wf, ORDER_ID,
+	    paid ? wf_string(wf, wf_number(wf, order_id))
+		 : wf_int64(wf, order_id));
 	notify_of_order(wf, order_id, paid ? "paid" : "cancelled");
 	return NULL;
 }

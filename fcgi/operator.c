@@ -131,6 +131,17 @@ operator_get_workflow(struct http_request *request, const struct site *site,
 		    "select durable.operator_workflow_json($1)", 1, segments);
 }
 
+/* Late payments, which an operator has to give back. */
+void
+operator_get_refunds(struct http_request *request, const struct site *site,
+    const char *const segments[])
+{
+	(void)segments;
+	if (has_token(request, site))
+		answer_from_database(request, site,
+		    "select store.refunds_json()", 0, NULL);
+}
+
 void
 operator_cancel(struct http_request *request, const struct site *site,
     const char *const segments[])

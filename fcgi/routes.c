@@ -8,6 +8,8 @@
 
 const struct route routes[] = { { HTTP_POST, "/checkout/{}", "checkout",
 				    checkout_post },
+	{ HTTP_POST, "/payment_webhook", "payment_signed",
+	    payment_post_signed },
 	{ HTTP_POST, "/payment_webhook/{}/{}", "payment", payment_post },
 	{ HTTP_GET, "/payment/{}", "payment_status", payment_get },
 	{ HTTP_GET, "/product", "product", product_get },
@@ -20,6 +22,8 @@ const struct route routes[] = { { HTTP_POST, "/checkout/{}", "checkout",
 	{ HTTP_GET, "/workflow/{id}", "workflow", monitor_get_workflow },
 	{ HTTP_GET, "/operator/workflows", "operator_workflows",
 	    operator_get_workflows },
+	{ HTTP_GET, "/operator/refunds", "operator_refunds",
+	    operator_get_refunds },
 	{ HTTP_GET, "/operator/workflow/{id}", "operator_workflow",
 	    operator_get_workflow },
 	{ HTTP_POST, "/operator/cancel/{id}", "operator_cancel",
@@ -41,9 +45,12 @@ const struct route routes[] = { { HTTP_POST, "/checkout/{}", "checkout",
 	{ HTTP_GET, "/readyz", "readyz", health_get_ready },
 	{ HTTP_GET, "/metrics", "metrics", metrics_get }, { .pattern = NULL } };
 
-/* Payment providers send the payment's details, which no program reads. */
+/* Payment providers send the payment's details. */
 long
 routes_body_max(const struct route *route)
 {
-	return route->handler == payment_post ? HTTP_BODY_MAX : 1024;
+	return route->handler == payment_post ||
+		route->handler == payment_post_signed
+	    ? HTTP_BODY_MAX
+	    : 1024;
 }

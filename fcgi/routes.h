@@ -19,6 +19,7 @@ route_handler checkout_post;
 
 /* payment.c */
 route_handler payment_post;
+route_handler payment_post_signed;
 route_handler payment_get;
 
 /* product.c */
@@ -48,6 +49,7 @@ route_handler crash_everything;
 /* operator.c: 404 unless --operator-token-file */
 route_handler operator_get_workflows;
 route_handler operator_get_workflow;
+route_handler operator_get_refunds;
 route_handler operator_cancel;
 route_handler operator_resume;
 route_handler operator_fork;

@@ -27,7 +27,7 @@ left join dbos.workflow_events as e
 left join store.orders as o on o.order_id::text = a.answer
 where a.what = 'payment'
     and (o.order_id is null
-        or e.value is distinct from to_json(a.answer)::text)
+        or trim('"' from e.value) is distinct from a.answer)
 union all
 -- Of contradictory answers to one payment the first counts, and the log does
 -- not say which one that was.

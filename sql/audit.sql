@@ -193,7 +193,7 @@ expected as (
         group by w.order_id) as d on d.order_id = o.order_id::text
 ),
 events as (
-    select c.id, c.order_id, c.status, c.reserved, c.forked_from,
+    select c.id, c.order_id, c.status, c.reserved, c.paid, c.forked_from,
         payment.value as payment_id, the_order.value as event_order_id
     from checkouts as c
     left join dbos.workflow_events as payment
@@ -301,6 +301,28 @@ where b.name = 'checkout_workflow'
             and m.topic = 'payment_status'
             and not m.consumed
             and m.message ~ '^\s*(\{.*"json"\s*:\s*)?"paid"'))
+    and not exists (
+        select from store.refunds as r where r.payment_id = b.id)
+
+-- Late payments.  The web records a refund behind the message.
+union all
+select 'late payment without a refund', c.id, 'order ' || c.order_id
+from checkouts as c
+join dbos.notifications as m
+    on m.destination_uuid = c.id
+    and m.topic = 'payment_status'
+    and not m.consumed
+    and m.message ~ '^\s*(\{.*"json"\s*:\s*)?"paid"'
+where c.paid is false
+    and m.created_at_epoch_ms < (extract(epoch from now()) - 60) * 1000
+    and not exists (
+        select from store.refunds as r where r.payment_id = c.id)
+union all
+select 'refund of a payment that was taken', r.payment_id,
+    'order ' || r.order_id
+from store.refunds as r
+join checkouts as c on c.id = r.payment_id
+where c.paid
 
 -- The stock.
 union all
@@ -387,8 +409,9 @@ union all
 select 'wrong event order_id', e.id, coalesce(e.event_order_id, 'not set')
 from events as e
 where e.event_order_id is distinct from
-    case when e.status = 'SUCCESS' and e.reserved
-        then to_json(e.order_id)::text end
+    case when e.status <> 'SUCCESS' or not e.reserved then null
+        when e.paid then to_json(e.order_id)::text
+        else e.order_id end
 union all
 select 'wrong history of events', c.id, h.number || ' values'
 from checkouts as c

@@ -62,11 +62,13 @@ export class Refused extends Error {
   /**
    * @param {number} status
    * @param {string} message  the server's sentence
+   * @param {string} [order]  that it is about
    */
-  constructor(status, message) {
+  constructor(status, message, order) {
     super(message);
     this.name = "Refused";
     this.status = status;
+    this.order = order;
   }
 }
 
@@ -102,7 +104,8 @@ export const checkout = (key, patience) =>
 
 /**
  * Tells the store how a payment ended.  Only a payment's first call counts, so
- * the order may have ended differently.  Refused with 404: it is unknown.
+ * the order may have ended differently, and the payment be too late.  Refused
+ * with 404: it is unknown.
  *
  * @param {string} payment
  * @param {"paid" | "failed"} outcome
@@ -110,7 +113,8 @@ export const checkout = (key, patience) =>
  * @returns {Promise<string>} the order id
  */
 export const settle = (payment, outcome, patience) =>
-  act(`payment_webhook/${payment}/${outcome}`, ORDER_PATTERN, patience);
+  act(`payment_webhook/${payment}/${outcome}`, ORDER_PATTERN, patience)
+    .catch((error) => error.order ?? Promise.reject(error));
 
 /**
  * Fills the stock.
@@ -131,7 +135,7 @@ export async function crash(target) {
     await send("POST", `crash_application${target && `/${target}`}`,
       READ_TIMEOUT_MS);
   } catch (error) {
-    return !(error instanceof Refused && error.status === 404);
+    return !(error instanceof Refused);
   }
   return true;
 }
@@ -242,7 +246,8 @@ async function send(method, path, timeoutMs, signal) {
     throw new Unavailable(`status ${response.status}`, "busy",
       1000 * Number(response.headers.get("Retry-After")));
   if (!response.ok)
-    throw new Refused(response.status, readError(body));
+    throw new Refused(response.status, readError(body),
+      /"order_id": (\d+)/.exec(body)?.[1]);
   return body;
 }
 

@@ -367,8 +367,8 @@ function buy() {
       open();
     },
     (refusal) => {
-      // These two will not change for this key.
-      if (refusal.status === 404 || refusal.status === 409)
+      // These will not change for this key.
+      if ([403, 404, 409].includes(refusal.status))
         state.endPurchase();
       views.showNote("store", refusal.status === 404 ? SOLD_OUT :
         `The store refused: ${refusal.message}.`, "bad");

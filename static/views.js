@@ -39,9 +39,9 @@ const THANKS = {
   dispatched: "Thank you. Your widget is on its way.",
   paid: "Thank you. Your widget is being prepared.",
 };
-const TOO_LATE = "This order had already been cancelled when you confirmed: " +
-  "the time to pay was over, or it was cancelled elsewhere. Nothing was " +
-  "charged, and the widget is back in stock.";
+const TOO_LATE = "This order had already been cancelled when you paid: the " +
+  "time to pay was over, or it was cancelled elsewhere. The store has " +
+  "recorded your payment and gives it back.";
 const TAKEN_BACK = "You cancelled this order. Nothing was charged, and the " +
   "widget is back in stock.";
 const EXPIRED = "The time to pay was over before the payment was confirmed. " +

@@ -217,6 +217,72 @@ comment on function store.restock() is
     'Sets the stock of every product to 100, and notes the difference. Called '
     'by the web for /restock.';
 
+create or replace function store.refund_late_payment(payment text)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    checkout record;
+begin
+    select max(substring(o.output from '([0-9]{1,16})')::bigint)
+            filter (where o.function_name = 'create_order') as order_id,
+        bool_or(o.function_name = 'DBOS.recv') as is_decided,
+        coalesce(bool_or(o.function_name = 'DBOS.recv'
+            and o.output ~ '^(\{.*"json":)?"paid"'), false) as is_taken,
+        bool_and(s.status not in ('PENDING', 'ENQUEUED', 'DELAYED')
+            and coalesce(e.value, 'null') <> 'null') as is_over
+    into checkout
+    from dbos.workflow_status as s
+    join dbos.operation_outputs as o on o.workflow_uuid = s.workflow_uuid
+    left join dbos.workflow_events as e
+        on e.workflow_uuid = s.workflow_uuid
+        and e.key = 'payment_id'
+    where s.workflow_uuid = payment
+        and s.name = 'checkout_workflow';
+    if checkout.order_id is null
+        or checkout.is_taken
+        or not (checkout.is_decided or checkout.is_over)
+    then
+        return null;
+    end if;
+    insert into store.refunds (payment_id, order_id)
+    values (payment, checkout.order_id)
+    on conflict (payment_id) do nothing;
+    return checkout.order_id::text;
+end
+$$;
+comment on function store.refund_late_payment(text) is
+    'Records a payment for a refund, once, and returns its order, when its '
+    'checkout has decided without it: it received another status or none, or '
+    'ended while it waited. Null: the checkout has taken the payment, waits '
+    'for it, or never asked for one. Called by the web for /payment_webhook.';
+
+create or replace function store.refunds_json()
+returns text
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select coalesce(json_agg(json_build_object(
+            'payment_id', r.payment_id, 'order_id', r.order_id,
+            'recorded_at', r.recorded_at)
+            order by r.recorded_at desc, r.payment_id), '[]')::text
+        from (
+            select n.payment_id, n.order_id, n.recorded_at
+            from store.refunds as n
+            order by n.recorded_at desc, n.payment_id
+            limit 1000) as r);
+end
+$$;
+comment on function store.refunds_json() is
+    'Returns the latest 1000 payments that are recorded for a refund, as a '
+    'JSON array, newest first. For operators: members of durable_client.';
+
 create or replace function store.crash_executor()
 returns void
 language sql
@@ -232,8 +298,11 @@ comment on function store.crash_executor() is
 
 grant execute on function
     store.restock(),
+    store.refund_late_payment(text),
     store.crash_executor()
 to widget_store_web;
+grant usage on schema store to durable_client;
+grant execute on function store.refunds_json() to durable_client;
 grant execute on function
     store.create_order(int[]),
     store.reserve_inventory(int[]),

@@ -74,6 +74,18 @@ comment on column store.restocks.product_id is 'Which product.';
 comment on column store.restocks.added is
     'How many were added; negative when there were more than a hundred.';
 
+create table if not exists store.refunds (
+    payment_id text not null constraint refunds_pkey primary key,
+    order_id bigint not null,
+    recorded_at timestamptz not null default clock_timestamp()
+);
+comment on table store.refunds is
+    'One row per payment that came when its checkout did not wait for it any '
+    'more: an operator has to give the money back.';
+comment on column store.refunds.payment_id is 'The payment, its checkout.';
+comment on column store.refunds.order_id is 'The order that was not paid.';
+comment on column store.refunds.recorded_at is 'When it came first.';
+
 insert into store.products (product_id, product, description, price)
 values (1, 'Premium Quality Widget',
     'Enhance your productivity with our top-rated widgets!', 99.99)

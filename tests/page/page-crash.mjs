@@ -94,7 +94,7 @@ const stories = [
     await ask("POST", `payment_webhook/${payment}/failed`);
     await press(() => settle(tab, "Confirm Payment"));
     await badge(tab, "Cancelled");
-    await sentence(tab, "Nothing was charged");
+    await sentence(tab, "recorded your payment and gives it back");
   }],
   ["a bookmark of an unknown order", "database", async (tab, press) => {
     await press(() => tab.goto(new URL("?order=2000000000", store).href));

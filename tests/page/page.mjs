@@ -220,7 +220,7 @@ await promise("confirming a cancelled order says so", async () => {
   await ask("POST", `payment_webhook/${payment}/failed`);
   await settle(tab, "Confirm Payment");
   await badge(tab, "Cancelled");
-  await sentence(tab, "Nothing was charged");
+  await sentence(tab, "recorded your payment and gives it back");
   await bob.close();
 });
 
