@@ -4,6 +4,8 @@
  */
 #include "daemon/checkout.h"
 
+#include <arpa/inet.h>
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,6 +18,21 @@
 #define ORDER_ID       "order_id"
 
 int checkout_payment_timeout_ms = 60 * 1000;
+int checkout_max_unpaid = 20;
+
+/* The client's address, which the web gives when the site does; or NULL. */
+static const char *
+client_of(json_object *input)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+	const char *text = json_object_get_string(input);
+
+	return text != NULL &&
+		(inet_pton(AF_INET, text, address) == 1 ||
+		    inet_pton(AF_INET6, text, address) == 1)
+	    ? text
+	    : NULL;
+}
 
 static json_object *
 checkout(struct workflow *wf, json_object *input)
@@ -24,11 +41,13 @@ checkout(struct workflow *wf, json_object *input)
 	int64_t order_id;
 	bool paid;
 
-	(void)input;
 	order_id = create_order(wf);
 
-	if (!reserve_inventory(wf)) {
-		wf_log(wf, "order %" PRId64 " is cancelled: sold out",
+	if (!reserve_inventory(wf, order_id, client_of(input),
+		checkout_max_unpaid)) {
+		wf_log(wf,
+		    "order %" PRId64 " is cancelled: sold out, or the client "
+		    "has too many unpaid orders",
 		    order_id);
 		update_order_status(wf, order_id, ORDER_CANCELLED);
 		wf_set_event(wf, PAYMENT_ID, NULL);

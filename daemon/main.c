@@ -64,6 +64,10 @@ main(int argc, char *argv[])
 		{ "payment-timeout-ms", OPTION_NUMBER,
 		    &checkout_payment_timeout_ms, 1, 86400000,
 		    "how long a checkout waits for its payment" },
+		{ "max-unpaid-per-address", OPTION_NUMBER, &checkout_max_unpaid,
+		    0, 1000000,
+		    "orders that one client address may leave unpaid at a "
+		    "time; 0: no limit" },
 		{ "dispatch-interval-ms", OPTION_NUMBER, &dispatch_interval_ms,
 		    1, 86400000, "time between two steps of a dispatch" },
 		{ "notify-url", OPTION_TEXT, &notify_url, 0, 0,

@@ -18,12 +18,17 @@ create_order(struct workflow *wf)
 }
 
 bool
-reserve_inventory(struct workflow *wf)
+reserve_inventory(struct workflow *wf, int64_t order_id, const char *client,
+    int max_unpaid)
 {
-	const char *const params[] = { widget };
+	const char *const params[] = { widget, wf_number(wf, order_id), client,
+		wf_number(wf, max_unpaid) };
 
+	if (client == NULL || max_unpaid == 0)
+		return wf_batch_bool(wf, "reserve_inventory",
+		    "select store.reserve_inventory($1)", 1, params);
 	return wf_batch_bool(wf, "reserve_inventory",
-	    "select store.reserve_inventory($1)", 1, params);
+	    "select store.reserve_inventory_for($1, $2, $3, $4)", 4, params);
 }
 
 void

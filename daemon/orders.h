@@ -24,8 +24,13 @@ enum order_status {
 /* Creates a pending order and returns its id, from 1. */
 int64_t create_order(struct workflow *wf);
 
-/* Takes one widget from the stock; returns false when it is sold out. */
-bool reserve_inventory(struct workflow *wf);
+/*
+ * Takes one widget from the stock for an order; returns false when it is sold
+ * out, or the client, an IP address, has max_unpaid unpaid orders.  Without a
+ * client, NULL, or with 0 there is no such limit.
+ */
+bool reserve_inventory(struct workflow *wf, int64_t order_id,
+    const char *client, int max_unpaid);
 
 /* Returns the order's widget to the stock, if the order is still pending. */
 void undo_reserve_inventory(struct workflow *wf, int64_t order_id);
