@@ -16,7 +16,7 @@ enum cli_exit {
 	EXIT_DONE,
 	EXIT_FAILED,
 	EXIT_USAGE,
-	EXIT_NOT_FOUND /* no such workflow, event, queue or schedule */
+	EXIT_NOT_FOUND /* no such workflow, event, queue, schedule or policy */
 };
 
 /*
@@ -82,6 +82,7 @@ enum cli_exit run_start(const struct invocation *call);
 enum cli_exit run_get(const struct invocation *call);
 enum cli_exit run_event(const struct invocation *call);
 enum cli_exit run_top(const struct invocation *call);
+enum cli_exit run_gc(const struct invocation *call);
 
 /* A call of the command's function: text of SQL and its parameters. */
 struct call_text {

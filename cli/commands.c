@@ -148,6 +148,26 @@ static const struct flag schedule_flags[] = {
 	{ 0 }
 };
 
+static const struct flag retention_flags[] = {
+	/* What is not given stays. */
+	{ "days", "N", "keep them so long after their end; 0: for ever",
+	    "keep_days", "int", false },
+	{ "count", "N", "keep only so many of the latest; 0: any number",
+	    "keep_count", "int", false },
+	{ "id-days", "N", "so long their ids start nothing; 0: for ever",
+	    "id_days", "int", false },
+	{ 0 }
+};
+
+static const struct flag gc_flags[] = {
+	/* What it looks at. */
+	{ "application", "NAME", "of this application and of none", NULL, NULL,
+	    false },
+	{ "dry-run", NULL, "only say what would be deleted", NULL, NULL,
+	    false },
+	{ 0 }
+};
+
 static const struct flag top_flags[] = {
 	{ "count", "N", "end after so many pictures", NULL, NULL, false }, { 0 }
 };
@@ -171,6 +191,10 @@ static const char schedules_columns[] =
     "coalesce(cron_timezone, 'UTC') as \"ZONE\", "
     "workflow_name as \"WORKFLOW\", queue_name as \"QUEUE\", "
     "last_fired_at as \"LAST\", next_at as \"NEXT\", error as \"ERROR\"";
+
+static const char retention_columns[] =
+    "name as \"NAME\", keep_days as \"DAYS\", keep_count as \"COUNT\", "
+    "id_days as \"ID DAYS\"";
 
 const struct command commands[] = {
 	{ "list", "list workflows, the newest first", "list_workflows", NULL,
@@ -217,6 +241,14 @@ const struct command commands[] = {
 		"FROM:\"from\"::timestamptz", "UNTIL:until::timestamptz",
 		NULL },
 	    NULL, "q as \"ID\"", run_table },
+	{ "retention", "list how long finished workflows are kept",
+	    "list_retention", NULL, NULL, retention_columns, run_table },
+	{ "retention set", "set it for a name, or for all others ('*')",
+	    "set_retention", a_name, retention_flags, NULL, run_void },
+	{ "retention reset", "let a name have what '*' has", "reset_retention",
+	    a_name, NULL, NULL, run_void },
+	{ "gc", "delete the workflows that are kept no longer", "collect", NULL,
+	    gc_flags, NULL, run_gc },
 	{ "stats", "print the figures of the engine", "client_metrics", NULL,
 	    NULL, NULL, run_table },
 	{ "top", "watch queues, workers and rates", "client_metrics", NULL,

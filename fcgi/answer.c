@@ -56,6 +56,7 @@ answer_has_value(struct http_request *request,
 		http_error(request, 404, texts->unknown);
 		return false;
 	case CLIENT_CONFLICT:
+	case CLIENT_GONE:
 		http_error(request, 409, texts->conflict);
 		return false;
 	case CLIENT_LATE:

@@ -26,9 +26,10 @@ begin
             and l.lanname = 'plpgsql'
             and not coalesce(p.proconfig, '{}')
                 @> array['plan_cache_mode=force_custom_plan']
-            -- Called for each partition, by functions that have the settings.
+            -- Called for each partition or each finished workflow, by functions
+            -- that have the settings.
             and p.proname <> all ('{count_pending,latest_starts,room,
-                find_enqueued,next_partition}')
+                find_enqueued,next_partition,is_kept,weigh}')
             -- The crash button's function is a superuser's.
             and pg_has_role(p.proowner, 'usage')
     loop

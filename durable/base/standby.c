@@ -138,6 +138,12 @@ standby_hand_on(struct standby *standby, int slot)
 		standby->handed_on_ms = now_ms;
 }
 
+void
+standby_give(struct standby *standby, int slot, int other)
+{
+	atomic_compare_exchange_strong(&standby->slot, &slot, other);
+}
+
 /* Waits for the length of a watch, or until a signal of the mask. */
 static void
 watch_on(const sigset_t *wait_mask)

@@ -107,4 +107,10 @@ bool standby_take_over(struct standby *standby,
  */
 void standby_hand_on(struct standby *standby, int slot);
 
+/*
+ * Makes another worker the active one, if this one is: it will be busy with
+ * something else for longer than a watch.
+ */
+void standby_give(struct standby *standby, int slot, int other);
+
 #endif

@@ -247,3 +247,23 @@ client_delete(struct client *client, const char *id, bool children)
 	answer.value = NULL;
 	return answer;
 }
+
+struct client_answer
+client_retain(struct client *client, const struct client_retention *retention)
+{
+	json_object *options = json_object_new_object();
+
+	add_text(options, "name", retention->name);
+	json_object_object_add(options, "days",
+	    json_object_new_int(retention->keep_days));
+	json_object_object_add(options, "count",
+	    json_object_new_int(retention->keep_count));
+	json_object_object_add(options, "ids",
+	    json_object_new_int(retention->id_days));
+	return query_with(client,
+	    "select null from json_to_record($1::json) as o (name text, "
+	    "days int, count int, ids int) cross join lateral "
+	    "durable.set_retention(o.name, nullif(o.days, -1), "
+	    "nullif(o.count, -1), nullif(o.ids, -1))",
+	    options);
+}

@@ -184,12 +184,16 @@ queue_announcement(struct courier *courier, const struct courier_batch *batch)
 static bool
 settle_call(struct courier *courier, struct call *call, const char *outcome)
 {
-	/* A turn has the workflow locked, so the call stays pending. */
+	/* A turn has the workflow locked, or it was deleted just now. */
 	if (strcmp(outcome, "busy") == 0)
 		return false;
 	TAILQ_REMOVE(&courier->pending, call, link);
 	if (strcmp(outcome, "conflict") == 0) {
 		courier_answer(call, CLIENT_CONFLICT, NULL);
+		return false;
+	}
+	if (strcmp(outcome, "retired") == 0) {
+		courier_answer(call, CLIENT_GONE, NULL);
 		return false;
 	}
 	if (strcmp(outcome, "unknown") == 0) {

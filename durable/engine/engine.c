@@ -85,6 +85,8 @@ run_worker(struct prefork_worker *self, const struct crew *crew)
 		.member = { .standby = self->standby,
 		    .slot = self->slot,
 		    .wait_mask = &self->wait_mask },
+		.collector = { .engine = engine, .db = session_db(session) },
+		.workers = crew->workers,
 		.backoff = { .min_ms = PAUSE_MIN_MS, .max_ms = PAUSE_MAX_MS } };
 	int status;
 

@@ -239,7 +239,8 @@ worker_shrink(struct worker *worker)
  * Waits, unless there may be more to do at once.  A busy worker stops
  * listening.  When it finds no work it listens again and has one more turn,
  * which finds what came meanwhile, before it waits.  With a crash channel it
- * always listens.  Before it waits it gives back what large turns have needed.
+ * always listens.  Before it waits it gives back what large turns have needed,
+ * and deletes some finished workflows when that is due.
  */
 static void
 worker_rest(struct worker *worker, int idle_ms)
@@ -261,7 +262,15 @@ worker_rest(struct worker *worker, int idle_ms)
 		worker_listen(worker, true);
 	} else if (db_take_swollen(worker->db)) {
 		worker_shrink(worker);
+	} else if (collector_due_in_ms(&worker->collector) == 0) {
+		/* What comes meanwhile is at once another worker's. */
+		standby_give(worker->self->standby, worker->self->slot,
+		    (worker->self->slot + 1) % worker->workers);
+		if (!collector_collect(&worker->collector))
+			session_lose(worker->session);
 	} else {
+		if (idle_ms > collector_due_in_ms(&worker->collector))
+			idle_ms = (int)collector_due_in_ms(&worker->collector);
 		if (worker->first_rest && idle_ms > FIRST_REST_MS)
 			idle_ms = FIRST_REST_MS;
 		worker->first_rest = false;

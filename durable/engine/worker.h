@@ -12,6 +12,7 @@
 #include "base/prefork.h"
 #include "base/standby.h"
 #include "db/session.h"
+#include "engine/collector.h"
 #include "engine/sweep.h"
 
 /* The longest rest of a worker that knows of nothing due. */
@@ -26,6 +27,8 @@ struct worker {
 	struct turn *turn;
 	struct recovery *recovery;
 	struct sweep sweep;
+	struct collector collector;
+	int workers; /* of its daemon */
 	struct standby_member member;
 	struct backoff backoff; /* between turns that are repeated */
 	bool stood_by;          /* the last pass: another worker is active */

@@ -220,7 +220,9 @@ begin
         s.application_id, s.workflow_uuid, s.serialization, s.attributes,
         s.application_name
     from dbos.workflow_status as s
-    where s.workflow_uuid = fork_workflow.workflow_id;
+    where s.workflow_uuid = fork_workflow.workflow_id
+    -- So that it is not deleted before its steps are copied.
+    for share;
     if not found then
         return null;
     end if;

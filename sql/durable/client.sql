@@ -37,6 +37,9 @@ begin
                 n.queue, '', '', application, 0, gen_random_uuid()::text, '', ''
             from unnest(start_ids, start_names, start_queues)
                 as n (id, name, queue)
+            where not exists (
+                select from durable.retired_ids as r
+                where r.workflow_uuid = n.id)
             order by n.id
             on conflict (workflow_uuid) do nothing
             returning workflow_uuid
@@ -63,10 +66,16 @@ begin
         select 'start'::text, n.place::int,
             case when s.name <> n.name then 'conflict'
                 when n.id = any (created) then 'created'
-                else 'exists' end
+                when s.workflow_uuid is not null then 'exists'
+                when (
+                    select true
+                    from durable.retired_ids as r
+                    where r.workflow_uuid = n.id) then 'retired'
+                -- It was deleted just now.
+                else 'busy' end
         from unnest(start_ids, start_names)
             with ordinality as n (id, name, place)
-        join dbos.workflow_status as s on s.workflow_uuid = n.id;
+        left join dbos.workflow_status as s on s.workflow_uuid = n.id;
     end if;
     if send_ids <> '{}' then
         -- Skip workflows that a turn has locked, so that no batch waits for a
@@ -124,8 +133,10 @@ comment on function durable.client_submit(text[], text[], text[], text[],
     'sends messages, each once per id or per id and key; the arrays of either '
     'kind have one element per call. Inputs and messages are JSON texts; a '
     'null input is no argument. Returns a row per call: its kind (start, '
-    'send), its position from 1, and its outcome. start: created, exists, or '
-    'conflict (the id is that of a workflow of another name). send: sent, '
+    'send), its position from 1, and its outcome. start: created, exists, '
+    'conflict (the id is that of a workflow of another name), retired (of one that '
+    'has ended and was deleted: see durable.retired_ids), or busy (start it '
+    'again). send: sent, '
     'exists, unknown (no workflow of this id and name), or busy (a turn has '
     'locked the workflow: send again).';
 

@@ -37,6 +37,9 @@ begin
             from unnest(ids, names, versions, parents, deadlines)
                 with ordinality
                 as c (id, name, version, parent, deadline, place)) as n
+        where not exists (
+            select from durable.retired_ids as r
+            where r.workflow_uuid = n.id)
         order by n.id, n.place
         on conflict (workflow_uuid) do nothing
         returning workflow_uuid
@@ -55,7 +58,7 @@ begin
     return query
     select case when n.place = array_position(ids, n.id)
             and n.id = any (created) then 'created'
-        when n.name = s.name then 'exists'
+        when n.name = s.name or s.workflow_uuid is null then 'exists'
         else 'conflict' end
     from unnest(ids, names) with ordinality as n (id, name, place)
     left join dbos.workflow_status as s on s.workflow_uuid = n.id
@@ -65,7 +68,8 @@ $$;
 comment on function durable.turn_start(text[], text[], text[], text[], text[],
     bigint[], text, text) is
     'Inserts children, which the calling turn runs or lets wait.  Returns for '
-    'each: created, exists (with this name) or conflict (with another).';
+    'each: created, exists (with this name, or ended and deleted: see '
+    'durable.retired_ids) or conflict (with another).';
 
 create or replace function durable.turn_start_with(
     ids text[],
@@ -115,6 +119,9 @@ begin
                 config_name text, queue text, owner text, priority int,
                 delay_until bigint, timeout_ms bigint, deduplication_id text,
                 partition_key text, attributes jsonb)) as n
+        where not exists (
+            select from durable.retired_ids as r
+            where r.workflow_uuid = n.id)
         order by n.id, n.place
         -- An id that is known, or a deduplication id that its queue has.
         on conflict do nothing
@@ -132,7 +139,9 @@ begin
     into created
     from inserted as i;
     return query
-    select case when s.workflow_uuid is null and d.workflow_uuid is not null
+    select case when s.workflow_uuid is null and r.workflow_uuid is not null
+            then 'exists'
+        when s.workflow_uuid is null and d.workflow_uuid is not null
             then 'joined ' || d.workflow_uuid
         when s.workflow_uuid is null then 'duplicated'
         when n.place = array_position(ids, n.id)
@@ -145,6 +154,7 @@ begin
     from unnest(ids, names, options) with ordinality as n (id, name, option,
         place)
     left join dbos.workflow_status as s on s.workflow_uuid = n.id
+    left join durable.retired_ids as r on r.workflow_uuid = n.id
     left join dbos.workflow_status as d
         on s.workflow_uuid is null
             and n.option ? 'join_duplicate'

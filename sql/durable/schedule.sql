@@ -292,6 +292,9 @@ begin
             f.queue, '', f.version, '', f.owner, 0, f.schedule_name, '', '',
             '[]'
         from fired as f
+        where not exists (
+            select from durable.retired_ids as r
+            where r.workflow_uuid = f.id)
         -- As in every batch, so that none deadlocks.
         order by f.id
         on conflict (workflow_uuid) do nothing
@@ -300,6 +303,9 @@ begin
     insert into dbos.workflow_input (workflow_uuid, inputs)
     select f.id, f.inputs
     from fired as f
+    where not exists (
+        select from durable.retired_ids as r
+        where r.workflow_uuid = f.id)
     order by f.id
     on conflict (workflow_uuid) do nothing;
 end

@@ -267,6 +267,11 @@ where rate_limited;
 create index if not exists durable_partition_starts on dbos.workflow_status
     ((array[queue_name, queue_partition_key]), (started_at_epoch_ms + 0))
 where rate_limited and queue_partition_key is not null;
+-- For collect.sql: finished workflows by their age.
+create index if not exists durable_finished on dbos.workflow_status
+    ((coalesce('@' || application_name, '')), (coalesce(name, '')),
+    (coalesce(completed_at, created_at)))
+where status in ('SUCCESS', 'ERROR', 'CANCELLED');
 set role widget_store_owner;
 
 create table if not exists durable.cleanups (

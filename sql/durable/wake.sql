@@ -362,29 +362,33 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    ids text[] := array(
+        select g.workflow_uuid
+        from gone as g);
 begin
     -- Before the journal, in which a step master may just record a step.
-    perform durable.forget_steps(array[old.workflow_uuid]);
+    perform durable.forget_steps(ids);
     delete from durable.waits as w
-    where w.workflow_uuid = old.workflow_uuid;
+    where w.workflow_uuid = any (ids);
     delete from durable.suspects as s
-    where s.workflow_uuid = old.workflow_uuid;
+    where s.workflow_uuid = any (ids);
     delete from durable.cleanups as c
-    where c.workflow_uuid = old.workflow_uuid;
+    where c.workflow_uuid = any (ids);
     delete from durable.continuations as c
-    where c.workflow_uuid = old.workflow_uuid;
+    where c.workflow_uuid = any (ids);
     delete from dbos.operation_outputs as o
-    where o.workflow_uuid = old.workflow_uuid;
+    where o.workflow_uuid = any (ids);
     delete from dbos.workflow_output as o
-    where o.workflow_uuid = old.workflow_uuid;
+    where o.workflow_uuid = any (ids);
     delete from dbos.workflow_input as i
-    where i.workflow_uuid = old.workflow_uuid;
+    where i.workflow_uuid = any (ids);
     return null;
 end
 $$;
 comment on function durable.forget_workflow() is
     'Trigger after delete on dbos.workflow_status: deletes the rows of the '
-    'workflow that have no foreign key. A client deletes the journal first and '
+    'workflows that have no foreign key. A client deletes the journal first and '
     'then waits for a turn that is under way; a later workflow of the same id '
     'must not replay what that turn wrote, nor get this one''s input.';
 
@@ -443,7 +447,8 @@ execute function durable.wake_by_enqueue();
 
 create or replace trigger durable_forget_workflow
 after delete on dbos.workflow_status
-for each row
+referencing old table as gone
+for each statement
 execute function durable.forget_workflow();
 
 grant execute on function durable.hint(text, text[])

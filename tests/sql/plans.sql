@@ -17,7 +17,7 @@ select is(array(
             @> array['plan_cache_mode=force_custom_plan']
         -- Called within functions that have them.
         and p.proname <> all ('{count_pending,latest_starts,room,find_enqueued,
-            next_partition}')
+            next_partition,is_kept,weigh}')
         and not coalesce(p.proconfig, '{}') @> array['enable_seqscan=off',
             'enable_sort=off', 'plan_cache_mode=force_generic_plan', 'jit=off']
     order by 1), '{}'::text[],

@@ -82,7 +82,7 @@ select is(test.executable('widget_store_daemon'), array_agg(full_name
     order by full_name),
     'the daemon may execute what it needs and nothing else')
 from unnest(array['durable.hint', 'durable.now_ms', 'durable.register', 'durable.monitor_enter',
-    'durable.admit', 'durable.all_queues', 'durable.enqueue_delayed', 'durable.monitor_leave', 'durable.sweep',
+    'durable.admit', 'durable.all_queues', 'durable.collect', 'durable.enqueue_delayed', 'durable.monitor_leave', 'durable.sweep',
     'durable.taken', 'durable.turn_timer_groups', 'durable.turn_attempt', 'durable.turn_attempted',
     'durable.turn_cleared',
     'durable.turn_begin', 'durable.turn_cleanups', 'durable.turn_consumed',
@@ -122,15 +122,18 @@ select is(test.as_role('widget_store_daemon',
 -- The members of durable_client.
 
 select is(test.executable('durable_client'), array['durable.backfill_schedule',
-    'durable.cancel_workflow', 'durable.client_metrics',
+    'durable.cancel_workflow', 'durable.client_metrics', 'durable.collect',
+    'durable.collect_begin', 'durable.collect_estimate',
     'durable.create_schedule', 'durable.delete_schedule',
     'durable.delete_workflow', 'durable.fork_workflow', 'durable.get_event',
-    'durable.get_workflow', 'durable.list_queues', 'durable.list_schedules',
+    'durable.get_workflow', 'durable.list_queues', 'durable.list_retention',
+    'durable.list_schedules',
     'durable.list_steps', 'durable.list_workflows',
     'durable.operator_list_json',
     'durable.operator_workflow_json', 'durable.pause_schedule',
-    'durable.read_stream', 'durable.register_queue', 'durable.resume_schedule',
-    'durable.resume_workflow', 'durable.send_message', 'durable.start_workflow',
+    'durable.read_stream', 'durable.register_queue', 'durable.reset_retention',
+    'durable.resume_schedule', 'durable.resume_workflow',
+    'durable.send_message', 'durable.set_retention', 'durable.start_workflow',
     'durable.trigger_schedule', 'durable.version', 'store.refunds_json'],
     'a client may execute what it needs and nothing else');
 select is(test.touchable('durable_client'), null, 'a client may touch no table');

@@ -230,6 +230,7 @@ begin atomic
     delete from dbos.workflow_status;
     delete from dbos.workflow_input;
     delete from dbos.operation_outputs;
+    delete from durable.retired_ids;
 end;
 
 -- Runs a statement in a second session, 'other'.

@@ -32,7 +32,8 @@ enum client_outcome {
 	CLIENT_LATE,        /* submitted, but the event was not set in time */
 	CLIENT_REFUSED,     /* the database refused; the courier logged it */
 	CLIENT_UNAVAILABLE, /* no database: the call may be submitted or not */
-	CLIENT_FAILED /* the workflow failed or was cancelled: value holds why */
+	CLIENT_FAILED, /* the workflow failed or was cancelled: value holds why */
+	CLIENT_GONE    /* the workflow of this id has ended and was deleted */
 };
 
 struct client_answer {
@@ -82,6 +83,14 @@ struct client_filter {
 	int offset;
 };
 
+/* What is -1 stays as it is; a new policy has it from that of "*". */
+struct client_retention {
+	const char *name; /* of the workflow function; "*": all others */
+	int keep_days;    /* after the end of a workflow; 0: for ever */
+	int keep_count;   /* of the latest, only so many; 0: any number */
+	int id_days;      /* for which its id starts nothing; 0: for ever */
+};
+
 struct client_stats {
 	unsigned long batches;    /* transactions committed */
 	unsigned long operations; /* starts, sends and distinct queries */
@@ -108,7 +117,8 @@ void client_close(struct client *client);
 /*
  * Starts a workflow, unless its id is known, and blocks until its event is set,
  * for at most timeout_ms.  The value is the event's JSON; CLIENT_NOTHING: the
- * event is JSON null, or the workflow ended without it.
+ * event is JSON null, or the workflow ended without it; CLIENT_GONE: nothing is
+ * started, because the workflow of this id has ended, and retention deleted it.
  */
 struct client_answer
 client_start(struct client *client, const struct client_start *start);
@@ -140,7 +150,7 @@ struct client_answer client_read_stream(struct client *client, const char *id,
     const char *key, int offset);
 
 /*
- * The calls from here to client_delete want a session whose role is a member of
+ * The calls from here to client_retain want a session whose role is a member of
  * durable_client, too; else they are CLIENT_UNAVAILABLE, and the log says why.  The
  * workflows may be those of any application, and of the SDKs of DBOS.  Each call
  * is safe to repeat.
@@ -148,7 +158,8 @@ struct client_answer client_read_stream(struct client *client, const char *id,
 
 /*
  * Enqueues a workflow with options, unless its id is known, and waits for
- * nothing.  The value is its id.
+ * nothing.  The value is its id.  CLIENT_REFUSED, too, when the workflow of this
+ * id has ended and was deleted.
  */
 struct client_answer
 client_enqueue(struct client *client, const struct client_enqueue *enqueue);
@@ -197,6 +208,12 @@ struct client_answer client_fork(struct client *client, const char *id,
  */
 struct client_answer
 client_delete(struct client *client, const char *id, bool children);
+
+/*
+ * Sets how long finished workflows are kept.  CLIENT_NOTHING: it is done.
+ */
+struct client_answer
+client_retain(struct client *client, const struct client_retention *retention);
 
 /*
  * Enqueues a workflow or sends a message in the transaction that the caller has
