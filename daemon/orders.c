@@ -11,10 +11,11 @@ static const char widget[] = "1";
 int64_t
 create_order(struct workflow *wf)
 {
-	const char *const params[] = { wf_number(wf, ORDER_PENDING) };
+	const char *const params[] = { wf_number(wf, ORDER_PENDING),
+		wf_id(wf) };
 
 	return wf_batch_int64(wf, "create_order",
-	    "select store.create_order($1)", 1, params);
+	    "select store.create_order($1, $2)", 2, params);
 }
 
 bool

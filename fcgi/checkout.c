@@ -57,5 +57,10 @@ checkout_post(struct http_request *request, const struct site *site,
 	if (client != NULL && answer.outcome == CLIENT_NOTHING &&
 	    answered_refused(request, site, segments[0]))
 		return;
+	/* The key gets the same answer for ever. */
+	if (answer.outcome == CLIENT_GONE)
+		answer = answer_query(request, site,
+		    "select store.past_answer($1, 'payment_id')", segments[0],
+		    NULL);
 	answer_with_event(request, &answer, &texts);
 }

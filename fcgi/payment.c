@@ -95,11 +95,18 @@ settle(struct http_request *request, const struct site *site,
 		.message = arena_printf(request->arena, "\"%s\"", status),
 		.event = "order_id",
 		.timeout_ms = site->wait_timeout_ms };
-	struct client_answer answer;
+	struct client_answer answer, past = { .outcome = CLIENT_NOTHING };
 
 	if (answer_if_full(request, site))
 		return;
 	answer = answer_send(request, site, &send);
+	if (answer.outcome == CLIENT_UNKNOWN)
+		past = answer_query(request, site,
+		    "select store.past_answer($1, 'order_id')", payment,
+		    NULL);
+	/* Its checkout was deleted: the payment has the same answer for ever. */
+	if (past.outcome != CLIENT_NOTHING)
+		answer = past;
 	if (strcmp(status, "paid") == 0 && may_be_late(&answer) &&
 	    answered_late(request, site, payment))
 		return;

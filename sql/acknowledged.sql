@@ -15,19 +15,23 @@ left join dbos.workflow_status as s
 left join dbos.workflow_events as e
     on e.workflow_uuid = a.id
     and e.key = 'payment_id'
+left join store.past_workflows as p on p.workflow_uuid = a.id
 where a.what = 'checkout'
-    and (s.workflow_uuid is null
-        or e.value is distinct from to_json(a.answer)::text)
+    and (coalesce(s.workflow_uuid, p.workflow_uuid) is null
+        or coalesce(e.value, p.payment_id)
+            is distinct from to_json(a.answer)::text)
 union all
 select 'acknowledged order is not there', a.id, 'was told order ' || a.answer
 from acknowledged as a
 left join dbos.workflow_events as e
     on e.workflow_uuid = a.id
     and e.key = 'order_id'
+left join store.past_workflows as p on p.workflow_uuid = a.id
 left join store.orders as o on o.order_id::text = a.answer
 where a.what = 'payment'
     and (o.order_id is null
-        or trim('"' from e.value) is distinct from a.answer)
+        or trim('"' from coalesce(e.value, p.answer))
+            is distinct from a.answer)
 union all
 -- Of contradictory answers to one payment the first counts, and the log does
 -- not say which one that was.

@@ -154,6 +154,15 @@ journals as (
     left join branches as b on b.id = w.id
     left join tallies as t on t.id = w.id
 ),
+past as (
+    -- Orders of which a workflow is deleted: the journals that are left may
+    -- tell a part of the story, so these orders count as they are.
+    select o.order_id::text as order_id, o.order_status
+    from store.orders as o
+    where o.order_id in (
+        select p.order_id
+        from store.past_workflows as p)
+),
 claims as (
     -- For each order the checkout that updated its status last; where there are
     -- forks, one that was paid, because a paid order stays paid.
@@ -191,6 +200,7 @@ expected as (
         from workflows as w
         join tallies as t on t.id = w.id
         group by w.order_id) as d on d.order_id = o.order_id::text
+    where o.order_id::text not in (select p.order_id from past as p)
 ),
 events as (
     select c.id, c.order_id, c.status, c.reserved, c.paid, c.forked_from,
@@ -256,6 +266,8 @@ select 'order without workflow' as violation, o.order_id::text as id,
 from store.orders as o
 where not exists (
     select from checkouts as c where c.order_id = o.order_id::text)
+    and not exists (
+        select from past as p where p.order_id = o.order_id::text)
 union all
 select 'workflow without order', c.id, 'order ' || coalesce(c.order_id, 'none')
 from checkouts as c
@@ -267,6 +279,8 @@ union all
 select 'order of two workflows', t.order_id, string_agg(t.id, ', ')
 from tallies as t
 where t.created > 0
+    and not exists (
+        select from past as p where p.order_id = t.order_id)
 group by t.order_id
 having count(*) > 1
 union all
@@ -289,6 +303,16 @@ from broken as b
 join store.orders as o on o.order_id::text = b.order_id
 where o.order_status = 0
     or o.order_status = 2 and b.dispatches is null
+union all
+select 'open and its workflow is gone', p.order_id,
+    'status ' || p.order_status
+from past as p
+where p.order_status in (0, 2)
+    and not exists (
+        select from workflows as w
+        left join checkouts as c on c.id = w.id
+        where coalesce(c.order_id, w.order_id) = p.order_id
+            and w.status in ('PENDING', 'ENQUEUED', 'DELAYED'))
 union all
 select 'payment without outcome', b.id,
     b.status || ', order ' || coalesce(b.order_id, 'none')
@@ -330,13 +354,22 @@ select 'wrong stock', p.product_id::text,
     'is ' || p.inventory || ', should be ' || r.should
 from store.stock as p
 join (
-    select :stock::int - coalesce(sum(t.taken - t.returned), 0) + (
+    select :stock::int - coalesce(sum(t.taken - t.returned), 0) - (
+            -- An order has its widget unless it is cancelled.
+            select count(*)
+            from past as p
+            where p.order_status <> -1) + (
             select coalesce(sum(r.added), 0)
             from store.restocks as r
             where r.product_id = 1) + (
             select coalesce(sum(i.widgets), 0)
-            from store.interventions as i) as should
-    from tallies as t) as r on r.should <> p.inventory
+            from store.interventions as i
+            where not exists (
+                select from past as p
+                where p.order_id = i.order_id::text)) as should
+    from tallies as t
+    where not exists (
+        select from past as p where p.order_id = t.order_id)) as r on r.should <> p.inventory
 where p.product_id = 1
 
 -- Dispatches.
@@ -344,7 +377,9 @@ union all
 select 'paid and not dispatched', s.id, 'no dispatch ' || s.child
 from (
     select t.id, t.order_id, unnest(t.dispatches) as child
-    from tallies as t) as s
+    from tallies as t
+    where not exists (
+        select from past as p where p.order_id = t.order_id)) as s
 where not exists (
     select from workflows as d
     where d.id = s.child
@@ -355,6 +390,8 @@ select 'dispatch without a checkout', d.id, 'of checkout ' || d.parent
 from workflows as d
 where d.name = 'dispatch_order_workflow'
     and d.parent is not null
+    and not exists (
+        select from past as p where p.order_id = d.order_id)
     and not exists (
         select from tallies as t
         where t.id = d.parent

@@ -239,53 +239,6 @@ comment on function store.reopen_checkout() is
     'forked before its payment was settled, and whose order is cancelled, takes '
     'a widget, and the order is pending again; an error when it is sold out.';
 
-create or replace function store.forget_checkout()
-returns trigger
-language plpgsql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    fork text;
-begin
-    perform
-    from store.interventions as i
-    where i.workflow_uuid = old.workflow_uuid
-        and i.widgets > 0;
-    if not found then
-        return null;
-    end if;
-    select s.workflow_uuid
-    into fork
-    from dbos.workflow_status as s
-    join dbos.operation_outputs as o
-        on o.workflow_uuid = s.workflow_uuid
-        and o.function_name = 'reserve_inventory'
-        and o.completed_at_epoch_ms < s.created_at
-    where s.forked_from = old.workflow_uuid
-    order by s.workflow_uuid
-    limit 1;
-    if fork is not null then
-        insert into store.interventions as i (workflow_uuid, order_id, widgets)
-        select fork, n.order_id, n.widgets
-        from store.interventions as n
-        where n.workflow_uuid = old.workflow_uuid
-            and n.widgets > 0
-        on conflict on constraint interventions_pkey do update
-        set widgets = i.widgets + excluded.widgets;
-    end if;
-    -- The row stays, because the order stays cancelled.
-    update store.interventions as i
-    set widgets = 0
-    where i.workflow_uuid = old.workflow_uuid
-        and i.widgets > 0;
-    return null;
-end
-$$;
-comment on function store.forget_checkout() is
-    'Trigger on dbos.workflow_status: with a deleted checkout goes the step '
-    'that took the widget, unless a fork has a copy of it.';
-
 create or replace trigger store_checkout_cancelled
 after update of status on dbos.workflow_status
 for each row
@@ -301,12 +254,6 @@ when (new.name = 'checkout_workflow'
     and new.status in ('PENDING', 'ENQUEUED', 'DELAYED')
     and old.status not in ('PENDING', 'ENQUEUED', 'DELAYED'))
 execute function store.reopen_checkout();
-
-create or replace trigger store_checkout_forgotten
-after delete on dbos.workflow_status
-for each row
-when (old.name = 'checkout_workflow')
-execute function store.forget_checkout();
 
 -- At the commit, because a tool copies the steps of a fork behind its row.
 select not exists (

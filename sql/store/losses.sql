@@ -152,6 +152,13 @@ begin
                 from durable.waiting as w
                 where w.workflow_uuid = s.workflow_uuid) is null
                 then 'nothing will wake it'
+            -- Its journal is deleted, or its dispatch.
+            when (
+                select p.workflow_uuid
+                from store.past_workflows as p
+                where p.workflow_uuid in (s.parent_workflow_id, j.dispatch)
+                limit 1) is not null
+                then null
             when o.order_id is null and j.made
                 then 'accepted, and there is no order'
             when s.status <> 'SUCCESS'

@@ -5,7 +5,10 @@
 -- Steps of the workflows.  One call serves all workflows that come to the step
 -- in a turn: arrays have an element for each, and values may repeat.
 
-create or replace function store.create_order(statuses int[])
+create or replace function store.create_order(
+    statuses int[],
+    checkouts text[] default null
+)
 returns setof bigint
 language plpgsql
 security definer
@@ -13,15 +16,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     return query
-    insert into store.orders as o (order_status)
-    select n.status
-    from unnest(statuses) as n (status)
+    insert into store.orders as o (order_status, checkout)
+    select n.status, n.checkout
+    from unnest(statuses, checkouts) as n (status, checkout)
     returning o.order_id;
 end
 $$;
-comment on function store.create_order(int[]) is
+comment on function store.create_order(int[], text[]) is
     'Step of a checkout, called by the daemon: creates an order of each status '
-    '(see store.orders) and returns a new id for each.';
+    '(see store.orders) for each checkout and returns a new id for each.';
 
 create or replace function store.newest_stock(products int[])
 returns table (product_id int, inventory int, place tid)
@@ -241,6 +244,14 @@ begin
         and e.key = 'payment_id'
     where s.workflow_uuid = payment
         and s.name = 'checkout_workflow';
+    if checkout.order_id is null then
+        select p.order_id, true as is_decided,
+            coalesce(p.answer ~ '^"', false) as is_taken, true as is_over
+        into checkout
+        from store.past_workflows as p
+        where p.workflow_uuid = payment
+            and coalesce(p.payment_id, 'null') <> 'null';
+    end if;
     if checkout.order_id is null
         or checkout.is_taken
         or not (checkout.is_decided or checkout.is_over)
@@ -304,7 +315,7 @@ to widget_store_web;
 grant usage on schema store to durable_client;
 grant execute on function store.refunds_json() to durable_client;
 grant execute on function
-    store.create_order(int[]),
+    store.create_order(int[], text[]),
     store.reserve_inventory(int[]),
     store.undo_reserve_inventory(int[], bigint[]),
     store.update_order_status(bigint[], int[]),

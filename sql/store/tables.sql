@@ -49,7 +49,8 @@ create table if not exists store.orders (
     last_update_time timestamptz not null default clock_timestamp(),
     progress_remaining int not null default 10
         constraint orders_progress_remaining
-        check (progress_remaining between 0 and 10)
+        check (progress_remaining between 0 and 10),
+    checkout text
 ) with (fillfactor = 70);
 comment on table store.orders is 'One row per checkout.';
 comment on column store.orders.order_id is
@@ -61,6 +62,11 @@ comment on column store.orders.last_update_time is
     'When the order was made, or its status or progress changed last.';
 comment on column store.orders.progress_remaining is
     'Steps left until a paid order is dispatched.';
+comment on column store.orders.checkout is
+    'The workflow that made the order: the key of the customer, which the order '
+    'keeps when the workflow is deleted.';
+
+create index if not exists orders_checkout on store.orders (checkout);
 
 create table if not exists store.restocks (
     restocked_at timestamptz not null default clock_timestamp(),

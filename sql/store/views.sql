@@ -98,13 +98,22 @@ begin
         left join store.orders as o on
             o.order_id = substring(c.output from '[0-9]+')::bigint
         where s.workflow_uuid = id
-            and s.name = 'checkout_workflow');
+            and s.name = 'checkout_workflow'
+        union all
+        select json_build_object('payment_id', p.workflow_uuid,
+            'order_id', o.order_id, 'order_status', o.order_status,
+            'expires_ms', null)::text
+        from store.past_workflows as p
+        join store.orders as o on o.order_id = p.order_id
+        where p.workflow_uuid = id
+            and p.payment_id is not null
+        limit 1);
 end
 $$;
 comment on function store.payment_json(text) is
     'Returns a payment as a JSON object, with its order and its time-out '
     '(expires_ms, milliseconds since the epoch), which are null as long as the '
-    'checkout has none; null when there is no payment of this id. Called by '
+    'checkout has none, and the time-out when it was deleted; null when there is no payment of this id. Called by '
     'the web for /payment.';
 
 create or replace function store.view_json(
