@@ -45,12 +45,13 @@ is_status(const char *word)
 
 /*
  * Whether the checkout may have ended without this payment: it has set no
- * event, or a number (see daemon/checkout.c).
+ * event, or a number (see daemon/checkout.c), or a tool has deleted it.
  */
 static bool
 may_be_late(const struct client_answer *answer)
 {
 	return answer->outcome == CLIENT_NOTHING ||
+	    answer->outcome == CLIENT_UNKNOWN ||
 	    (answer->outcome == CLIENT_ANSWERED && *answer->value != '"');
 }
 
@@ -102,8 +103,7 @@ settle(struct http_request *request, const struct site *site,
 	answer = answer_send(request, site, &send);
 	if (answer.outcome == CLIENT_UNKNOWN)
 		past = answer_query(request, site,
-		    "select store.past_answer($1, 'order_id')", payment,
-		    NULL);
+		    "select store.past_answer($1, 'order_id')", payment, NULL);
 	/* Its checkout was deleted: the payment has the same answer for ever. */
 	if (past.outcome != CLIENT_NOTHING)
 		answer = past;
