@@ -2,6 +2,7 @@
 /*
  * widget-stored: the daemon that executes the store's workflows.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,23 +29,45 @@ static const struct step_type *const steps[] = { &post_event_type, NULL };
 static const char *const queues[] = { "checkout", DURABLE_INTERNAL_QUEUE,
 	NULL };
 
+static char host[256];
+static int workers = 2;
+static const char *notify_url, *notify_secret_file;
+static bool allow_crash, core_dumps;
+
+static struct engine engine = { .conninfo = "",
+	.application = "widget-store",
+	.executor = host,
+	.types = types,
+	.queues = queues,
+	.turn_size = 256,
+	.turn_limit_s = 30,
+	.max_attempts = 10,
+	.schema_patience_s = 300,
+	.memory_limit_mb = 1024 };
+
+/* Takes what the options name; false when that is not right, as logged. */
+static bool
+apply(void *arg)
+{
+	(void)arg;
+	if (notify_url != NULL && !webhook_open(notify_url, notify_secret_file))
+		return false;
+	notify_is_on = notify_url != NULL;
+	types[2] = notify_is_on ? &notify_type : NULL;
+	engine.steps = notify_is_on ? steps : NULL;
+	engine.crash_channel = allow_crash ? "widget_store_crash" : NULL;
+	return true;
+}
+
+static int
+reload(void)
+{
+	return options_read_again(apply, NULL) ? workers : 0;
+}
+
 int
 main(int argc, char *argv[])
 {
-	static char host[256];
-	struct engine engine = { .conninfo = "",
-		.application = "widget-store",
-		.executor = host,
-		.types = types,
-		.queues = queues,
-		.turn_size = 256,
-		.turn_limit_s = 30,
-		.max_attempts = 10,
-		.schema_patience_s = 300,
-		.memory_limit_mb = 1024 };
-	const char *notify_url = NULL, *notify_secret_file = NULL;
-	bool allow_crash = false, core_dumps = false;
-	int workers = 2;
 	const struct option_def defs[] = {
 		{ "database", OPTION_TEXT, &engine.conninfo, 0, 0,
 		    "connection string; empty: the PG* environment" },
@@ -91,20 +114,16 @@ main(int argc, char *argv[])
 		{ .name = NULL }
 	};
 
+	/* Until the master takes SIGHUP: it has read nothing that may change. */
+	signal(SIGHUP, SIG_IGN);
 	log_open("widget-stored");
 	if (gethostname(host, sizeof(host) - 1) != 0)
 		snprintf(host, sizeof(host), "local");
 	options_read(argc, argv, VERSION, defs);
 	if (!core_dumps)
 		memory_forbid_cores();
-	if (allow_crash)
-		engine.crash_channel = "widget_store_crash";
-	if (notify_url != NULL) {
-		if (!webhook_open(notify_url, notify_secret_file))
-			return DURABLE_EXIT_USAGE;
-		notify_is_on = true;
-		types[2] = &notify_type;
-		engine.steps = steps;
-	}
+	if (!apply(NULL))
+		return DURABLE_EXIT_USAGE;
+	engine.reload = reload;
 	return durable_run(&engine, workers);
 }

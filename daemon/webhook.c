@@ -42,7 +42,8 @@ is_http(const char *url)
 bool
 webhook_open(const char *url, const char *secret_file)
 {
-	receiver = url;
+	struct signature_keys found;
+
 	if (!is_http(url)) {
 		log_error("cannot notify '%s': it is no http or https URL",
 		    url);
@@ -53,7 +54,12 @@ webhook_open(const char *url, const char *secret_file)
 		    url);
 		return false;
 	}
-	return signature_read_keys(&keys, SIGNATURE_STANDARD, secret_file);
+	if (!signature_read_keys(&found, SIGNATURE_STANDARD, secret_file))
+		return false;
+	keys = found;
+	explicit_bzero(&found, sizeof(found));
+	receiver = url;
+	return true;
 }
 
 /* Writes the header's line of the signatures, one by each secret. */

@@ -14,11 +14,11 @@
 extern int webhook_timeout_ms;
 
 /*
- * Sets the receiver, an http or https URL that must live as long as the process,
+ * Sets the receiver, an http or https URL that must live until the next call,
  * and reads the secrets from a file (webhook/signature.h): every event is signed
- * by each of them.  Call it before the first worker.  Returns false, with a line
- * in the log, when one of them is missing or wrong, or the program is built
- * without libcurl.
+ * by each of them.  Call it before the first worker, and again for later ones.
+ * Returns false, with a line in the log and nothing changed, when one of them is
+ * missing or wrong, or the program is built without libcurl.
  */
 bool webhook_open(const char *url, const char *secret_file);
 

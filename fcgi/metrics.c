@@ -50,10 +50,15 @@ struct slot_counters {
 	counter waiting, busy;
 };
 
+/* Shared by master and workers. */
+struct all_counters {
+	atomic_int used; /* of the slots, the first so many */
+	struct slot_counters slots[];
+};
+
 struct metrics {
-	int workers;
-	size_t routes_len;
-	struct slot_counters *slots; /* shared by master and workers */
+	size_t routes_len, size;
+	struct all_counters *all;
 	/* Of this worker alone. */
 	struct slot_counters *own;
 	struct client_stats before; /* the counts of its predecessors */
@@ -61,7 +66,7 @@ struct metrics {
 };
 
 struct metrics *
-metrics_new(int workers)
+metrics_new(int workers_max)
 {
 	struct metrics *metrics = memory_new(sizeof(*metrics));
 
@@ -69,10 +74,11 @@ metrics_new(int workers)
 		metrics->routes_len++;
 	if (metrics->routes_len > ROUTES_MAX)
 		abort();
-	metrics->workers = workers;
-	metrics->slots = mmap(NULL, (size_t)workers * sizeof(*metrics->slots),
-	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (metrics->slots == MAP_FAILED ||
+	metrics->size = sizeof(*metrics->all) +
+	    2 * (size_t)workers_max * sizeof(metrics->all->slots[0]);
+	metrics->all = mmap(NULL, metrics->size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (metrics->all == MAP_FAILED ||
 	    pthread_mutex_init(&metrics->publishing, NULL) != 0)
 		abort();
 	return metrics;
@@ -81,8 +87,7 @@ metrics_new(int workers)
 void
 metrics_free(struct metrics *metrics)
 {
-	munmap(metrics->slots,
-	    (size_t)metrics->workers * sizeof(*metrics->slots));
+	munmap(metrics->all, metrics->size);
 	pthread_mutex_destroy(&metrics->publishing);
 	free(metrics);
 }
@@ -106,10 +111,14 @@ add(counter *to, uint64_t value)
 }
 
 void
-metrics_enter(struct metrics *metrics, int slot)
+metrics_enter(struct metrics *metrics, int slot, int generation)
 {
-	struct slot_counters *own = &metrics->slots[slot];
+	int at = 2 * slot + generation % 2, used = metrics->all->used;
+	struct slot_counters *own = &metrics->all->slots[at];
 
+	while (used <= at &&
+	    !atomic_compare_exchange_weak(&metrics->all->used, &used, at + 1))
+		continue;
 	metrics->own = own;
 	metrics->before = (struct client_stats){ .batches = get(&own->batches),
 		.operations = get(&own->operations),
@@ -186,9 +195,9 @@ sum(const struct metrics *metrics, size_t offset)
 	uint64_t total = 0;
 	int i;
 
-	for (i = 0; i < metrics->workers; i++)
+	for (i = 0; i < metrics->all->used; i++)
 		total += get((const counter *)(const void
-			*)((const char *)&metrics->slots[i] + offset));
+			*)((const char *)&metrics->all->slots[i] + offset));
 	return total;
 }
 

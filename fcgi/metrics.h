@@ -13,17 +13,20 @@ struct metrics;
 struct route;
 
 /*
- * Makes the counters of this many workers, all zero.  The master calls it
- * before it forks, owns the result and frees it with metrics_free.
+ * Makes the counters of at most so many workers in a generation, all zero.  The
+ * master calls it before it forks, owns the result and frees it with
+ * metrics_free.
  */
-struct metrics *metrics_new(int workers);
+struct metrics *metrics_new(int workers_max);
 void metrics_free(struct metrics *metrics);
 
 /*
  * Chooses the counters of the slot for this worker, which goes on counting
- * where its predecessor ended.  A worker calls it before it starts a thread.
+ * where its predecessor ended: two generations have counters of their own,
+ * because at a reload the workers of both count.  A worker calls it before it
+ * starts a thread.
  */
-void metrics_enter(struct metrics *metrics, int slot);
+void metrics_enter(struct metrics *metrics, int slot, int generation);
 
 /* Counts one more busy thread; metrics_end counts it off. */
 void metrics_begin(struct metrics *metrics);

@@ -5,15 +5,16 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/secret_file.h"
 #include "fcgi/route.h"
 
 #define TOKEN_MIN 16
 
-const char *
+char *
 operator_token_read(const char *path)
 {
-	static char line[512];
+	char line[512] = "", *token = NULL;
 	FILE *file = secret_file_open(path);
 	bool is_usable;
 
@@ -27,5 +28,7 @@ operator_token_read(const char *path)
 		log_error("the first line of %s is no token: it has to be %d "
 			  "to 256 characters of A-Z a-z 0-9 . _ ~ : and -",
 		    path, TOKEN_MIN);
-	return is_usable ? line : NULL;
+	if (is_usable && (token = strdup(line)) == NULL)
+		memory_die();
+	return token;
 }

@@ -7,10 +7,9 @@
 
 /*
  * Reads the token: the first line of a file, 16 to 256 characters of A-Z a-z 0-9
- * . _ ~ : and -.  The text lives as long as the process.  Returns NULL, and logs
- * why, when the file cannot be read, every user of the host may read it, or it
- * has no such line.
+ * . _ ~ : and -, for the caller to free(3).  Returns NULL, and logs why, when the
+ * file cannot be read, every user of the host may read it, or it has no such line.
  */
-const char *operator_token_read(const char *path);
+char *operator_token_read(const char *path);
 
 #endif

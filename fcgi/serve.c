@@ -37,6 +37,12 @@
 /* All stacks count for the limit of the memory, also what is not in use. */
 #define THREAD_STACK ((size_t)512 * 1024)
 
+/* How often a worker tells its master that it makes progress. */
+#define BEAT_MS     1000
+
+/* Between looks whether there is a database, for a worker on trial. */
+#define TRIAL_MS    100
+
 struct thread {
 	struct web_worker *worker;
 	sem_t called;   /* to lead */
@@ -354,22 +360,81 @@ stop_threads(struct web_worker *worker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* Waits for SIGTERM, or until the client gives up; returns the exit status. */
-static int
-wait_for_stop(const struct web_worker *worker,
-    const struct prefork_worker *self)
+/*
+ * Waits for SIGTERM, or until the client gives up, for so many milliseconds.
+ * Returns whether this worker ends, and sets *status to its exit status.
+ */
+static bool
+ends_within(const struct web_worker *worker, const struct prefork_worker *self,
+    int timeout_ms, int *status)
 {
 	struct pollfd give_up = { .fd = client_give_up_fd(worker->site.client),
 		.events = POLLIN };
+	const struct timespec timeout = { .tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000L };
 
-	while (!prefork_stopping()) {
-		if (ppoll(&give_up, 1, NULL, &self->wait_mask) < 0 &&
-		    errno != EINTR)
-			abort();
-		if (give_up.revents != 0)
-			return PREFORK_EXIT_GIVE_UP;
+	if (!prefork_stopping() &&
+	    ppoll(&give_up, 1, &timeout, &self->wait_mask) < 0 &&
+	    errno != EINTR)
+		abort();
+	*status = give_up.revents != 0 ? PREFORK_EXIT_GIVE_UP : 0;
+	return *status != 0 || prefork_stopping();
+}
+
+/*
+ * Lets a worker on trial accept no request before it has a database: those of
+ * the configuration before answer meanwhile.  Returns false when it ends.
+ */
+static bool
+pass_trial(const struct web_worker *worker, const struct prefork_worker *self,
+    int *status)
+{
+	struct client_answer answer;
+
+	while (self->on_trial) {
+		answer = client_query(worker->site.client, "select 1", NULL,
+		    NULL);
+		free(answer.value);
+		if (ends_within(worker, self, 0, status))
+			return false;
+		if (answer.outcome == CLIENT_ANSWERED)
+			break;
+		if (ends_within(worker, self, TRIAL_MS, status))
+			return false;
 	}
-	return 0;
+	return true;
+}
+
+/* The first thread becomes the leader; false when there is none. */
+static bool
+start_first_thread(struct web_worker *worker)
+{
+	bool started;
+
+	pthread_mutex_lock(&worker->lock);
+	start_thread(worker);
+	started = worker->threads_count > 0;
+	pthread_mutex_unlock(&worker->lock);
+	return started;
+}
+
+/* Answers requests until this worker ends; returns its exit status. */
+static int
+answer_requests(struct web_worker *worker, struct prefork_worker *self)
+{
+	int status = 0;
+
+	if (!pass_trial(worker, self, &status))
+		return status;
+	if (!start_first_thread(worker))
+		return 1;
+	do {
+		/* It is no progress when a thread keeps the lock for ever. */
+		pthread_mutex_lock(&worker->lock);
+		pthread_mutex_unlock(&worker->lock);
+		prefork_beat_if(self, true);
+	} while (!ends_within(worker, self, BEAT_MS, &status));
+	return status;
 }
 
 int
@@ -399,25 +464,18 @@ serve_work(struct prefork_worker *self, const void *arg)
 		.threads_max = serve->threads
 	};
 	const struct monitor_member member = { .program = "web", .self = self };
-	bool started;
-	int status = 1;
+	int status;
 
 	if (worker.stop_fd < 0)
 		abort();
 	memory_limit(serve->memory_limit_mb);
 	/* The threads mostly wait, so they share one heap, to save memory. */
 	mallopt(M_ARENA_MAX, 1);
-	metrics_enter(serve->metrics, self->slot);
+	metrics_enter(serve->metrics, self->slot, self->generation);
 	http_init();
 	worker.site.client = client_open(serve->conninfo, "widget-store web",
 	    "widget-store", serve->machine_room ? &member : NULL);
-	/* The first thread becomes the leader. */
-	pthread_mutex_lock(&worker.lock);
-	start_thread(&worker);
-	started = worker.threads_count > 0;
-	pthread_mutex_unlock(&worker.lock);
-	if (started)
-		status = wait_for_stop(&worker, self);
+	status = answer_requests(&worker, self);
 	stop_threads(&worker);
 	client_close(worker.site.client);
 	close(worker.stop_fd);

@@ -18,7 +18,7 @@ struct serve {
 	int threads;                   /* of one worker, at most */
 	int wait_timeout_ms;           /* for an event; then 503 */
 	const char *operator_conninfo; /* of a member of durable_client */
-	const char *operator_token;    /* NULL: there is no view of workflows */
+	char *operator_token;          /* NULL: there is no view of workflows */
 	int memory_limit_mb;           /* of a worker; 0: none */
 	int read_timeout_ms; /* for a request, and for taking its answer */
 	const struct signature_keys

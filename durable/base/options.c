@@ -10,10 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/memory.h"
 #include "base/secret_file.h"
 
 #define EXIT_USAGE 2
 #define FILE_LEN   65536
+#define FAULT_LEN  1024
 
 /* Where an option was given, for error messages. */
 struct place {
@@ -22,24 +25,42 @@ struct place {
 	bool is_public; /* every user may read the file */
 };
 
+union value {
+	const char *text;
+	int number;
+	bool yes;
+};
+
 static const char *program;
 
-/* Static, because text options of the file point into it. */
-static char file_text[FILE_LEN];
+/* What options_read was called with, and what the variables held. */
+static char **arguments;
+static const char *program_version;
+static const struct option_def *options;
+static union value *defaults;
 
-static void __attribute__((noreturn, format(printf, 2, 3)))
+/* Text options of the file point into it. */
+static char *file_text;
+
+/* What is wrong. */
+static char fault[FAULT_LEN];
+
+/* Notes what is wrong; returns false. */
+static bool __attribute__((format(printf, 2, 3)))
 refuse(const struct place *place, const char *format, ...)
 {
+	int len = 0;
 	va_list args;
 
-	fprintf(stderr, "%s: ", program);
 	if (place->file != NULL)
-		fprintf(stderr, "%s, line %d: ", place->file, place->line);
+		len = snprintf(fault, sizeof(fault),
+		    "%s, line %d: ", place->file, place->line);
+	if (len > FAULT_LEN / 2)
+		len = FAULT_LEN / 2;
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(fault + len, sizeof(fault) - (size_t)len, format, args);
 	va_end(args);
-	fprintf(stderr, "; see --help\n");
-	exit(EXIT_USAGE);
+	return false;
 }
 
 static const struct option_def *
@@ -52,7 +73,7 @@ find(const struct option_def *defs, const char *name, size_t name_len)
 	return NULL;
 }
 
-static void
+static bool
 assign_number(const struct option_def *def, const char *value,
     const struct place *place)
 {
@@ -63,14 +84,15 @@ assign_number(const struct option_def *def, const char *value,
 	number = strtol(value, &end, 10);
 	if (end == value || *end != '\0' || errno != 0 || number < def->min ||
 	    number > def->max)
-		refuse(place,
+		return refuse(place,
 		    "option '%s' needs a number from %d to %d, "
 		    "not '%s'",
 		    def->name, def->min, def->max, value);
 	*(int *)def->value = (int)number;
+	return true;
 }
 
-static void
+static bool
 assign(const struct option_def *def, const char *value,
     const struct place *place)
 {
@@ -79,15 +101,16 @@ assign(const struct option_def *def, const char *value,
 		*(const char **)def->value = value;
 		break;
 	case OPTION_NUMBER:
-		assign_number(def, value, place);
-		break;
+		return assign_number(def, value, place);
 	case OPTION_YES_NO:
 		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
-			refuse(place, "option '%s' is yes or no, not '%s'",
-			    def->name, value);
+			return refuse(place,
+			    "option '%s' is yes or no, not '%s'", def->name,
+			    value);
 		*(bool *)def->value = *value == 'y';
 		break;
 	}
+	return true;
 }
 
 /* Cuts blanks off both ends, in place. */
@@ -131,7 +154,7 @@ has_password(const char *value)
 	return memchr(user + 3, ':', (size_t)(at - user - 3)) != NULL;
 }
 
-static void
+static bool
 read_line(char *line, const struct option_def *defs, const struct place *place)
 {
 	const struct option_def *def;
@@ -140,60 +163,69 @@ read_line(char *line, const struct option_def *defs, const struct place *place)
 	cut_comment(line);
 	line = trim(line);
 	if (*line == '\0')
-		return;
+		return true;
 	equals = strchr(line, '=');
 	if (equals == NULL)
-		refuse(place, "'%s' is not of the form name = value", line);
+		return refuse(place, "'%s' is not of the form name = value",
+		    line);
 	*equals = '\0';
 	name = trim(line);
 	def = find(defs, name, strlen(name));
 	if (def == NULL)
-		refuse(place, "unknown option '%s'", name);
+		return refuse(place, "unknown option '%s'", name);
 	equals = trim(equals + 1);
 	if (place->is_public && has_password(equals))
-		refuse(place,
+		return refuse(place,
 		    "option '%s' has a password and every user may read the "
 		    "file: chmod 640 %s",
 		    name, place->file);
-	assign(def, equals, place);
+	return assign(def, equals, place);
 }
 
-/* Returns whether every user may read the file. */
+/* Sets *is_public to whether every user may read the file. */
 static bool
-load_file(const char *path)
+load_file(const char *path, bool *is_public)
 {
 	static const struct place nowhere = { 0 };
 	FILE *file = fopen(path, "re");
-	bool is_public;
 	size_t len;
+	int error;
 
 	if (file == NULL)
-		refuse(&nowhere, "cannot open '%s': %s", path, strerror(errno));
-	len = fread(file_text, 1, sizeof(file_text), file);
-	if (ferror(file))
-		refuse(&nowhere, "cannot read '%s': %s", path, strerror(errno));
-	if (len == sizeof(file_text))
-		refuse(&nowhere, "cannot read '%s': it has %d bytes or more",
-		    path, FILE_LEN);
-	if (memchr(file_text, '\0', len) != NULL)
-		refuse(&nowhere, "cannot read '%s': it has a NUL byte", path);
-	file_text[len] = '\0';
-	is_public = secret_file_is_public(file);
+		return refuse(&nowhere, "cannot open '%s': %s", path,
+		    strerror(errno));
+	len = fread(file_text, 1, FILE_LEN, file);
+	error = ferror(file) ? errno : 0;
+	*is_public = secret_file_is_public(file);
 	fclose(file);
-	return is_public;
+	if (error != 0)
+		return refuse(&nowhere, "cannot read '%s': %s", path,
+		    strerror(error));
+	if (len == FILE_LEN)
+		return refuse(&nowhere,
+		    "cannot read '%s': it has %d bytes or more", path,
+		    FILE_LEN);
+	if (memchr(file_text, '\0', len) != NULL)
+		return refuse(&nowhere, "cannot read '%s': it has a NUL byte",
+		    path);
+	file_text[len] = '\0';
+	return true;
 }
 
-static void
+static bool
 read_file(const char *path, const struct option_def *defs)
 {
 	struct place place = { .file = path };
 	char *rest = file_text, *line;
 
-	place.is_public = load_file(path);
+	if (!load_file(path, &place.is_public))
+		return false;
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		place.line++;
-		read_line(line, defs, &place);
+		if (!read_line(line, defs, &place))
+			return false;
 	}
+	return true;
 }
 
 static void
@@ -229,7 +261,7 @@ print_help(const struct option_def *defs)
 
 /*
  * The value of the option at argv[*at].  When the value is the next argument,
- * moves *at to it.
+ * moves *at to it.  Returns NULL when there is none.
  */
 static const char *
 take_value(const struct option_def *def, char *argv[], int *at)
@@ -245,17 +277,18 @@ take_value(const struct option_def *def, char *argv[], int *at)
 		return "yes";
 	if (next == NULL)
 		refuse(&nowhere, "option '%s' needs a value", def->name);
-	++*at;
+	else
+		++*at;
 	return next;
 }
 
-static void
+static bool
 read_arguments(char *argv[], const struct option_def *defs,
-    const struct option_def *config, const char *version)
+    const struct option_def *config)
 {
 	static const struct place nowhere = { 0 };
 	const struct option_def *def;
-	const char *name;
+	const char *name, *value;
 	size_t name_len;
 	int i;
 
@@ -265,31 +298,92 @@ read_arguments(char *argv[], const struct option_def *defs,
 			exit(0);
 		}
 		if (strcmp(argv[i], "--version") == 0) {
-			printf("%s %s\n", program, version);
+			printf("%s %s\n", program, program_version);
 			exit(0);
 		}
 		if (strncmp(argv[i], "--", 2) != 0)
-			refuse(&nowhere, "unexpected argument '%s'", argv[i]);
+			return refuse(&nowhere, "unexpected argument '%s'",
+			    argv[i]);
 		name = argv[i] + 2;
 		name_len = strcspn(name, "=");
 		def = find(config, name, name_len);
 		if (def == NULL)
 			def = find(defs, name, name_len);
 		if (def == NULL)
-			refuse(&nowhere, "unknown option '--%.*s'",
+			return refuse(&nowhere, "unknown option '--%.*s'",
 			    (int)name_len, name);
-		assign(def, take_value(def, argv, &i), &nowhere);
+		value = take_value(def, argv, &i);
+		if (value == NULL || !assign(def, value, &nowhere))
+			return false;
 	}
+	return true;
+}
+
+/* Reads the arguments and the file that --config names. */
+static bool
+read_all(void)
+{
+	const char *path = NULL;
+	const struct option_def config[] = {
+		{ "config", OPTION_TEXT, &path, 0, 0, NULL }, { .name = NULL }
+	};
+
+	/* Twice: first to find --config, then to override the file. */
+	return read_arguments(arguments, options, config) &&
+	    (path == NULL ||
+		(read_file(path, options) &&
+		    read_arguments(arguments, options, config)));
+}
+
+/* Copies the variables; the caller frees the result. */
+static union value *
+save(void)
+{
+	union value *values;
+	size_t i, count = 0;
+
+	while (options[count].name != NULL)
+		count++;
+	values = memory_new((count + 1) * sizeof(*values));
+	for (i = 0; i < count; i++)
+		switch (options[i].type) {
+		case OPTION_TEXT:
+			values[i].text = *(const char **)options[i].value;
+			break;
+		case OPTION_NUMBER:
+			values[i].number = *(int *)options[i].value;
+			break;
+		case OPTION_YES_NO:
+			values[i].yes = *(bool *)options[i].value;
+			break;
+		}
+	return values;
+}
+
+static void
+restore(const union value *values)
+{
+	size_t i;
+
+	for (i = 0; options[i].name != NULL; i++)
+		switch (options[i].type) {
+		case OPTION_TEXT:
+			*(const char **)options[i].value = values[i].text;
+			break;
+		case OPTION_NUMBER:
+			*(int *)options[i].value = values[i].number;
+			break;
+		case OPTION_YES_NO:
+			*(bool *)options[i].value = values[i].yes;
+			break;
+		}
 }
 
 void
 options_read(int argc, char *argv[], const char *version,
     const struct option_def *defs)
 {
-	const char *path = NULL, *slash;
-	const struct option_def config[] = {
-		{ "config", OPTION_TEXT, &path, 0, 0, NULL }, { .name = NULL }
-	};
+	const char *slash;
 
 	program = argc > 0 ? argv[0] : "";
 	slash = strrchr(program, '/');
@@ -297,10 +391,40 @@ options_read(int argc, char *argv[], const char *version,
 		program = slash + 1;
 	if (argc == 0)
 		return;
-	/* Twice: first to find --config, then to override the file. */
-	read_arguments(argv, defs, config, version);
-	if (path == NULL)
+	arguments = argv;
+	program_version = version;
+	options = defs;
+	free(defaults);
+	free(file_text);
+	defaults = save();
+	file_text = memory_new(FILE_LEN);
+	if (read_all())
 		return;
-	read_file(path, defs);
-	read_arguments(argv, defs, config, version);
+	fprintf(stderr, "%s: %s; see --help\n", program, fault);
+	exit(EXIT_USAGE);
+}
+
+bool
+options_read_again(bool (*apply)(void *arg), void *arg)
+{
+	char *text_before = file_text;
+	union value *before;
+	bool is_right;
+
+	if (options == NULL)
+		return apply(arg);
+	before = save();
+	file_text = memory_new(FILE_LEN);
+	restore(defaults);
+	is_right = read_all();
+	if (!is_right)
+		log_error("the configuration stays as it was: %s", fault);
+	is_right = is_right && apply(arg);
+	if (!is_right)
+		restore(before);
+	free(before);
+	free(is_right ? text_before : file_text);
+	if (!is_right)
+		file_text = text_before;
+	return is_right;
 }

@@ -34,4 +34,13 @@ struct option_def {
 void options_read(int argc, char *argv[], const char *version,
     const struct option_def *defs);
 
+/*
+ * Does so again, from the defaults and with the same argv and defs, which have
+ * to be there still; then calls apply(arg), which takes what the values name,
+ * such as files.  After a mistake, or when apply returns false, all variables
+ * have their values of before, and the log says in one line what is wrong.
+ * Returns whether the values are new; then texts of before are freed.
+ */
+bool options_read_again(bool (*apply)(void *arg), void *arg);
+
 #endif

@@ -2,166 +2,41 @@
 /*
  * The master process: forks workers, reaps them and starts their successors.
  */
-#include "base/prefork.h"
-
+#include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/prefork_private.h"
+#include "base/service.h"
 #include "base/standby.h"
 
 #define YOUNG_MS     1000 /* a worker that dies earlier is restarted later */
 #define PAUSE_MIN_MS 10
 #define PAUSE_MAX_MS 1000
 
-/*
- * What the master shares with the worker of a slot.  returned: the worker's
- * function has returned, so its end is not a call of exit(3) within it.
- */
-struct shared {
-	char crash_note[PREFORK_CRASH_NOTE_SIZE];
-	bool returned;
-};
-
-struct slot {
-	pid_t pid; /* of the worker that runs; 0: there is none */
-	struct shared *shared;
-	int pause_ms;         /* before the next fork */
-	int64_t born_ms;      /* when the last worker was forked; 0: never */
-	int64_t due_ms;       /* when to fork, while pid is 0 */
-	int deaths, dead_pid; /* see struct prefork_worker */
-	int64_t died_ms;
-	bool died_by_itself;
-};
-
-struct master {
-	int count;
-	int (*worker)(struct prefork_worker *self, const void *arg);
-	const void *arg;
-	struct slot *slots;
-	struct standby *standby;
-	sigset_t signals;   /* that the master waits for */
-	int signal_fd;      /* gives them */
-	int parent_fd;      /* see prefork_run_under; or -1 */
-	sigset_t inherited; /* the mask of the caller of prefork_run */
-	bool is_under;      /* another program's master */
-	bool stopping;
-	int status;
-	int64_t started_ms; /* since the epoch */
-};
-
-static volatile sig_atomic_t asked_to_stop;
-
-static int64_t
-epoch_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-bool
-prefork_stopping(void)
-{
-	sigset_t pending;
-
-	/* SIGTERM is blocked, so it is pending until the worker waits. */
-	return asked_to_stop ||
-	    (sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) == 1);
-}
-
-static void
-note_stop(int signal_number)
-{
-	(void)signal_number;
-	asked_to_stop = 1;
-}
-
-/*
- * Runs in the new process.  The signals that the master waits for are blocked
- * since before the fork, so that none is lost before the handlers are set.
- */
-static void
-become_worker(const struct master *master, struct prefork_worker *self,
-    pid_t master_pid)
-{
-	struct sigaction stop = { .sa_handler = note_stop };
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	sigset_t mask = master->inherited;
-
-	/* A terminal sends SIGINT to all; the master answers with SIGTERM. */
-	sigemptyset(&stop.sa_mask);
-	sigemptyset(&ignore.sa_mask);
-	if (sigaction(SIGTERM, &stop, NULL) != 0 ||
-	    sigaction(SIGINT, &ignore, NULL) != 0 ||
-	    prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
-		abort();
-	/* The master may have died before prctl asked for its death signal. */
-	if (getppid() != master_pid)
-		asked_to_stop = 1;
-	sigdelset(&mask, SIGTERM);
-	self->wait_mask = mask;
-	sigaddset(&mask, SIGTERM);
-	sigprocmask(SIG_SETMASK, &mask, NULL);
-}
-
-static void __attribute__((noreturn))
-leave(const struct master *master, int status)
-{
-	if (!master->is_under)
-		exit(status);
-	fflush(NULL);
-	_exit(status);
-}
-
 static void
 start_worker(struct master *master, int number, int64_t now_ms)
 {
-	struct slot *slot = &master->slots[number];
-	struct prefork_worker self = { .slot = number,
-		.first = slot->born_ms == 0,
-		.crash_note = slot->shared->crash_note,
-		.standby = master->standby,
-		.master_pid = (int)getpid(),
-		.started_ms = epoch_ms(),
-		.master_started_ms = master->started_ms,
-		.deaths = slot->deaths,
-		.dead_pid = slot->dead_pid,
-		.died_ms = slot->died_ms,
-		.died_by_itself = slot->died_by_itself };
-	pid_t master_pid = getpid(), pid;
-	int status;
+	struct slot *slot = &master->newest->slots[number];
+	pid_t pid = prefork_fork(master, number);
 
-	slot->shared->returned = false;
-	pid = fork();
-	if (pid == 0) {
-		self.pid = (int)getpid();
-		become_worker(master, &self, master_pid);
-		status = master->worker(&self, master->arg);
-		slot->shared->returned = true;
-		leave(master, status);
-	}
 	if (pid < 0) {
-		log_error("cannot fork a worker: %s; trying again in %d ms",
-		    strerror(errno), PAUSE_MAX_MS);
 		slot->due_ms = now_ms + PAUSE_MAX_MS;
 		return;
 	}
 	slot->pid = pid;
-	slot->born_ms = now_ms;
+	slot->born_ms = slot->progress_ms = now_ms;
+	slot->beats = 0;
 }
 
 /* Decides when the next worker of a slot is forked, after one has ended. */
@@ -178,14 +53,27 @@ plan_successor(struct slot *slot, int64_t now_ms)
 }
 
 static void
-stop_workers(struct master *master)
+ask_to_stop(struct generation *generation)
 {
 	int i;
 
+	generation->asked = true;
+	for (i = 0; i < generation->count; i++)
+		if (generation->slots[i].pid != 0)
+			kill(generation->slots[i].pid, SIGTERM);
+}
+
+static void
+stop_workers(struct master *master)
+{
+	struct generation *generation;
+
+	if (!master->stopping && !master->is_under)
+		service_notify("STOPPING=1\nSTATUS=Workers finish their work");
 	master->stopping = true;
-	for (i = 0; i < master->count; i++)
-		if (master->slots[i].pid != 0)
-			kill(master->slots[i].pid, SIGTERM);
+	for (generation = master->newest; generation != NULL;
+	     generation = generation->before)
+		ask_to_stop(generation);
 }
 
 /* Whether a worker that ended in this way (waitpid) did that itself. */
@@ -202,8 +90,28 @@ ended_itself(int how)
 	return WIFEXITED(how);
 }
 
+/*
+ * Workers that cannot work with a configuration that was reloaded end nothing
+ * while those of the one before work.
+ */
 static void
-bury(struct master *master, struct slot *slot, int how)
+heed_give_up(struct master *master, const struct generation *generation)
+{
+	if (master->stopping || generation->asked)
+		return;
+	if (generation->before == NULL) {
+		master->status = PREFORK_EXIT_GIVE_UP;
+		stop_workers(master);
+	} else if (log_is_due(&master->gave_up_ms)) {
+		log_error("the workers cannot work with the configuration that "
+			  "was reloaded, so those of the one before go on: "
+			  "mend it and reload again");
+	}
+}
+
+static void
+bury(struct master *master, struct generation *generation, struct slot *slot,
+    int how)
 {
 	bool returned = slot->shared->returned && WIFEXITED(how);
 	bool gave_up = returned && WEXITSTATUS(how) == PREFORK_EXIT_GIVE_UP;
@@ -221,28 +129,68 @@ bury(struct master *master, struct slot *slot, int how)
 	if (!returned || (WEXITSTATUS(how) != 0 && !gave_up)) {
 		slot->deaths++;
 		slot->dead_pid = (int)slot->pid;
-		slot->died_ms = epoch_ms();
+		slot->died_ms = prefork_epoch_ms();
 		slot->died_by_itself = ended_itself(how);
 	}
 	slot->pid = 0;
 	plan_successor(slot, clock_monotonic_ms());
-	if (gave_up && !master->stopping) {
-		master->status = PREFORK_EXIT_GIVE_UP;
-		stop_workers(master);
+	if (gave_up)
+		heed_give_up(master, generation);
+}
+
+static void
+generation_free(struct generation *generation)
+{
+	munmap(generation->slots[0].shared,
+	    (size_t)generation->count * sizeof(*generation->slots[0].shared));
+	free(generation->slots);
+	standby_free(generation->standby);
+	free(generation);
+}
+
+static bool
+has_ended(const struct generation *generation)
+{
+	int i;
+
+	for (i = 0; i < generation->count; i++)
+		if (generation->slots[i].pid != 0)
+			return false;
+	return true;
+}
+
+/* Frees the older generations that have ended. */
+static void
+free_ended(struct master *master)
+{
+	struct generation *after = master->newest, *generation;
+
+	while ((generation = after->before) != NULL) {
+		if (!has_ended(generation)) {
+			after = generation;
+			continue;
+		}
+		after->before = generation->before;
+		generation_free(generation);
 	}
 }
 
 static void
 bury_the_dead(struct master *master)
 {
+	struct generation *generation;
 	int how, i;
 
-	for (i = 0; i < master->count; i++) {
-		struct slot *slot = &master->slots[i];
+	for (generation = master->newest; generation != NULL;
+	     generation = generation->before)
+		for (i = 0; i < generation->count; i++) {
+			struct slot *slot = &generation->slots[i];
 
-		if (slot->pid != 0 && waitpid(slot->pid, &how, WNOHANG) > 0)
-			bury(master, slot, how);
-	}
+			if (slot->pid != 0 &&
+			    waitpid(slot->pid, &how, WNOHANG) > 0)
+				bury(master, generation, slot, how);
+		}
+	free_ended(master);
 }
 
 /*
@@ -252,11 +200,12 @@ bury_the_dead(struct master *master)
 static int64_t
 start_due(struct master *master)
 {
+	const struct generation *generation = master->newest;
 	int64_t now_ms = clock_monotonic_ms(), soonest_ms = -1;
 	int i;
 
-	for (i = 0; i < master->count; i++) {
-		struct slot *slot = &master->slots[i];
+	for (i = 0; i < generation->count; i++) {
+		struct slot *slot = &generation->slots[i];
 
 		if (slot->pid == 0 && slot->due_ms <= now_ms)
 			start_worker(master, i, now_ms);
@@ -267,64 +216,133 @@ start_due(struct master *master)
 	return soonest_ms;
 }
 
-static bool
-alone(const struct master *master)
+static struct generation *
+generation_new(int count, struct generation *before)
 {
-	int i;
-
-	for (i = 0; i < master->count; i++)
-		if (master->slots[i].pid != 0)
-			return false;
-	return true;
-}
-
-/*
- * Waits for a signal or the end of the parent for at most timeout_ms (-1: for
- * ever) and handles it.
- */
-static void
-take_signal(struct master *master, int64_t timeout_ms)
-{
-	struct pollfd fds[] = { { .fd = master->signal_fd, .events = POLLIN },
-		{ .fd = master->parent_fd, .events = POLLIN } };
-	struct signalfd_siginfo signal_info;
-
-	if (poll(fds, 2, (int)timeout_ms) < 0 && errno != EINTR)
-		abort();
-	if (fds[1].revents != 0) {
-		master->parent_fd = -1;
-		stop_workers(master);
-	}
-	if (fds[0].revents == 0 ||
-	    read(master->signal_fd, &signal_info, sizeof(signal_info)) !=
-		(ssize_t)sizeof(signal_info))
-		return;
-	if (signal_info.ssi_signo == SIGCHLD)
-		bury_the_dead(master);
-	else
-		stop_workers(master);
-}
-
-static struct slot *
-make_slots(int count)
-{
-	struct slot *slots = memory_new((size_t)count * sizeof(*slots));
+	struct generation *generation = memory_new(sizeof(*generation));
 	struct shared *shared = mmap(NULL, (size_t)count * sizeof(*shared),
 	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int i;
 
 	if (shared == MAP_FAILED)
 		memory_die();
+	generation->number = before == NULL ? 0 : before->number + 1;
+	generation->count = count;
+	generation->slots = memory_new(
+	    (size_t)count * sizeof(*generation->slots));
 	for (i = 0; i < count; i++)
-		slots[i].shared = &shared[i];
-	return slots;
+		generation->slots[i].shared = &shared[i];
+	generation->standby = standby_new(count);
+	generation->before = before;
+	return generation;
+}
+
+/* When all of the newest generation work, the older ones have to stop. */
+static void
+settle(struct master *master)
+{
+	struct generation *generation = master->newest;
+	int i;
+
+	for (i = 0; i < generation->count; i++)
+		if (generation->slots[i].pid == 0 ||
+		    atomic_load(&generation->slots[i].shared->beats) == 0)
+			return;
+	master->settled = true;
+	prefork_tell_ready(master);
+	while ((generation = generation->before) != NULL)
+		ask_to_stop(generation);
+}
+
+/* Whether a reload has to wait for workers that end. */
+static bool
+reload_waits(struct master *master)
+{
+	const struct generation *generation = master->newest;
+	bool waited = master->reload_due;
+
+	while ((generation = generation->before) != NULL && !generation->asked)
+		continue;
+	master->reload_due = generation != NULL;
+	if (master->reload_due && !waited)
+		log_info("the reload waits for the workers of the last one to "
+			 "finish their work");
+	return master->reload_due;
 }
 
 static void
-free_slots(struct slot *slots, int count)
+reload(struct master *master)
 {
-	munmap(slots[0].shared, (size_t)count * sizeof(*slots[0].shared));
-	free(slots);
+	int count;
+
+	free_ended(master);
+	if (reload_waits(master))
+		return;
+	if (!master->is_under)
+		service_notify("RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+		    clock_monotonic_us());
+	count = master->program->reload(master->program->arg);
+	if (count > 0) {
+		log_info("reloaded, workers: %d", count);
+		if (!master->settled)
+			ask_to_stop(master->newest);
+		master->newest = generation_new(count, master->newest);
+		master->settled = false;
+	} else if (master->settled) {
+		prefork_tell_ready(master);
+	}
+}
+
+/* Does what is due; returns the time until more is, -1 for never. */
+static int64_t
+look_after(struct master *master)
+{
+	int64_t start_ms, watch_ms;
+
+	if (master->stopping)
+		return -1;
+	if (master->reload_due)
+		reload(master);
+	start_ms = start_due(master);
+	if (!master->settled)
+		settle(master);
+	watch_ms = prefork_keep_watch(master);
+	return start_ms < 0 || (watch_ms >= 0 && watch_ms < start_ms)
+	    ? watch_ms
+	    : start_ms;
+}
+
+/*
+ * Waits for a signal, a worker's first beat or the end of the parent for at
+ * most timeout_ms (-1: for ever) and handles it.
+ */
+static void
+take_signal(struct master *master, int64_t timeout_ms)
+{
+	struct pollfd fds[] = { { .fd = master->signal_fd, .events = POLLIN },
+		{ .fd = master->parent_fd, .events = POLLIN },
+		{ .fd = master->beat_fd, .events = POLLIN } };
+	struct signalfd_siginfo signal_info;
+	eventfd_t ignored;
+
+	if (poll(fds, 3, (int)timeout_ms) < 0 && errno != EINTR)
+		abort();
+	if (fds[1].revents != 0) {
+		master->parent_fd = -1;
+		stop_workers(master);
+	}
+	if (fds[2].revents != 0 && eventfd_read(master->beat_fd, &ignored) != 0)
+		abort();
+	if (fds[0].revents == 0 ||
+	    read(master->signal_fd, &signal_info, sizeof(signal_info)) !=
+		(ssize_t)sizeof(signal_info))
+		return;
+	if (signal_info.ssi_signo == SIGCHLD)
+		bury_the_dead(master);
+	else if (signal_info.ssi_signo != SIGHUP)
+		stop_workers(master);
+	else if (!master->stopping)
+		reload(master);
 }
 
 /* Blocks the signals that the master waits for, and opens what gives them. */
@@ -334,6 +352,8 @@ block_signals(struct master *master)
 	sigemptyset(&master->signals);
 	sigaddset(&master->signals, SIGTERM);
 	sigaddset(&master->signals, SIGCHLD);
+	if (master->program->reload != NULL)
+		sigaddset(&master->signals, SIGHUP);
 	if (master->is_under)
 		signal(SIGINT, SIG_IGN);
 	else
@@ -342,51 +362,46 @@ block_signals(struct master *master)
 	signal(SIGCHLD, SIG_DFL);
 	sigprocmask(SIG_BLOCK, &master->signals, &master->inherited);
 	sigdelset(&master->inherited, SIGCHLD);
+	if (master->program->reload != NULL)
+		sigdelset(&master->inherited, SIGHUP);
 	master->signal_fd = signalfd(-1, &master->signals,
 	    SFD_CLOEXEC | SFD_NONBLOCK);
-	if (master->signal_fd < 0)
+	master->beat_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (master->signal_fd < 0 || master->beat_fd < 0)
 		abort();
 }
 
 static int
 run(struct master *master)
 {
-	master->started_ms = epoch_ms();
-	master->slots = make_slots(master->count);
-	master->standby = standby_new(master->count);
+	master->started_ms = prefork_epoch_ms();
+	master->watchdog_ms = master->is_under ? 0 : service_watchdog_ms();
+	master->newest = generation_new(master->program->count, NULL);
 	block_signals(master);
-	log_info("started, workers: %d", master->count);
-	while (!master->stopping || !alone(master))
-		take_signal(master, master->stopping ? -1 : start_due(master));
+	log_info("started, workers: %d", master->newest->count);
+	while (!master->stopping || master->newest->before != NULL ||
+	    !has_ended(master->newest))
+		take_signal(master, look_after(master));
 	log_info("stopped");
 	close(master->signal_fd);
+	close(master->beat_fd);
 	sigprocmask(SIG_SETMASK, &master->inherited, NULL);
-	free_slots(master->slots, master->count);
-	standby_free(master->standby);
+	generation_free(master->newest);
 	return master->status;
 }
 
 int
-prefork_run(int count,
-    int (*worker)(struct prefork_worker *self, const void *arg),
-    const void *arg)
+prefork_run(const struct prefork_program *program)
 {
-	struct master master = { .count = count,
-		.worker = worker,
-		.arg = arg,
-		.parent_fd = -1 };
+	struct master master = { .program = program, .parent_fd = -1 };
 
 	return run(&master);
 }
 
 int
-prefork_run_under(int parent_fd, int count,
-    int (*worker)(struct prefork_worker *self, const void *arg),
-    const void *arg)
+prefork_run_under(int parent_fd, const struct prefork_program *program)
 {
-	struct master master = { .count = count,
-		.worker = worker,
-		.arg = arg,
+	struct master master = { .program = program,
 		.parent_fd = parent_fd,
 		.is_under = true };
 

@@ -275,10 +275,10 @@ courier_connect(struct courier *courier)
 	struct client *client = courier->client;
 
 	if (state != SESSION_READY) {
-		note_away(courier, session_pause_ms(courier->session));
 		if (state == SESSION_REFUSED &&
 		    eventfd_write(client->give_up_fd, 1) != 0)
 			abort();
+		note_away(courier, session_pause_ms(courier->session));
 		return;
 	}
 	pthread_mutex_lock(&client->lock);

@@ -88,16 +88,18 @@ reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void __attribute__((noreturn))
-be_master(const struct durable *durable, int fd)
+static void __attribute__((noreturn)) be_master(struct durable *durable, int fd)
 {
+	const struct prefork_program program = { .count = engine_processes(
+						     &durable->crew),
+		.worker = engine_work,
+		.arg = &durable->crew };
 	char packet[2] = { 0 };
 
 	reset_signals();
 	if (durable->log != NULL)
 		log_to(send_line, (void *)(intptr_t)fd);
-	packet[1] = (char)prefork_run_under(fd,
-	    engine_processes(&durable->crew), engine_work, &durable->crew);
+	packet[1] = (char)prefork_run_under(fd, &program);
 	/* A program that has gone wants no status. */
 	if (send(fd, packet, sizeof(packet), MSG_NOSIGNAL) < 0)
 		_exit(KILLED);

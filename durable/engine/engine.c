@@ -295,12 +295,28 @@ engine_can_run(const struct engine *engine, int workers)
 	    is_at_least(1, "the number of workers", workers);
 }
 
+static int
+reload(void *arg)
+{
+	struct crew *crew = arg;
+	int workers = crew->engine->reload();
+
+	if (workers == 0 || !engine_can_run(crew->engine, workers))
+		return 0;
+	crew->workers = workers;
+	return engine_processes(crew);
+}
+
 int
 durable_run(const struct engine *engine, int workers)
 {
-	const struct crew crew = { .engine = engine, .workers = workers };
+	struct crew crew = { .engine = engine, .workers = workers };
+	struct prefork_program program = { .worker = engine_work,
+		.arg = &crew,
+		.reload = engine->reload == NULL ? NULL : reload };
 
 	if (!engine_can_run(engine, workers))
 		return DURABLE_EXIT_USAGE;
-	return prefork_run(engine_processes(&crew), engine_work, &crew);
+	program.count = engine_processes(&crew);
+	return prefork_run(&program);
 }

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/prefork.h"
 #include "db/db.h"
 #include "engine/run.h"
 
@@ -159,6 +160,7 @@ beat(void *arg)
 		if (!heartbeat->in_turn)
 			continue;
 		pthread_mutex_unlock(&heartbeat->lock);
+		prefork_beat();
 		count(heartbeat, !db_beat(heartbeat->db));
 		pthread_mutex_lock(&heartbeat->lock);
 	}

@@ -42,7 +42,7 @@ static const char setup[] = "set lock_timeout = '1500ms';"
 static const char *const listen_statements[] = { "listen durable_steps", NULL };
 
 struct step_master {
-	const struct prefork_worker *self;
+	struct prefork_worker *self;
 	struct step_trip trip;
 	struct pollfd *polled;
 	struct backoff backoff;
@@ -202,6 +202,8 @@ static int
 loop(struct step_master *master)
 {
 	while (!is_over(master)) {
+		prefork_beat_if(master->self,
+		    session_is_open(master->trip.session));
 		if (!talk_to_database(master))
 			return PREFORK_EXIT_GIVE_UP;
 		attend(master);

@@ -286,6 +286,7 @@ worker_loop(struct worker *worker)
 	int idle_ms;
 
 	while (!prefork_stopping()) {
+		prefork_beat_if(worker->self, session_is_open(worker->session));
 		if (!session_is_open(worker->session)) {
 			if (!worker_connect(worker))
 				return PREFORK_EXIT_GIVE_UP;

@@ -21,7 +21,7 @@
 /* Its maker sets the members up to backoff; the others begin as zero. */
 struct worker {
 	const struct engine *engine;
-	const struct prefork_worker *self;
+	struct prefork_worker *self;
 	struct session *session;
 	struct db *db; /* the session's */
 	struct turn *turn;

@@ -5,7 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +26,7 @@ struct report {
 	bool first;
 	bool leaving;
 	bool by_itself; /* the death before */
-	int deaths;
+	int deaths, generation;
 	pid_t dead_pid, master_pid;
 	int64_t died_ms;
 	char crash_note; /* each worker leaves its slot's number */
@@ -39,6 +43,7 @@ tell(const struct prefork_worker *self, bool leaving)
 		.leaving = leaving,
 		.by_itself = self->died_by_itself,
 		.deaths = self->deaths,
+		.generation = self->generation,
 		.dead_pid = self->dead_pid,
 		.died_ms = self->died_ms,
 		.master_pid = self->master_pid,
@@ -79,16 +84,22 @@ hear_both(struct report both[2])
 }
 
 static int
-wait_for_stop(struct prefork_worker *self, const void *arg)
+be_told_to_stop(const struct prefork_worker *self)
 {
-	(void)arg;
-	tell(self, false);
 	while (!prefork_stopping())
 		if (ppoll(NULL, 0, NULL, &self->wait_mask) < 0 &&
 		    errno != EINTR)
 			abort();
 	tell(self, true);
 	return 0;
+}
+
+static int
+wait_for_stop(struct prefork_worker *self, const void *arg)
+{
+	(void)arg;
+	tell(self, false);
+	return be_told_to_stop(self);
 }
 
 /* A worker that always has work. */
@@ -157,12 +168,14 @@ raise_next(struct prefork_worker *self, const void *arg)
 static pid_t
 start_master(int count, int (*worker)(struct prefork_worker *, const void *))
 {
+	const struct prefork_program program = { .count = count,
+		.worker = worker };
 	pid_t pid;
 
 	if (pipe2(reports, O_CLOEXEC) != 0 || (pid = fork()) < 0)
 		abort();
 	if (pid == 0)
-		_exit(prefork_run(count, worker, NULL));
+		_exit(prefork_run(&program));
 	return pid;
 }
 
@@ -297,6 +310,184 @@ clock_monotonic_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+static int reloads;
+
+/*
+ * Its argument is how the workers begin after so many reloads: b beats, g gives
+ * up, w waits without a beat.  The reload f is refused.
+ */
+static int
+follow_plan(struct prefork_worker *self, const void *arg)
+{
+	const char *plan = arg;
+
+	tell(self, false);
+	if (plan[reloads] == 'g')
+		return PREFORK_EXIT_GIVE_UP;
+	prefork_beat_if(self, plan[reloads] == 'b');
+	return be_told_to_stop(self);
+}
+
+static int
+reload(void *arg)
+{
+	const char *plan = arg;
+
+	return plan[++reloads] == 'f' ? 0 : 1;
+}
+
+/* The manager's side of NOTIFY_SOCKET. */
+static int
+manager_socket(void)
+{
+	static char name[64];
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(name, sizeof(name), "@prefork-%d", (int)getpid());
+	memcpy(address.sun_path + 1, name + 1, strlen(name) - 1);
+	if (bind(fd, (struct sockaddr *)&address,
+		(socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+		    strlen(name))) != 0 ||
+	    setenv("NOTIFY_SOCKET", name, 1) != 0)
+		abort();
+	return fd;
+}
+
+/* The next message to the manager; "" when there is none in time. */
+static const char *
+said(int manager, int timeout_ms)
+{
+	static char text[512];
+	struct pollfd fd = { .fd = manager, .events = POLLIN };
+	ssize_t len = 0;
+
+	if (poll(&fd, 1, timeout_ms) == 1)
+		len = recv(manager, text, sizeof(text) - 1, 0);
+	text[len < 0 ? 0 : len] = '\0';
+	return text;
+}
+
+/* It may hear READY=1 before. */
+static bool
+hears_watchdog(int manager)
+{
+	return strcmp(said(manager, WAIT_MS), "WATCHDOG=1") == 0 ||
+	    strcmp(said(manager, WAIT_MS), "WATCHDOG=1") == 0;
+}
+
+static pid_t
+start_plan(char *plan)
+{
+	const struct prefork_program program = { .count = 1,
+		.worker = follow_plan,
+		.arg = plan,
+		.reload = reload };
+	pid_t pid;
+
+	if (pipe2(reports, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		abort();
+	if (pid == 0)
+		_exit(prefork_run(&program));
+	return pid;
+}
+
+static void
+test_reload(int manager)
+{
+	char plan[] = "bbfb";
+	pid_t master = start_plan(plan);
+	struct report first, next;
+
+	hear(&first);
+	is_str(said(manager, WAIT_MS), "READY=1\nSTATUS=1 workers work",
+	    "the manager hears that all workers work");
+	kill(first.pid, SIGHUP);
+	kill(master, SIGHUP);
+	ok(hear(&next) && next.generation == 1 && !next.leaving,
+	    "SIGHUP starts workers with the new configuration");
+	ok(hear(&next) && next.leaving && next.pid == first.pid,
+	    "then the workers of the one before are asked to stop");
+	ok(strncmp(said(manager, WAIT_MS),
+	       "RELOADING=1\nMONOTONIC_USEC=", 27) == 0,
+	    "the manager hears of the reload");
+	is_str(said(manager, WAIT_MS), "READY=1\nSTATUS=1 workers work",
+	    "and of its end");
+	kill(master, SIGHUP);
+	said(manager, WAIT_MS);
+	is_str(said(manager, WAIT_MS), "READY=1\nSTATUS=1 workers work",
+	    "a refused reload ends at once");
+	kill(master, SIGHUP);
+	ok(hear(&next) && next.generation == 2 && hear(&next) && next.leaving,
+	    "after a refused reload another is possible");
+	is_int(end_master(master, SIGTERM), 0,
+	    "SIGTERM stops a reloaded master");
+	said(manager, WAIT_MS);
+	said(manager, WAIT_MS);
+	is_str(said(manager, WAIT_MS),
+	    "STOPPING=1\nSTATUS=Workers finish their work",
+	    "the manager hears that the master stops");
+	close_reports();
+}
+
+static void
+test_trial(int manager)
+{
+	char plan[] = "bgwb";
+	pid_t master;
+	struct report first, waiting, next;
+	int i, seen = 0;
+
+	reloads = 0;
+	master = start_plan(plan);
+	hear(&first);
+	said(manager, WAIT_MS);
+	kill(master, SIGHUP);
+	ok(hear(&next) && next.generation == 1 && hear(&next) &&
+		next.generation == 1 && kill(first.pid, 0) == 0,
+	    "workers that give up at a reload are tried again, beside those "
+	    "of the configuration before");
+	kill(master, SIGHUP);
+	while (hear(&waiting) && waiting.generation < 2)
+		continue;
+	ok(waiting.generation == 2 && kill(first.pid, 0) == 0,
+	    "workers go on until those on trial are sure");
+	kill(master, SIGHUP);
+	for (i = 0; i < 3 && hear(&next); i++)
+		seen += next.leaving && next.pid == waiting.pid ? 1
+		    : next.leaving && next.pid == first.pid     ? 10
+		    : next.generation == 3                      ? 100
+								: 1000;
+	is_int(seen, 111,
+	    "a configuration that is right takes the place of both");
+	is_int(end_master(master, SIGTERM), 0, "such a master stops");
+	while (*said(manager, 0) != '\0')
+		continue;
+	close_reports();
+}
+
+static void
+test_watchdog(int manager)
+{
+	char plan[] = "b";
+	pid_t master;
+	struct report first;
+	int told = 0;
+
+	setenv("WATCHDOG_USEC", "1000000", 1);
+	master = start_plan(plan);
+	hear(&first);
+	ok(hears_watchdog(manager),
+	    "the manager hears that the workers make progress");
+	while (*said(manager, 3000) != '\0' && told < 60)
+		told++;
+	ok(told < 60, "and hears no more when a worker makes none");
+	kill(first.pid, SIGKILL);
+	ok(hears_watchdog(manager), "but again when that has a successor");
+	end_master(master, SIGTERM);
+	close_reports();
+}
+
 static void
 test_pause(void)
 {
@@ -325,6 +516,8 @@ test_pause(void)
 int
 main(void)
 {
+	int manager;
+
 	test_restart();
 	test_stop();
 	test_give_up();
@@ -332,5 +525,10 @@ main(void)
 	test_signals();
 	test_orphans();
 	test_pause();
+	manager = manager_socket();
+	test_reload(manager);
+	test_trial(manager);
+	test_watchdog(manager);
+	close(manager);
 	return done_testing();
 }

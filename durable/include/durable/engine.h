@@ -64,6 +64,14 @@ struct engine {
 	 * workflows they ran, which costs one statement per turn.
 	 */
 	bool machine_room;
+	/*
+	 * On SIGHUP, in the master of durable_run: changes what stands here, and
+	 * returns how many workers take the place of those that run; or returns
+	 * 0, and has changed nothing.  The workers that run finish their turns
+	 * when the new ones have connected to the database.  NULL: SIGHUP ends
+	 * the program, as the system has it.  durable_start does not call it.
+	 */
+	int (*reload)(void);
 };
 
 /* The queue into which the DBOS tools put resumed and forked workflows. */
@@ -77,7 +85,9 @@ struct engine {
  * until SIGTERM or SIGINT.  engine and what it points to must outlive the call.
  * Returns the program's exit status: 0; DURABLE_EXIT_USAGE at once when engine
  * names no type or no queue, or one twice, or has a number out of range; 3 when
- * the schema is of another version.  The log says what was wrong.
+ * the schema is of another version.  The log says what was wrong.  Under
+ * systemd it says that it is ready, reloads and stops, and feeds the watchdog
+ * while all workers make progress (Type=notify, WatchdogSec).
  */
 int durable_run(const struct engine *engine, int workers);
 
