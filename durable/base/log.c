@@ -4,6 +4,8 @@
  */
 #include "base/log.h"
 
+#include <sys/stat.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +88,19 @@ put_time(char *line, size_t len, const struct timespec *now)
 	    s / 60 % 60, s % 60, now->tv_nsec / 1000000);
 }
 
+/* Whether standard error is the stream that the journal gave. */
+static bool
+is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat found;
+	char *colon;
+
+	return stream != NULL && fstat(STDERR_FILENO, &found) == 0 &&
+	    strtoull(stream, &colon, 10) == found.st_dev && *colon == ':' &&
+	    strtoull(colon + 1, NULL, 10) == found.st_ino;
+}
+
 /* Writes the part of a line before the message; returns its length. */
 static size_t
 put_prefix(char *line, size_t len, enum log_level level)
@@ -93,7 +108,7 @@ put_prefix(char *line, size_t len, enum log_level level)
 	struct timespec now;
 	int used;
 
-	if (getenv("JOURNAL_STREAM") != NULL) {
+	if (is_journal()) {
 		used = snprintf(line, len, "<%d>", (int)level);
 	} else {
 		clock_gettime(CLOCK_REALTIME, &now);

@@ -2,8 +2,8 @@
 /*
  * The log: one line per event, on standard error.
  *
- * Under journald ($JOURNAL_STREAM is set) a line begins with its priority
- * as <N>, see sd-daemon(3); elsewhere with the time, the program and its
+ * When standard error is the journal's ($JOURNAL_STREAM names it) a line begins
+ * with its priority as <N>, see sd-daemon(3); elsewhere with the time, the program and its
  * process id.  Control characters in a message are escaped, so that no
  * message can forge a line.  A line is one write(2).  Safe in threads, and
  * where a signal has interrupted malloc, because it allocates nothing.

@@ -66,14 +66,14 @@ ask_to_stop(struct generation *generation)
 static void
 stop_workers(struct master *master)
 {
-	struct generation *generation;
+	struct generation *generation = master->newest;
 
 	if (!master->stopping && !master->is_under)
 		service_notify("STOPPING=1\nSTATUS=Workers finish their work");
 	master->stopping = true;
-	for (generation = master->newest; generation != NULL;
-	     generation = generation->before)
+	do
 		ask_to_stop(generation);
+	while ((generation = generation->before) != NULL);
 }
 
 /* Whether a worker that ended in this way (waitpid) did that itself. */
@@ -178,11 +178,10 @@ free_ended(struct master *master)
 static void
 bury_the_dead(struct master *master)
 {
-	struct generation *generation;
+	struct generation *generation = master->newest;
 	int how, i;
 
-	for (generation = master->newest; generation != NULL;
-	     generation = generation->before)
+	do
 		for (i = 0; i < generation->count; i++) {
 			struct slot *slot = &generation->slots[i];
 
@@ -190,6 +189,7 @@ bury_the_dead(struct master *master)
 			    waitpid(slot->pid, &how, WNOHANG) > 0)
 				bury(master, generation, slot, how);
 		}
+	while ((generation = generation->before) != NULL);
 	free_ended(master);
 }
 

@@ -2,8 +2,10 @@
 /*
  * The log: one line an event, for any text.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,16 +13,26 @@
 #include "tests/unit/tap.h"
 
 static char line[8192];
+static bool journal; /* standard error is the journal's */
 
 /* Logs a text and returns the line that came out. */
 static const char *
 logged(const char *text)
 {
 	int fds[2], saved = dup(STDERR_FILENO);
+	struct stat stream;
+	char name[64];
 	ssize_t len;
 
-	if (pipe(fds) != 0 || dup2(fds[1], STDERR_FILENO) < 0)
+	if (pipe(fds) != 0 || dup2(fds[1], STDERR_FILENO) < 0 ||
+	    fstat(fds[1], &stream) != 0)
 		abort();
+	if (journal) {
+		snprintf(name, sizeof(name), "%llu:%llu",
+		    (unsigned long long)stream.st_dev,
+		    (unsigned long long)stream.st_ino);
+		setenv("JOURNAL_STREAM", name, 1);
+	}
 	log_info("%s", text);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
@@ -60,6 +72,9 @@ main(void)
 	    "a line has its time, program and process");
 	ok(has_time(), "the time of a line is UTC");
 	setenv("JOURNAL_STREAM", "1:2", 1);
+	ok(strstr(logged("hello"), "]: hello\n") != NULL,
+	    "a line has no priority when standard error is another stream");
+	journal = true;
 	is_str(logged("hello"), "<6>hello\n",
 	    "under journald a line begins with its priority");
 	is_str(logged("a\n<3>b\x1b[1m"), "<6>a\\x0a<3>b\\x1b[1m\n",
