@@ -17,5 +17,5 @@ installed_make() {
 		-o -name libdurable.so -print)")
 	prefix=$(dirname "$libdir")
 	export PKG_CONFIG_PATH=$libdir/pkgconfig PKG_CONFIG_SYSROOT_DIR=$work/root
-	export LD_LIBRARY_PATH=$libdir PATH=$prefix/bin:$PATH
+	export LD_LIBRARY_PATH=$libdir PATH=$prefix/bin:$prefix/sbin:$PATH
 }
