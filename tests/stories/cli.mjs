@@ -140,7 +140,7 @@ await promise("a checkout in the portable format ends", async () => {
   equal(await client.getEvent("two", "payment_id", polling), "two", "id");
   await client.send("two", "refused", "payment_status", "payment",
     { serializationType: "portable" });
-  equal(await orderOf("two"), "2", "order_id");
+  equal(await orderOf("two"), 2, "order_id of an order without payment");
   equal(await handle.getResult(polling), null, "result");
   equal(await orderStatus("2"), -1, "order status");
 });
@@ -368,7 +368,7 @@ await promise("a fork that is not paid leaves a dispatched order alone",
     await until(() => waits("too late"), ["message", "payment_status"],
       "wait");
     await pay("too late", "failed");
-    equal(await orderOf("too late"), "1", "order_id");
+    equal(await orderOf("too late"), 1, "order_id of an order without payment");
     equal(await orderStatus("1"), 1, "order status");
     equal(await stock(), before, "stock");
   });
