@@ -217,7 +217,7 @@ begin atomic
         -- Both columns are null for an owner that may not see them.
         and (a.state is null
             or a.state = 'active'
-            or a.state_change > clock_timestamp() - interval '3 s');
+            or a.state_change > clock_timestamp() - interval '4 s');
 end;
 comment on function durable.daemon_workers() is
     'Returns the number of the daemon''s workers that can run workflows: each '
