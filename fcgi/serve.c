@@ -38,10 +38,10 @@
 #define THREAD_STACK ((size_t)512 * 1024)
 
 /* How often a worker tells its master that it makes progress. */
-#define BEAT_MS     1000
+#define BEAT_MS      1000
 
 /* Between looks whether there is a database, for a worker on trial. */
-#define TRIAL_MS    100
+#define TRIAL_MS     100
 
 struct thread {
 	struct web_worker *worker;
