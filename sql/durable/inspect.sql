@@ -297,24 +297,10 @@ declare
     most constant int := 10000;
     names text[];
 begin
-    -- The names that the index has, one after the other.
-    with recursive used as (
-        select min(s.queue_name) as name
-        from dbos.workflow_status as s
-        where s.status in ('ENQUEUED', 'PENDING')
-        union all
-        select (
-            select min(s.queue_name)
-            from dbos.workflow_status as s
-            where s.status in ('ENQUEUED', 'PENDING')
-                and s.queue_name > u.name)
-        from used as u
-        where u.name is not null
-    )
     select array_agg(distinct n.name order by n.name)
     into names
     from (
-        select u.name from used as u where u.name is not null
+        select u.name from durable.used_queues() as u (name)
         union all
         select q.name from dbos.queues as q) as n;
     return query

@@ -62,12 +62,13 @@ comment on function durable.oldest_transaction_seconds() is
     'The age of the oldest open transaction of this database, among those that '
     'the owner of the schema may see.';
 
-create or replace function durable.queue_gauges(most int)
-returns table (queue text, enqueued bigint, oldest_seconds double precision)
+create or replace function durable.used_queues()
+returns setof text
 language sql
-volatile
+stable
 set search_path = pg_catalog, pg_temp
 begin atomic
+    -- The names that the index has, one after the other.
     with recursive queues as (
         select min(s.queue_name) as name
         from dbos.workflow_status as s
@@ -81,11 +82,23 @@ begin atomic
         from queues as q
         where q.name is not null
     )
+    select q.name
+    from queues as q
+    where q.name is not null;
+end;
+comment on function durable.used_queues() is
+    'The queues that have enqueued or pending workflows, in order.';
+
+create or replace function durable.queue_gauges(most int)
+returns table (queue text, enqueued bigint, oldest_seconds double precision)
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+begin atomic
     select q.name, n.enqueued, n.oldest_seconds
     from (
-        select k.name
-        from queues as k
-        where k.name is not null
+        select u.name
+        from durable.used_queues() as u (name)
         limit 100) as q
     cross join lateral (
         select count(*) as enqueued, greatest(0, (durable.now_ms()

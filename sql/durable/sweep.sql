@@ -51,8 +51,8 @@ end
 $$;
 comment on function durable.heed_clock() is
     'When the clock was put back: makes due what was due before, by waits and '
-    'by timer groups, and lets schedules fire from now on. A workflow that wakes before its time suspends itself '
-    'again. Called by durable.sweep.';
+    'by timer groups, and lets schedules fire from now on. A workflow that wakes '
+    'before its time suspends itself again. Called by durable.sweep.';
 
 create or replace function durable.cancel_late(
     application text,

@@ -113,8 +113,8 @@ $$;
 comment on function store.payment_json(text) is
     'Returns a payment as a JSON object, with its order and its time-out '
     '(expires_ms, milliseconds since the epoch), which are null as long as the '
-    'checkout has none, and the time-out when it was deleted; null when there is no payment of this id. Called by '
-    'the web for /payment.';
+    'checkout has none, and the time-out when it was deleted; null when there '
+    'is no payment of this id. Called by the web for /payment.';
 
 create or replace function store.view_json(
     before_id bigint,
