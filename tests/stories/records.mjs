@@ -108,14 +108,17 @@ if (what === "malformed") {
   }
 } else {
   // The web closes these; this end never does.
-  let closed = 0;
+  let closed = 0, connected = 0;
 
   await Promise.all(Array.from({ length: Number(count) }, (_, i) =>
     new Promise((resolve) => {
       const socket = connect(path);
       let timer;
 
-      socket.on("error", () => {}).on("data", () => {}).on("close", () => {
+      socket.on("connect", () => {
+        if (++connected === Number(count))
+          console.log("connected");
+      }).on("error", () => {}).on("data", () => {}).on("close", () => {
         clearInterval(timer);
         closed++;
         resolve();
