@@ -27,10 +27,12 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    present_ms constant bigint := durable.due_now_ms();
 begin
     insert into durable.external_steps (workflow_uuid, function_id, type,
         application, argument, next_at)
-    select n.id, n.number, n.type, application, n.argument, durable.now_ms()
+    select n.id, n.number, n.type, application, n.argument, present_ms
     from unnest(ids, numbers, types, arguments)
         as n (id, number, type, argument)
     -- One snapshot: a step that ends has either row.
@@ -62,6 +64,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     awaited record;
+    present_ms constant bigint := durable.due_now_ms();
 begin
     for awaited in
         select n.id, n.key::int as number
@@ -81,7 +84,7 @@ begin
         for share skip locked;
         continue when found;
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms() + n.look_in_ms)
+        set wake_at = least(w.wake_at, present_ms + n.look_in_ms)
         from (
             select case when exists (
                     select from dbos.operation_outputs as o
@@ -115,6 +118,8 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    present_ms constant bigint := durable.due_now_ms();
 begin
     delete from durable.wait_items as i
     where i.workflow_uuid = any (ids);
@@ -125,9 +130,9 @@ begin
     -- As in turn_waits.
     if current_setting('durable.has_sent', true) = 'true' then
         update durable.waits as w
-        set wake_at = durable.now_ms()
+        set wake_at = present_ms
         where w.workflow_uuid = any (ids)
-            and w.wake_at > durable.now_ms()
+            and w.wake_at > present_ms
             and exists (
                 select
                 from durable.wait_items as i
@@ -200,6 +205,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     own int := nextval('durable.step_masters');
+    present_ms constant bigint := durable.due_now_ms();
 begin
     perform pg_advisory_lock('durable.external_steps'::regclass::oid::int, own);
     -- Also what was freed meanwhile and is not begun again; but no attempt
@@ -217,7 +223,7 @@ begin
     -- The answer that had these was lost, so nothing has begun.
     update durable.external_steps as e
     set owner = null,
-        next_at = durable.now_ms(),
+        next_at = present_ms,
         attempt = e.attempt - 1
     where e.owner = former;
     return own;
@@ -327,7 +333,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    present_ms bigint := durable.now_ms();
+    present_ms bigint := durable.due_now_ms();
     ended record;
 begin
     with gone as (
@@ -387,12 +393,14 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    present_ms constant bigint := durable.due_now_ms();
 begin
     update durable.waits as w
-    set wake_at = least(w.wake_at, durable.now_ms())
+    set wake_at = present_ms
     from unnest(ids, numbers) as n (id, number)
     where w.workflow_uuid = n.id
-        and w.wake_at > durable.now_ms()
+        and w.wake_at > present_ms
         and (w.kind = 'step'
             and w.key = n.number::text
             or w.kind = 'any'
@@ -470,12 +478,14 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    present_ms constant bigint := durable.due_now_ms();
 begin
     -- At once the first time; then with a pause, in case that the step is what
     -- ends its daemon.
     update durable.external_steps as e
     set owner = null,
-        next_at = durable.now_ms() + case when e.attempt - e.failures > 1
+        next_at = present_ms + case when e.attempt - e.failures > 1
             then 1000 * 2 ^ least(e.attempt - e.failures - 2, 6) else 0 end
     where e.owner in (
             select distinct r.owner

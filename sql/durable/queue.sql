@@ -167,7 +167,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    present_ms constant bigint := durable.now_ms();
+    present_ms constant bigint := durable.due_now_ms();
     -- What a step takes beside its output, as in durable.take_enqueued.
     step_bytes constant int := 200;
 begin

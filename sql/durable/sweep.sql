@@ -16,31 +16,36 @@ begin
     select c.latest_ms
     into former_ms
     from durable.clock as c;
-    if present_ms between former_ms - 1000 and former_ms + 60000 then
+    if present_ms >= former_ms - 1000 then
+        perform durable.due_now_ms();
         return;
     end if;
     update durable.clock as c
     set latest_ms = present_ms
-    where c.latest_ms = former_ms;
-    if found and present_ms < former_ms then
-        -- Up to the former time, plus the minute by which latest_ms may be old
-        -- and the 16 s for which a step may be held off.  Twice, because a
+    where c.ctid = any (array(
+            select l.ctid
+            from durable.clock as l
+            where l.latest_ms = former_ms
+            for update skip locked));
+    if found then
+        -- Up to the former time, plus the ten seconds by which latest_ms may be
+        -- old and the 16 s for which a step may be held off.  Twice, because a
         -- turn may replace a timer group, while the first pass waits for its
         -- lock, by waits and groups that this pass does not see.
         for look in 1..2 loop
             update durable.timer_groups as g
             set wake_at = present_ms
             where g.wake_at > present_ms
-                and g.wake_at <= former_ms + 60000 + 16000;
+                and g.wake_at <= former_ms + 10000 + 16000;
             update durable.waits as w
             set wake_at = present_ms
             where w.wake_at > present_ms
-                and w.wake_at <= former_ms + 60000 + 16000;
+                and w.wake_at <= former_ms + 10000 + 16000;
         end loop;
         update durable.external_steps as e
         set next_at = present_ms
         where e.next_at > present_ms
-            and e.next_at <= former_ms + 60000;
+            and e.next_at <= former_ms + 10000 + 64000;
         -- What has fired already has its id.
         update durable.schedules as p
         set past_ms = present_ms,
@@ -157,7 +162,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    present_ms bigint := durable.now_ms();
+    present_ms bigint := durable.due_now_ms();
     arrivals text[];
 begin
     with taken as (
@@ -176,11 +181,11 @@ begin
     set wake_at = least(w.wake_at, present_ms)
     where w.workflow_uuid = any (arrivals)
         and w.kind in ('message', 'any')
-        and w.wake_at > durable.now_ms();
+        and w.wake_at > present_ms;
     update durable.waits as w
     set wake_at = least(w.wake_at, present_ms)
     where w.target = any (arrivals)
-        and w.wake_at > durable.now_ms();
+        and w.wake_at > present_ms;
     update durable.waits as w
     set wake_at = least(w.wake_at, present_ms)
     where w.workflow_uuid = any (array(
@@ -188,7 +193,7 @@ begin
             from durable.wait_items as i
             where i.target = any (arrivals)))
         and w.kind = 'any'
-        and w.wake_at > durable.now_ms();
+        and w.wake_at > present_ms;
     return cardinality(arrivals) >= max_arrivals;
 end
 $$;

@@ -339,8 +339,9 @@ create table if not exists durable.clock (
 comment on table durable.clock is
     'One row, by which the sweep finds that the clock was put back.';
 comment on column durable.clock.latest_ms is
-    'The time of the database, at most a minute ago, in milliseconds since the '
-    'epoch.';
+    'The time of the database, in milliseconds since the epoch: noted by '
+    'durable.due_now_ms and durable.sweep, so that no row is due at a present '
+    'time that is more than ten seconds later.';
 
 create table if not exists durable.notification_queue (
     tenths int not null constraint notification_queue_tenths check
@@ -369,6 +370,36 @@ comment on function durable.now_ms() is
 insert into durable.clock (latest_ms)
 select durable.now_ms()
 where not exists (select from durable.clock);
+
+create or replace function durable.due_now_ms()
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    present_ms constant bigint := durable.now_ms();
+begin
+    if present_ms > (select c.latest_ms + 10000 from durable.clock as c)
+        -- Otherwise the update might fail, because of another one.
+        and current_setting('transaction_isolation') = 'read committed'
+    then
+        update durable.clock as c
+        set latest_ms = present_ms
+        where c.ctid = any (array(
+                select l.ctid
+                from durable.clock as l
+                where present_ms > l.latest_ms
+                -- The transaction that has it locked notes the same.
+                for update skip locked));
+    end if;
+    return present_ms;
+end
+$$;
+comment on function durable.due_now_ms() is
+    'Returns the time at which something is due that is due now. First notes it '
+    'in durable.clock, if that is ten seconds old, because the clock may be put '
+    'back before a sweep has seen this time. Called by each function that writes '
+    'such a time.';
 
 create or replace function durable.version()
 returns int

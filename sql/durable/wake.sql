@@ -136,6 +136,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     sent record;
+    present_ms bigint;
 begin
     perform durable.hint('dbos_notifications_channel', array(
         select m.destination_uuid || '::' || m.topic
@@ -147,6 +148,7 @@ begin
         from arrived as m;
         return null;
     end if;
+    present_ms := durable.due_now_ms();
     for sent in
         select m.topic, array_agg(m.destination_uuid) as ids
         from arrived as m
@@ -155,7 +157,7 @@ begin
     loop
         -- Through the index, and so in the order of the ids.
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
+        set wake_at = present_ms
         where w.workflow_uuid = any (sent.ids)
             and (w.kind = 'message'
                 and w.key = sent.topic
@@ -165,7 +167,7 @@ begin
                     where i.workflow_uuid = w.workflow_uuid
                         and i.kind = 'message'
                         and i.key = sent.topic))
-            and w.wake_at > durable.now_ms();
+            and w.wake_at > present_ms;
     end loop;
     return null;
 end
@@ -189,6 +191,7 @@ as $$
 declare
     written record;
     woken boolean := false;
+    present_ms bigint;
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         insert into durable.arrivals (workflow_uuid)
@@ -200,17 +203,18 @@ begin
     then
         return;
     end if;
+    present_ms := durable.due_now_ms();
     for written in
         select n.target, n.key
         from unnest(targets, keys) as n (target, key)
         order by n.target, n.key
     loop
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
+        set wake_at = present_ms
         where w.target = written.target
             and w.kind = awaited
             and w.key = written.key
-            and w.wake_at > durable.now_ms();
+            and w.wake_at > present_ms;
         woken := woken or exists (
             select from durable.waits as w
             where w.target = written.target
@@ -255,6 +259,7 @@ declare
     stopped text[];
     ended text[];
     enqueued boolean;
+    present_ms bigint;
 begin
     select array_agg(a.workflow_uuid), array_agg(a.queue_name),
         array_agg(a.workflow_uuid) filter (where a.status in ('CANCELLED',
@@ -268,6 +273,7 @@ begin
     if moved is null then
         return null;
     end if;
+    present_ms := durable.due_now_ms();
     if enqueued and durable.worker_rests() then
         perform durable.hint('durable_due', '{""}');
     end if;
@@ -280,7 +286,7 @@ begin
                 select from durable.cleanups as c
                 where c.workflow_uuid = w.workflow_uuid);
         update durable.waits as w
-        set wake_at = durable.now_ms(),
+        set wake_at = present_ms,
             timer_group = null
         where w.workflow_uuid = any (stopped);
         if found then
@@ -309,18 +315,18 @@ begin
         and exists (select from durable.waits as w where w.target is not null)
     then
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
+        set wake_at = present_ms
         where w.target = any (ended)
             and w.kind in ('result', 'stream')
-            and w.wake_at > durable.now_ms();
+            and w.wake_at > present_ms;
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms())
+        set wake_at = present_ms
         where w.workflow_uuid = any (array(
                 select i.workflow_uuid
                 from durable.wait_items as i
                 where i.target = any (ended)))
             and w.kind = 'any'
-            and w.wake_at > durable.now_ms();
+            and w.wake_at > present_ms;
         if found or exists (
             select from durable.waits as w
             where w.target = any (ended)

@@ -92,6 +92,7 @@ as $$
 declare
     watched record;
     look_in_ms bigint;
+    present_ms constant bigint := durable.due_now_ms();
 begin
     for watched in
         select n.id, n.kind, n.target, n.key
@@ -128,7 +129,7 @@ begin
             continue;
         end if;
         update durable.waits as w
-        set wake_at = least(w.wake_at, durable.now_ms() + look_in_ms)
+        set wake_at = least(w.wake_at, present_ms + look_in_ms)
         where w.workflow_uuid = watched.id;
         perform durable.hint('durable_due', '{""}');
     end loop;
@@ -160,6 +161,7 @@ as $$
 declare
     timer_groups constant bigint[] :=
         durable.make_timer_groups(due_at, types, kinds, sizes);
+    present_ms constant bigint := durable.due_now_ms();
 begin
     insert into durable.waits as w (workflow_uuid, wake_at, type, kind, target,
         key, timer_group, held_since, bytes)
@@ -183,10 +185,10 @@ begin
     if 'message' = any (kinds)
         and current_setting('durable.has_sent', true) = 'true' then
         update durable.waits as w
-        set wake_at = durable.now_ms()
+        set wake_at = present_ms
         where w.workflow_uuid = any (ids)
             and w.kind = 'message'
-            and w.wake_at > durable.now_ms()
+            and w.wake_at > present_ms
             and exists (
                 select from dbos.notifications as m
                 where m.destination_uuid = w.workflow_uuid

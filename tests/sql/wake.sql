@@ -3,7 +3,7 @@
 -- A waiting workflow is woken by what it waits for, from any session, and by
 -- nothing else; a deleted workflow leaves no rows.
 
-select plan(68);
+select plan(80);
 
 -- Messages.
 
@@ -376,6 +376,59 @@ select durable.sweep('{job@1}', 'app');
 select ok(abs(latest_ms - durable.now_ms()) < 1000,
     'the sweep keeps the time of a clock that goes forward')
 from durable.clock;
+
+-- What makes something due notes the time first, because the clock may be put
+-- back before the next sweep.
+
+create function test.notes_clock(writes text)
+returns boolean
+language plpgsql
+as $$
+declare
+    begun_ms constant bigint := durable.now_ms();
+begin
+    update durable.clock set latest_ms = begun_ms - 3600000;
+    execute writes;
+    return (select c.latest_ms >= begun_ms from durable.clock as c);
+end
+$$;
+select test.clear();
+select test.workflow('source', 'PENDING', null), test.workflow('new'),
+    test.waiting('m', 60000, 'message', null, 't'),
+    test.waiting('step', 60000, 'step', null, '1');
+select test.waiting('e', 60000, 'event', 'source', 'k');
+select ok(test.notes_clock(writes), 'a time of a fast clock is noted: ' || title)
+from (values
+    ('a message', $$select dbos.send_message('m', '1', 't')$$),
+    ('an event', $$insert into dbos.workflow_events (workflow_uuid, key, value)
+        values ('source', 'k', '1')$$),
+    ('an end', $$update dbos.workflow_status set status = 'SUCCESS'
+        where workflow_uuid = 'source'$$),
+    ('an admission', $$select durable.admit_workflows('{new}', '{job@1}', 'app',
+        'x', false)$$),
+    ('a wait', $$select durable.turn_waits('{m}',
+        array[durable.now_ms() + 60000], '{job@1}', '{message}', '{null}',
+        '{t}')$$),
+    ('a wait for several', $$select durable.turn_wait_items('{m}', '{0}',
+        '{message}', '{null}', '{t}')$$),
+    ('an external step', $$select durable.turn_external('{step}', '{1}',
+        '{call}', '{null}', 'app')$$),
+    ('a step master', $$select durable.step_register(null, '{}', '{}', '{}',
+        '{}')$$),
+    ('the end of a step', $$select durable.wake_by_steps('{step}', '{1}')$$),
+    ('an attempt', $$select durable.step_settle(1, 'app', '{}', '{}', '{}',
+        '{}', '{}', '{}', '{}')$$),
+    ('a step of a dead master', $$select durable.step_release()$$))
+    as w (title, writes);
+update durable.clock set latest_ms = durable.now_ms() - 3600000;
+select test.other('begin');
+select test.other('select latest_ms::text from durable.clock for update');
+select dbos.send_message('m', '1', 't');
+select test.other('rollback');
+select ok(latest_ms < durable.now_ms() - 1800000,
+    'a message does not wait for another that notes the clock')
+from durable.clock;
+select pg_advisory_unlock_all();
 
 select test.clear();
 select test.waiting('leaves'), test.waiting('moves');
