@@ -181,11 +181,11 @@ begin
     set wake_at = least(w.wake_at, present_ms)
     where w.workflow_uuid = any (arrivals)
         and w.kind in ('message', 'any')
-        and w.wake_at > present_ms;
+        and w.wake_at > durable.now_ms();
     update durable.waits as w
     set wake_at = least(w.wake_at, present_ms)
     where w.target = any (arrivals)
-        and w.wake_at > present_ms;
+        and w.wake_at > durable.now_ms();
     update durable.waits as w
     set wake_at = least(w.wake_at, present_ms)
     where w.workflow_uuid = any (array(
@@ -193,7 +193,7 @@ begin
             from durable.wait_items as i
             where i.target = any (arrivals)))
         and w.kind = 'any'
-        and w.wake_at > present_ms;
+        and w.wake_at > durable.now_ms();
     return cardinality(arrivals) >= max_arrivals;
 end
 $$;

@@ -5,10 +5,12 @@
 --
 -- The triggers update through an index, without a join.  They run in sessions
 -- of other programs, and a plan made while durable.waits was small would read
--- the whole table when it is large.  They do not update a wait that is due
--- already, because a turn may have locked it and the writer must not wait for a
--- turn.  They notify all the same, because no worker may know yet that the
--- workflow is due.
+-- the whole table when it is large.  Their conditions on wake_at compare with
+-- durable.now_ms(), which is volatile and so bounds no index.
+--
+-- They do not update a wait that is due already, because a turn may have locked
+-- it and the writer must not wait for a turn.  They notify all the same, because
+-- no worker may know yet that the workflow is due.
 --
 -- A transaction with an older snapshot (repeatable read) may not see the
 -- present waits.  Its trigger notes the workflow in durable.arrivals, and the
@@ -167,7 +169,7 @@ begin
                     where i.workflow_uuid = w.workflow_uuid
                         and i.kind = 'message'
                         and i.key = sent.topic))
-            and w.wake_at > present_ms;
+            and w.wake_at > durable.now_ms();
     end loop;
     return null;
 end
@@ -214,7 +216,7 @@ begin
         where w.target = written.target
             and w.kind = awaited
             and w.key = written.key
-            and w.wake_at > present_ms;
+            and w.wake_at > durable.now_ms();
         woken := woken or exists (
             select from durable.waits as w
             where w.target = written.target
@@ -318,7 +320,7 @@ begin
         set wake_at = present_ms
         where w.target = any (ended)
             and w.kind in ('result', 'stream')
-            and w.wake_at > present_ms;
+            and w.wake_at > durable.now_ms();
         update durable.waits as w
         set wake_at = present_ms
         where w.workflow_uuid = any (array(
@@ -326,7 +328,7 @@ begin
                 from durable.wait_items as i
                 where i.target = any (ended)))
             and w.kind = 'any'
-            and w.wake_at > present_ms;
+            and w.wake_at > durable.now_ms();
         if found or exists (
             select from durable.waits as w
             where w.target = any (ended)

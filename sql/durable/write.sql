@@ -188,7 +188,7 @@ begin
         set wake_at = present_ms
         where w.workflow_uuid = any (ids)
             and w.kind = 'message'
-            and w.wake_at > present_ms
+            and w.wake_at > durable.now_ms()
             and exists (
                 select from dbos.notifications as m
                 where m.destination_uuid = w.workflow_uuid
