@@ -167,9 +167,6 @@ void run_add_entry(struct workflow *wf, int number, const struct entry *entry);
 /* Adds a message that waits to be received; texts are not copied. */
 void run_add_message(struct workflow *wf, const struct message *message);
 
-/* Removes the messages on a topic that the workflow has received. */
-void run_forget_consumed(struct workflow *wf, const char *topic);
-
 /*
  * Runs the workflow from its top, or from where it is paused, until it pauses,
  * ends, waits or breaks, and sets wf->end.  Returns false, and does nothing, when

@@ -117,6 +117,36 @@ take_message(struct workflow *wf, const char *topic, int number)
 	return message;
 }
 
+void
+run_add_message(struct workflow *wf, const struct message *message)
+{
+	struct message *messages;
+
+	if (wf->messages_len == wf->messages_size) {
+		wf->messages_size = wf->messages_size * 2 + 4;
+		messages = arena_alloc(turn_arena(wf->turn),
+		    (size_t)wf->messages_size * sizeof(*messages));
+		if (wf->messages_len > 0)
+			memcpy(messages, wf->messages,
+			    (size_t)wf->messages_len * sizeof(*messages));
+		wf->messages = messages;
+	}
+	wf->messages[wf->messages_len++] = *message;
+}
+
+/* Removes the messages on a topic that the workflow has received. */
+static void
+forget_consumed(struct workflow *wf, const char *topic)
+{
+	int i, kept = 0;
+
+	for (i = 0; i < wf->messages_len; i++)
+		if (!wf->messages[i].consumed ||
+		    strcmp(wf->messages[i].topic, topic) != 0)
+			wf->messages[kept++] = wf->messages[i];
+	wf->messages_len = kept;
+}
+
 /*
  * Adds the messages of an answer, which is soon forgotten; topic is in the turn's
  * arena.  If there are none the last one before them stays, for the next
@@ -129,7 +159,7 @@ add_messages(struct workflow *wf, const char *topic, const struct db_rows *rows)
 	size_t count = db_row_count(rows), i;
 
 	if (count > 0)
-		run_forget_consumed(wf, topic);
+		forget_consumed(wf, topic);
 	for (i = 0; i < count; i++)
 		run_add_message(wf,
 		    &(struct message){ .topic = topic,
