@@ -63,6 +63,23 @@ run_add_entry(struct workflow *wf, int number, const struct entry *entry)
 	    bytes_of(entry->child);
 }
 
+void
+run_add_message(struct workflow *wf, const struct message *message)
+{
+	struct message *messages;
+
+	if (wf->messages_len == wf->messages_size) {
+		wf->messages_size = wf->messages_size * 2 + 4;
+		messages = arena_alloc(turn_arena(wf->turn),
+		    (size_t)wf->messages_size * sizeof(*messages));
+		if (wf->messages_len > 0)
+			memcpy(messages, wf->messages,
+			    (size_t)wf->messages_len * sizeof(*messages));
+		wf->messages = messages;
+	}
+	wf->messages[wf->messages_len++] = *message;
+}
+
 int64_t
 run_later(int64_t from_ms, int64_t after_ms)
 {

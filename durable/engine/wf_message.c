@@ -117,23 +117,6 @@ take_message(struct workflow *wf, const char *topic, int number)
 	return message;
 }
 
-void
-run_add_message(struct workflow *wf, const struct message *message)
-{
-	struct message *messages;
-
-	if (wf->messages_len == wf->messages_size) {
-		wf->messages_size = wf->messages_size * 2 + 4;
-		messages = arena_alloc(turn_arena(wf->turn),
-		    (size_t)wf->messages_size * sizeof(*messages));
-		if (wf->messages_len > 0)
-			memcpy(messages, wf->messages,
-			    (size_t)wf->messages_len * sizeof(*messages));
-		wf->messages = messages;
-	}
-	wf->messages[wf->messages_len++] = *message;
-}
-
 /* Removes the messages on a topic that the workflow has received. */
 static void
 forget_consumed(struct workflow *wf, const char *topic)
